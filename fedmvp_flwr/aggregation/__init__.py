@@ -1,0 +1,1 @@
+"""The CKA graph, the strategy and what travels."""

@@ -1,0 +1,100 @@
+"""A checkpoint of every round: arrays in safetensors, what belongs to them in its header."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from flwr.app import ArrayRecord
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+from torch import Tensor
+
+from fedmvp_flwr.aggregation.wire import unpack
+from fedmvp_flwr.data.records import write_atomic
+from fedmvp_flwr.errors import CheckpointError
+
+_PATTERN = "round-{:05d}.safetensors"
+_METADATA = "fedmvp"
+_FORMAT = 1
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after a round.
+
+    Attributes:
+        server_round: the round that was finished, 1-based.
+        tensors: the global model.
+        metadata: JSON values that belong to it (configuration hash, metrics, ...).
+    """
+
+    server_round: int
+    tensors: dict[str, Tensor]
+    metadata: dict[str, Any]
+
+
+class CheckpointStore:
+    """Writes one atomic file per round into a folder and keeps the newest ones.
+
+    Args:
+        folder: created when needed.
+        keep: how many of the newest checkpoints stay, at least 1.
+    """
+
+    def __init__(self, folder: Path, keep: int = 3) -> None:
+        if keep < 1:
+            raise ValueError(f"keep must be at least 1, got {keep}.")
+        self.folder = folder
+        self.keep = keep
+
+    def save(self, server_round: int, arrays: ArrayRecord, metadata: dict[str, Any]) -> Path:
+        """Save the global arrays of a finished round; a crash leaves the earlier files intact."""
+        path = self.folder / _PATTERN.format(server_round)
+        save_tensors(path, unpack(arrays), {**metadata, "round": server_round})
+        for old in self._paths()[: -self.keep]:
+            old.unlink(missing_ok=True)
+        return path
+
+    def latest(self) -> Checkpoint:
+        """Return the newest checkpoint.
+
+        Raises:
+            CheckpointError: there is none, or it is damaged.
+        """
+        paths = self._paths()
+        if not paths:
+            raise CheckpointError(f"No checkpoint in {self.folder}: no round was finished there.")
+        tensors, metadata = load_tensors(paths[-1])
+        return Checkpoint(int(metadata["round"]), tensors, metadata)
+
+    def _paths(self) -> list[Path]:
+        return sorted(self.folder.glob("round-*.safetensors"))
+
+
+def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
+    """Write tensors and JSON metadata to one safetensors file, atomically."""
+    header = {_METADATA: json.dumps({**metadata, "format": _FORMAT}, sort_keys=True)}
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    write_atomic(path, save(contiguous, metadata=header))
+
+
+def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
+    """Read a file of `save_tensors`.
+
+    Raises:
+        CheckpointError: no such file, a damaged one, or one of another origin.
+    """
+    if not path.is_file():
+        raise CheckpointError(f"No file {path}.")
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = file.metadata() or {}
+            tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in list(file.keys())}
+        metadata = json.loads(header[_METADATA])
+    except (SafetensorError, KeyError, ValueError, OSError) as error:
+        raise CheckpointError(f"{path} is damaged or not from this project: {error}") from error
+    if metadata.get("format") != _FORMAT:
+        raise CheckpointError(f"{path} has format {metadata.get('format')}, expected {_FORMAT}.")
+    return tensors, metadata

@@ -1,0 +1,52 @@
+"""From the clients' importance and sizes to their weights in the average."""
+
+import math
+from collections.abc import Sequence
+from typing import get_args
+
+from fedmvp_flwr.config import Weighting
+
+
+def client_weights(
+    weighting: Weighting,
+    num_examples: Sequence[float],
+    importance: Sequence[float] | None = None,
+) -> list[float]:
+    """Weights of the clients of one round.
+
+    Args:
+        weighting: `importance` (the paper's graph), `uniform`, `examples` (FedAvg) or
+            `importance-examples` (their product).
+        num_examples: positive number of training examples of each client.
+        importance: graph importance of each client, for the weightings that use it.
+
+    Returns:
+        Non-negative weights that sum to 1, in the order of the clients. Where all products are
+        zero the weights are uniform.
+
+    Raises:
+        ValueError: an unknown weighting, no client, importance that is missing, of another
+            length, negative or not finite, or a number of examples that is not positive.
+    """
+    if weighting not in get_args(Weighting):
+        raise ValueError(f"weighting must be one of {get_args(Weighting)}, got {weighting!r}.")
+    if not num_examples or not all(n > 0 and math.isfinite(n) for n in num_examples):
+        raise ValueError(f"every client needs a positive num_examples, got {list(num_examples)}.")
+    weights = [1.0] * len(num_examples)
+    if weighting in ("importance", "importance-examples"):
+        if importance is None or len(importance) != len(weights):
+            raise ValueError(f"weighting {weighting!r} needs the importance of every client.")
+        if not all(s >= 0 and math.isfinite(s) for s in importance):
+            raise ValueError(f"importance must be finite and >= 0, got {list(importance)}.")
+        weights = [float(s) for s in importance]
+    if weighting in ("examples", "importance-examples"):
+        weights = [w * n for w, n in zip(weights, num_examples, strict=True)]
+    total = sum(weights)
+    if total == 0:
+        return [1.0 / len(weights)] * len(weights)
+    return [w / total for w in weights]
+
+
+def distance_to_uniform(weights: Sequence[float]) -> float:
+    """Total variation distance in [0, 1) between the weights and the uniform ones."""
+    return sum(abs(w - 1.0 / len(weights)) for w in weights) / 2

@@ -1,0 +1,98 @@
+"""Arrays on the wire: 16 bits per value, and a guard on the size of a message."""
+
+from collections.abc import Mapping
+
+import numpy as np
+import torch
+from flwr.app import Array, ArrayRecord
+from torch import Tensor
+
+from fedmvp_flwr.config import WireDtype
+from fedmvp_flwr.errors import ConfigError
+
+# NumPy, which Flower serialises with, has no bfloat16: its 16 bits travel under this name.
+_BF16_STYPE = "fedmvp.bfloat16"
+_TORCH_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+_MEGABYTE = 1_000_000
+
+
+def pack(state: Mapping[str, Tensor], wire_dtype: WireDtype) -> ArrayRecord:
+    """Turn named tensors into a record; floating-point values get the wire's type.
+
+    Args:
+        state: parameters and buffers of any shape, 0-d included.
+        wire_dtype: `fp16`, `bf16` or `fp32`. Integer tensors keep their type.
+
+    Raises:
+        ConfigError: a finite value overflows fp16.
+    """
+    record = {}
+    for name, tensor in state.items():
+        value = tensor.detach().cpu()
+        if not value.is_floating_point():
+            record[name] = Array(value.numpy())
+        elif wire_dtype == "bf16":
+            record[name] = _pack_bf16(value)
+        else:
+            record[name] = Array(_cast(name, value, _TORCH_DTYPES[wire_dtype]).numpy())
+    return ArrayRecord(record)
+
+
+def unpack(record: ArrayRecord) -> dict[str, Tensor]:
+    """Return the named tensors of a record, floating-point ones as float32.
+
+    Raises:
+        ValueError: the bytes of an array do not fit its shape, or are in no known format.
+    """
+    return {name: _unpack(name, array) for name, array in record.items()}
+
+
+def as_received(array: Array, tensor: Tensor) -> Array:
+    """Store a tensor in the format in which `array` came (used after averaging)."""
+    if array.stype == _BF16_STYPE:
+        return _pack_bf16(tensor)
+    value = tensor.detach().cpu().numpy()
+    dtype = np.dtype(array.dtype)
+    if np.issubdtype(dtype, np.integer) or dtype == np.bool_:
+        value = np.rint(value)
+    return Array(np.asarray(value, dtype=dtype))
+
+
+def check_message_size(record: ArrayRecord, max_message_mb: float) -> int:
+    """Return the bytes of a model message, or refuse one that is too large.
+
+    Raises:
+        ConfigError: more than `max_message_mb` megabytes.
+    """
+    size = record.count_bytes()
+    if size > max_message_mb * _MEGABYTE:
+        raise ConfigError(
+            f"The model message has {size / _MEGABYTE:.2f} MB, more than "
+            f"max-message-mb={max_message_mb}. Make the model smaller (model-width, "
+            "model-layers), use wire-dtype='fp16', or raise max-message-mb."
+        )
+    return size
+
+
+def _pack_bf16(value: Tensor) -> Array:
+    bits = value.to(torch.bfloat16).contiguous().view(torch.int16).numpy()
+    return Array("bfloat16", tuple(value.shape), _BF16_STYPE, bits.tobytes())
+
+
+def _cast(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
+    cast = value.to(dtype)
+    if dtype == torch.float16 and bool((torch.isinf(cast) & torch.isfinite(value)).any()):
+        raise ConfigError(f"Array '{name}' overflows fp16; use wire-dtype='bf16' or 'fp32'.")
+    return cast
+
+
+def _unpack(name: str, array: Array) -> Tensor:
+    try:
+        if array.stype == _BF16_STYPE:
+            bits = np.frombuffer(array.data, dtype=np.int16).reshape(array.shape)
+            return torch.from_numpy(bits.copy()).view(torch.bfloat16).float()
+        value = array.numpy()
+    except (TypeError, ValueError, EOFError, OSError) as error:
+        raise ValueError(f"array '{name}' cannot be read: {error}") from error
+    tensor = torch.from_numpy(np.array(value))  # a copy that owns its memory and is writable
+    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -1,0 +1,237 @@
+"""The command `fedmvp`: simulate, complete, preflight, report."""
+
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import Progress
+from rich.table import Table
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.errors import ConfigError, FedMVPError
+from fedmvp_flwr.simulation.app import (
+    ConfigValue,
+    FlowerApp,
+    absolute_paths,
+    check_keys,
+    find_app,
+    parse_overrides,
+)
+from fedmvp_flwr.simulation.interrupts import interrupts_raise
+from fedmvp_flwr.simulation.launcher import read_result, run_simulation
+from fedmvp_flwr.simulation.progress import ProgressView
+from fedmvp_flwr.simulation.summary import render_error, render_failure, render_result
+
+_CHECKOUT = Path(__file__).resolve().parents[1]
+_PORT_VARIABLE = "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"
+
+
+class ExitCode(IntEnum):
+    """What a shell sees."""
+
+    FAILED = 1
+    WRONG_CONFIG = 2
+    INTERRUPTED = 130  # 128 + SIGINT
+
+
+app = typer.Typer(
+    help="FedMVP on Flower: federated image-text learning with missing modalities.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_show_locals=False,
+)
+
+AppOption = Annotated[
+    Path | None,
+    typer.Option(
+        "--app",
+        help="Folder of the Flower app. Default: the checkout of this package, or this folder.",
+    ),
+]
+RunConfigOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--run-config",
+        "-c",
+        metavar="PAIRS|FILE.toml",
+        help="Settings, as \"num-server-rounds=5 method='fedavg'\" or a TOML file; repeatable.",
+    ),
+]
+NumClientsOption = Annotated[int, typer.Option("--num-clients", help="Number of clients.")]
+CacheOption = Annotated[
+    Path | None, typer.Option("--cache", help="Folder of the feature store (cache-dir).")
+]
+
+
+@app.command()
+def simulate(
+    app_dir: AppOption = None,
+    run_config: RunConfigOption = None,
+    num_clients: NumClientsOption = 10,
+    num_cpus: Annotated[int, typer.Option(help="CPUs per client.")] = 1,
+    num_gpus: Annotated[float, typer.Option(help="GPUs per client; 0.25: four share one.")] = 0.0,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the results. Default: runs/DATE-TIME.")
+    ] = None,
+    cache: CacheOption = None,
+    port: Annotated[
+        int | None,
+        typer.Option(envvar=_PORT_VARIABLE, help="Port of the SuperLink. Default: a free one."),
+    ] = None,
+    quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the run's log.")] = False,
+) -> None:
+    """Run the whole federation on this machine, and stop all that was started for it."""
+    console = Console()
+    flower_app = find_app(app_dir, _candidates())
+    overrides = _overrides(run_config, cache)
+    chosen_out = out or Path(str(overrides.get("out-dir") or _new_run_folder()))
+    rounds = (flower_app.defaults | overrides).get("num-server-rounds")
+    view = ProgressView(console, rounds if isinstance(rounds, int) else None, quiet=quiet)
+    with _interruptible(), view:
+        outcome = run_simulation(
+            flower_app.path,
+            run_config=overrides,
+            num_clients=num_clients,
+            num_cpus=num_cpus,
+            num_gpus=num_gpus,
+            out=chosen_out,
+            port=port,
+            validate=RunConfig.from_run_config if flower_app.ships_library else None,
+            on_event=view.on_event,
+            on_log=view.on_log if verbose else _ignore,
+        )
+    if outcome.exit_code:
+        Console(stderr=True).print(render_failure(outcome))
+        raise typer.Exit(outcome.exit_code)
+    console.print(render_result(read_result(outcome.out) or {}, outcome.out))
+
+
+@app.command()
+def complete(
+    app_dir: AppOption = None,
+    run_config: RunConfigOption = None,
+    num_clients: NumClientsOption = 10,
+    cache: CacheOption = None,
+) -> None:
+    """Fill the feature store ahead of time: complete and encode the samples of every client."""
+    from fedmvp_flwr.preparation import prepare_all
+
+    config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
+    console = Console()
+    with _interruptible(), Progress(console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        summary = prepare_all(config, num_clients, show)
+    console.print(_fields_table(vars(summary)))
+
+
+@app.command()
+def preflight(
+    app_dir: AppOption = None,
+    run_config: RunConfigOption = None,
+    num_clients: NumClientsOption = 10,
+    cache: CacheOption = None,
+) -> None:
+    """Check data, split, holes and models of every client, without training anything."""
+    from fedmvp_flwr.preparation import preflight as check
+
+    config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
+    console = Console()
+    with _interruptible():
+        report = check(config, num_clients)
+    console.print(_rows_table(report.rows))
+    for problem in report.problems:
+        console.print(problem, style="red", markup=False)
+    if report.problems:
+        raise typer.Exit(ExitCode.FAILED)
+    console.print("No problem found.", style="green")
+
+
+@app.command()
+def report(
+    run_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run's results.")],
+) -> None:
+    """Write the HTML report of a run again."""
+    from fedmvp_flwr.reporting import write_report
+
+    Console().print(str(write_report(run_dir.expanduser().resolve())), soft_wrap=True)
+
+
+def main() -> None:
+    """Entry point of the command `fedmvp`."""
+    try:
+        app()
+    except ConfigError as error:
+        sys.exit(_complain("Wrong configuration", error, ExitCode.WRONG_CONFIG))
+    except FedMVPError as error:
+        sys.exit(_complain("FedMVP cannot go on", error, ExitCode.FAILED))
+
+
+def _complain(title: str, error: Exception, code: ExitCode) -> int:
+    Console(stderr=True).print(render_error(title, str(error)))
+    return int(code)
+
+
+@contextmanager
+def _interruptible() -> Iterator[None]:
+    try:
+        with interrupts_raise():
+            yield
+    except KeyboardInterrupt as error:
+        Console(stderr=True).print("Interrupted. Nothing is left running.", style="yellow")
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
+
+
+def _ignore(line: str) -> None:
+    """Pass over a line of the log; run.log has it."""
+
+
+def _candidates() -> tuple[Path, ...]:
+    return _CHECKOUT, Path.cwd()
+
+
+def _new_run_folder() -> str:
+    return f"runs/{datetime.now().astimezone():%Y%m%d-%H%M%S}"
+
+
+def _overrides(run_config: list[str] | None, cache: Path | None) -> dict[str, ConfigValue]:
+    overrides = parse_overrides(run_config or [])
+    return overrides | ({} if cache is None else {"cache-dir": str(cache)})
+
+
+def _config(flower_app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> RunConfig:
+    absolute = absolute_paths(overrides, Path.cwd())
+    config = RunConfig.from_run_config(flower_app.defaults | absolute)
+    check_keys(flower_app, absolute)
+    return config
+
+
+def _fields_table(fields: Mapping[str, Any]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    for name, value in fields.items():
+        table.add_row(name.replace("_", " "), str(value))
+    return table
+
+
+def _rows_table(rows: list[dict[str, Any]]) -> Table:
+    columns = list(dict.fromkeys(key for row in rows for key in row))
+    table = Table(*columns)
+    for row in rows:
+        table.add_row(*(str(row.get(column, "")) for column in columns))
+    return table
+
+
+if __name__ == "__main__":
+    main()

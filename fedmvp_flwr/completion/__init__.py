@@ -1,0 +1,1 @@
+"""Completion of missing modalities by frozen models, the feature store and the quality gate."""

@@ -1,0 +1,185 @@
+"""Completers: fill a missing modality from the one that is there.
+
+A new way of completion is one class with the protocol `Completer` and one line in `COMPLETERS`.
+"""
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol, Union, cast, runtime_checkable
+
+from fedmvp_flwr.completion.prompts import parse_questions, template_named
+from fedmvp_flwr.completion.store import key_for
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import IMAGE, TEXT
+from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES, FoundationModels
+from fedmvp_flwr.foundation.protocols import Captioner
+from fedmvp_flwr.seeds import seed_for
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+Content = Union[str, "Image"]
+SOURCE_OF: dict[str, str] = {IMAGE: TEXT, TEXT: IMAGE}
+
+
+@dataclass(frozen=True)
+class Source:
+    """What a completion is made from.
+
+    Attributes:
+        content: the text or the RGB image that is there.
+        digest: hex SHA-256 of the content.
+        class_name: the label's name where it may enter the prompt, else None.
+    """
+
+    content: Content
+    digest: str
+    class_name: str | None = None
+
+
+@dataclass(frozen=True)
+class Completion:
+    """A generated modality and where it came from.
+
+    Attributes:
+        content: the generated text or RGB image.
+        provenance: JSON values: modality, prompts, model fingerprint, seed, source digest.
+    """
+
+    content: Content
+    provenance: dict[str, Any]
+
+
+class Completer(Protocol):
+    """Fills one modality of samples from their other one."""
+
+    def key(self, modality: str, digest: str, class_name: str | None) -> str:
+        """Return the store's key of the completion made from a source; nothing is loaded."""
+        ...
+
+    def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
+        """Make the missing modality from each source, independently of the other sources."""
+        ...
+
+
+@runtime_checkable
+class ManyPromptCaptioner(Protocol):
+    """A captioner that sees an image once for several prompts."""
+
+    def caption_each(self, images: Sequence["Image"], prompts: Sequence[str]) -> list[list[str]]:
+        """Continue every prompt for each image: one list of N texts per prompt."""
+        ...
+
+
+class FoundationCompleter:
+    """Completion by the frozen captioner and the frozen text-to-image model.
+
+    Args:
+        models: the frozen models.
+        config: the prompts, the seed and the generator's settings.
+
+    Raises:
+        ConfigError: an unknown prompt template or a malformed question.
+    """
+
+    def __init__(self, models: FoundationModels, config: RunConfig) -> None:
+        """See the class."""
+        self._models, self._config = models, config
+        self._template = template_named(config.prompt_template)
+        self._questions = parse_questions(config.caption_questions) if self._template.asks else ()
+        self._settings: dict[str, dict[str, Any]] = {
+            IMAGE: {
+                "prompt": self._template.image_prompt,
+                "seed": config.completion_seed,
+                "steps": config.generator_steps,
+                "guidance": config.generator_guidance,
+            },
+            TEXT: {
+                "prompt": self._template.caption_prompt,
+                "questions": [dataclasses.astuple(question) for question in self._questions],
+            },
+        }
+        self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
+            IMAGE: self._draw,
+            TEXT: self._describe,
+        }
+
+    def key(self, modality: str, digest: str, class_name: str | None) -> str:
+        """Return the key: source, model fingerprint, prompts, settings and class name if any."""
+        return key_for(
+            "completion",
+            modality=modality,
+            source=digest,
+            model=self._models.fingerprint(GENERATOR_ROLES[modality]),
+            class_name=class_name,
+            settings=self._settings[modality],
+        )
+
+    def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
+        """Caption images or draw texts, in batches of `foundation-batch-size`."""
+        size = self._config.foundation_batch_size
+        make = self._makers[modality]
+        return [
+            completion
+            for start in range(0, len(sources), size)
+            for completion in make(sources[start : start + size])
+        ]
+
+    def _draw(self, sources: Sequence[Source]) -> list[Completion]:
+        prompts = [
+            self._template.image_prompt_for(cast(str, source.content), source.class_name)
+            for source in sources
+        ]
+        seeds = [
+            seed_for(self._config.completion_seed, "completion", source.digest)
+            for source in sources
+        ]
+        images = self._models.image_generator.generate(prompts, seeds)
+        return [
+            Completion(image, self._provenance(IMAGE, source, [prompt], seed))
+            for source, image, prompt, seed in zip(sources, images, prompts, seeds, strict=True)
+        ]
+
+    def _describe(self, sources: Sequence[Source]) -> list[Completion]:
+        completions: list[Completion | None] = [None] * len(sources)
+        for class_name in dict.fromkeys(source.class_name for source in sources):
+            rows = [row for row, source in enumerate(sources) if source.class_name == class_name]
+            prompts = self._template.caption_prompts(self._questions, class_name)
+            images = [cast("Image", sources[row].content) for row in rows]
+            answers = _ask(self._models.captioner, images, prompts)  # per prompt, per image
+            for row, replies in zip(rows, zip(*answers, strict=True), strict=True):
+                text = self._template.assemble(self._questions, replies, class_name)
+                provenance = self._provenance(TEXT, sources[row], list(prompts), None)
+                completions[row] = Completion(text, provenance | {"answers": list(replies)})
+        return cast(list[Completion], completions)
+
+    def _provenance(
+        self, modality: str, source: Source, prompts: list[str], seed: int | None
+    ) -> dict[str, Any]:
+        return {
+            "modality": modality,
+            "source": source.digest,
+            "model": self._models.fingerprint(GENERATOR_ROLES[modality]),
+            "prompts": prompts,
+            "seed": seed,
+        }
+
+
+COMPLETERS: dict[str, Callable[[FoundationModels, RunConfig], Completer]] = {
+    "foundation": FoundationCompleter
+}
+
+
+def completer_for(models: FoundationModels, config: RunConfig) -> Completer | None:
+    """Return the completer that `completion` names, None for `none`."""
+    make = COMPLETERS.get(config.completion)
+    return make(models, config) if make else None
+
+
+def _ask(
+    captioner: Captioner, images: Sequence["Image"], prompts: Sequence[str]
+) -> list[list[str]]:
+    if isinstance(captioner, ManyPromptCaptioner):
+        return captioner.caption_each(images, prompts)
+    return [captioner.caption(images, prompt) for prompt in prompts]

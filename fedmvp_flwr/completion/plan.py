@@ -1,0 +1,96 @@
+"""What a set of samples asks for: which completions, each with its key in the store."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from fedmvp_flwr.completion.completers import SOURCE_OF, Completer
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import MODALITIES, TEXT, Sample, text_digest
+from fedmvp_flwr.errors import DataError, ModelError
+from fedmvp_flwr.foundation.bundle import FoundationModels
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """One completion that a sample asks for.
+
+    Attributes:
+        key: its key in the store.
+        source_digest: hex SHA-256 of what it is made from.
+        class_name: the label's name where it enters the prompt.
+    """
+
+    key: str
+    source_digest: str
+    class_name: str | None
+
+
+def content_digest(sample: Sample, modality: str) -> str | None:
+    """Return the digest of a sample's real image or text, None where it is missing."""
+    if modality == TEXT:
+        return None if sample.text is None else text_digest(sample.text)
+    return None if sample.image is None else sample.image.digest
+
+
+def class_name_for(sample: Sample, config: RunConfig, class_names: Sequence[str]) -> str | None:
+    """Return the class name if it may enter the sample's prompts, else None."""
+    return class_names[sample.label] if config.label_in_prompt and class_names else None
+
+
+def wanted_completions(
+    samples: Sequence[Sample],
+    complete: Mapping[str, Sequence[bool]],
+    completer: Completer,
+    config: RunConfig,
+    class_names: Sequence[str],
+) -> dict[str, list[Wanted | None]]:
+    """Return by modality what each of the N samples asks for, None where nothing.
+
+    Raises:
+        DataError: a sample lacks what its completion would be made from.
+    """
+    wanted: dict[str, list[Wanted | None]] = {}
+    for modality in MODALITIES:
+        rows: list[Wanted | None] = [None] * len(samples)
+        for row, flag in enumerate(complete.get(modality, ())):
+            if not flag:
+                continue
+            sample = samples[row]
+            digest = content_digest(sample, SOURCE_OF[modality])
+            if digest is None:
+                raise DataError(
+                    f"Sample '{sample.key}': its {modality} cannot be completed, because it has "
+                    f"no {SOURCE_OF[modality]} either. Leave it out."
+                )
+            class_name = class_name_for(sample, config, class_names)
+            rows[row] = Wanted(completer.key(modality, digest, class_name), digest, class_name)
+        wanted[modality] = rows
+    return wanted
+
+
+def check_flags(complete: Mapping[str, Sequence[bool]], count: int) -> None:
+    """Refuse flags that do not fit `count` samples.
+
+    Raises:
+        DataError: an unknown modality, or another number of flags.
+    """
+    lengths = {modality: len(flags) for modality, flags in complete.items()}
+    if not set(lengths) <= set(MODALITIES) or any(n != count for n in lengths.values()):
+        raise DataError(
+            f"The flags of what to complete are {lengths} (modality: number); expected {count} "
+            f"flags for some of {', '.join(MODALITIES)}."
+        )
+
+
+def check_gate(models: FoundationModels, config: RunConfig) -> None:
+    """Refuse a quality gate that could not measure anything.
+
+    Raises:
+        ModelError: the gate is on, and the encoders' pooled embeddings cannot be compared.
+    """
+    if config.quality_gate > 0 and not models.comparable:
+        raise ModelError(
+            f"quality-gate={config.quality_gate} compares images with texts, but "
+            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' "
+            "share no space. Use the two sides of one image-text model, or set quality-gate=0."
+        )

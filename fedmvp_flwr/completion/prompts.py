@@ -1,0 +1,127 @@
+"""Prompt templates: how one modality is asked for from the other.
+
+From coarse to fine, as the paper has it: a class-agnostic coarse prompt first, then what is seen is
+asked for in detail. No template names a class, unless the caller passes one.
+"""
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fedmvp_flwr.errors import ConfigError
+
+_ANSWER_SLOT = "{}"
+_PHRASE_MARK = "=>"
+_SAYS_NOTHING = {"", "unknown", "none", "no", "nothing", "not visible"}
+
+
+@dataclass(frozen=True)
+class Question:
+    """A question about an image, and the phrase that its answer becomes in the text.
+
+    Attributes:
+        text: the question, for example "what colour are the petals?".
+        phrase: holds "{}" in the answer's place, for example "{} petals".
+    """
+
+    text: str
+    phrase: str = _ANSWER_SLOT
+
+    @property
+    def prompt(self) -> str:
+        """What the captioner is asked to continue (the form of the visual question answering)."""
+        return f"question: {self.text} answer:"
+
+
+@dataclass(frozen=True)
+class PromptTemplate:
+    """How texts are made from images and images from texts.
+
+    Attributes:
+        caption_prompt: what the captioner continues to a caption.
+        asks: whether the questions are asked as well.
+        image_prompt: holds "{}" in the place of the text that an image is made from.
+    """
+
+    caption_prompt: str
+    asks: bool
+    image_prompt: str
+
+    def caption_prompts(
+        self, questions: Sequence[Question], class_name: str | None = None
+    ) -> tuple[str, ...]:
+        """Return everything that the captioner is asked about one image, the caption first."""
+        prompts = (self.caption_prompt, *(q.prompt for q in questions if self.asks))
+        return tuple(_with_class(prompt, class_name) for prompt in prompts)
+
+    def assemble(
+        self, questions: Sequence[Question], answers: Sequence[str], class_name: str | None = None
+    ) -> str:
+        """Join the captioner's answers, in the order of `caption_prompts`, to one text.
+
+        An answer that says nothing, or nothing that the text does not say already, is left out.
+        """
+        text = _tidy(answers[0])
+        for question, answer in zip(questions, answers[1:], strict=False):
+            answer = _tidy(answer)
+            if answer.lower() in _SAYS_NOTHING or _words(answer) <= _words(text):
+                continue
+            phrase = question.phrase.replace(_ANSWER_SLOT, answer)
+            text = f"{text}, {phrase}" if text else phrase
+        return _with_class(text, class_name)
+
+    def image_prompt_for(self, text: str, class_name: str | None = None) -> str:
+        """Return the prompt that an image is generated from."""
+        return _with_class(self.image_prompt.replace(_ANSWER_SLOT, _tidy(text)), class_name)
+
+
+TEMPLATES: dict[str, PromptTemplate] = {
+    "coarse": PromptTemplate("a picture of", asks=False, image_prompt="{}"),
+    "coarse-to-fine": PromptTemplate("a picture of", asks=True, image_prompt="a picture of {}"),
+    "detailed": PromptTemplate(
+        "a detailed picture of", asks=False, image_prompt="a detailed picture of {}"
+    ),
+}
+
+
+def template_named(name: str) -> PromptTemplate:
+    """Return a template by its name.
+
+    Raises:
+        ConfigError: no such template, with the nearest known name.
+    """
+    if name not in TEMPLATES:
+        near = difflib.get_close_matches(name, TEMPLATES, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise ConfigError(f"prompt-template='{name}' is none of {', '.join(TEMPLATES)}.{hint}")
+    return TEMPLATES[name]
+
+
+def parse_questions(text: str) -> tuple[Question, ...]:
+    """Read questions separated by ";", each "question" or "question => phrase with {}".
+
+    Raises:
+        ConfigError: a phrase has no place for the answer.
+    """
+    questions = []
+    for item in filter(None, (part.strip() for part in text.split(";"))):
+        question, mark, phrase = (part.strip() for part in item.partition(_PHRASE_MARK))
+        if mark and _ANSWER_SLOT not in phrase:
+            raise ConfigError(
+                f"caption-questions: the phrase of '{item}' has no '{_ANSWER_SLOT}' in the "
+                "answer's place; expected for example 'what colour are the petals? => {} petals'."
+            )
+        questions.append(Question(question, phrase or _ANSWER_SLOT))
+    return tuple(questions)
+
+
+def _with_class(text: str, class_name: str | None) -> str:
+    return text if class_name is None else f"{class_name}: {text}"
+
+
+def _tidy(text: str) -> str:
+    return " ".join(text.split()).rstrip(" .,;")
+
+
+def _words(text: str) -> set[str]:
+    return {word.strip(".,;:!?").lower() for word in text.split()}

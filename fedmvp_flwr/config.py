@@ -1,0 +1,234 @@
+"""One frozen, typed configuration, built once from Flower's flat run-config.
+
+Flower hands every ServerApp and ClientApp a flat mapping of kebab-case keys to bool, int, float
+or str. `RunConfig` checks it as a whole and reports everything that is wrong with it at once.
+"""
+
+import difflib
+from collections.abc import Mapping
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from fedmvp_flwr.errors import ConfigError
+
+Method = Literal["fedmvp", "fedavg"]
+Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
+WireDtype = Literal["fp16", "bf16", "fp32"]
+
+
+def _kebab(name: str) -> str:
+    return name.replace("_", "-")
+
+
+class RunConfig(BaseModel):
+    """Every setting of a run; the field `num_server_rounds` is the key `num-server-rounds`."""
+
+    model_config = ConfigDict(
+        frozen=True,
+        extra="forbid",
+        alias_generator=_kebab,
+        populate_by_name=True,
+        str_strip_whitespace=True,
+        allow_inf_nan=False,
+    )
+
+    # The run
+    num_server_rounds: int = Field(30, ge=1, description="Federated rounds.")
+    fraction_train: float = Field(
+        0.5, gt=0, le=1, description="Share of the clients that train in a round."
+    )
+    fraction_evaluate: float = Field(
+        1.0, ge=0, le=1, description="Share of the clients that evaluate; 0 turns it off."
+    )
+    evaluate_every: int = Field(
+        5, ge=1, description="Evaluate each so many rounds, and always after the last."
+    )
+    seed: int = Field(0, ge=0, description="Fixes partitions, masks, sampling and training.")
+    out_dir: str = Field(
+        "", description="Absolute folder of the results; empty: a new one in ~/.fedmvp/runs."
+    )
+    cache_dir: str = Field(
+        "", description="Absolute folder of the feature store; empty: ~/.fedmvp/cache."
+    )
+    device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
+    round_timeout: float = Field(3600.0, gt=0, description="Seconds to wait for replies.")
+
+    # The data and its holes
+    dataset: str = Field("flora", description="`flora`, the embedded data set.")
+    train_samples: int = Field(
+        1500, ge=1, description="Flora: training samples, all clients together."
+    )
+    test_samples: int = Field(500, ge=1, description="Flora: test samples.")
+    partition: Literal["dirichlet", "iid"] = Field(
+        "dirichlet", description="How the training samples are dealt to the clients."
+    )
+    dirichlet_alpha: float = Field(
+        0.5, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
+    )
+    missing_ratio: float = Field(
+        0.8, ge=0, le=1, description="Share of a client's samples that lack one modality."
+    )
+    missing_image_share: float = Field(
+        0.5, ge=0, le=1, description="Share of those that lack the image; the others lack the text."
+    )
+    missing_pattern: Literal["random"] = Field(
+        "random", description="Which samples lose a modality: `random`, completely at random."
+    )
+
+    # The method
+    method: Method = Field(
+        "fedmvp",
+        description="`fedmvp`: all losses, CKA weights. `fedavg`: cross-entropy, example weights.",
+    )
+    completion: Literal["foundation", "none"] = Field(
+        "foundation", description="`foundation`: frozen models fill the holes. `none`: holes stay."
+    )
+    incomplete: Literal["mask", "drop"] = Field(
+        "mask", description="Samples that still have a hole: `mask` it, or `drop` the sample."
+    )
+    alpha: float = Field(0.01, ge=0, description="Weight of MCM, the contrastive loss (`fedmvp`).")
+    beta: float = Field(0.5, ge=0, description="Weight of RAM, the margin loss (`fedmvp`).")
+    temperature: float = Field(0.1, gt=0, description="Temperature of MCM.")
+    auxiliary_weight: float = Field(
+        0.3, ge=0, description="Weight of the cross-entropy on single-modality vectors (`fedmvp`)."
+    )
+    modality_dropout: float = Field(
+        0.3, ge=0, lt=1, description="Chance that one modality of a pair is hidden in a step."
+    )
+    generated_dropout: float = Field(
+        0.5, ge=0, lt=1, description="Chance that a generated modality is hidden in a step."
+    )
+    weighting: Weighting | Literal["auto"] = Field(
+        "auto",
+        description="Weights of the clients; `auto`: importance (`fedmvp`), examples (`fedavg`).",
+    )
+    graph_temperature: float = Field(
+        1.0,
+        gt=0,
+        description="Sharpens the CKA importance: importance ** (1 / this); 1 is the paper's.",
+    )
+
+    # Local training
+    local_epochs: int = Field(2, ge=1, description="Epochs over the client's samples in a round.")
+    batch_size: int = Field(32, ge=1, description="Samples per training step.")
+    learning_rate: float = Field(
+        1e-3, gt=0, description="Peak rate of AdamW; cosine over the rounds."
+    )
+    weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
+    model_width: int = Field(128, ge=8, description="Width d of the joint encoder.")
+    model_layers: int = Field(1, ge=1, description="Transformer layers over both streams.")
+    model_heads: int = Field(4, ge=1, description="Attention heads; divides the width.")
+    model_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the joint encoder.")
+
+    # On the wire
+    wire_dtype: WireDtype = Field("fp16", description="Type of the arrays on the wire.")
+    max_message_mb: float = Field(4.0, gt=0, description="Refuse a larger model message (MB).")
+
+    # The frozen foundation models
+    image_encoder: str = Field("open_clip:embedded", description="`library:name[:path]`.")
+    text_encoder: str = Field("open_clip:embedded", description="`library:name[:path]`.")
+    captioner: str = Field("transformers:embedded", description="`library:name[:path]`.")
+    image_generator: str = Field("diffusers:embedded", description="`library:name[:path]`.")
+    image_grid: int = Field(
+        3, ge=1, description="Image tokens are pooled to this many rows and columns."
+    )
+    text_max_tokens: int = Field(32, ge=1, description="Longer texts are cut.")
+    foundation_batch_size: int = Field(32, ge=1, description="Samples per call of a frozen model.")
+
+    # Completion
+    prompt_template: str = Field(
+        "coarse-to-fine", description="`coarse`, `coarse-to-fine` or `detailed`."
+    )
+    caption_questions: str = Field(
+        "what colour are the petals?; what shape are the petals?; how many petals are there?; "
+        "what pattern do the petals have?; what is the centre like?",
+        description="Questions of `coarse-to-fine`, separated by `;`.",
+    )
+    label_in_prompt: bool = Field(
+        False,
+        description="Whether the class name may enter a prompt (never possible at test time).",
+    )
+    quality_gate: float = Field(
+        0.05,
+        ge=0,
+        lt=1,
+        description="A completion whose image-text similarity lies below this quantile of the "
+        "client's real pairs is rejected; 0 accepts all.",
+    )
+    completion_seed: int = Field(0, ge=0, description="Fixes the completions, apart from `seed`.")
+    generator_steps: int = Field(0, ge=0, description="Sampling steps; 0: the model's own default.")
+    generator_guidance: float = Field(
+        -1.0, ge=-1, description="Guidance scale; -1: the model's own default."
+    )
+
+    # The probe
+    probe_per_class: int = Field(8, ge=1, description="Synthetic probe samples per class.")
+    probe_file: str = Field(
+        "", description="Use this saved probe (.safetensors) instead of generating one."
+    )
+
+    @model_validator(mode="after")
+    def _check_together(self) -> "RunConfig":
+        if self.model_width % self.model_heads:
+            raise ValueError(
+                f"model-heads={self.model_heads} does not divide model-width={self.model_width}"
+            )
+        if self.probe_per_class == 1 and not self.probe_file:
+            raise ValueError("probe-per-class=1 leaves too little to compare clients on; use >= 2")
+        return self
+
+    @classmethod
+    def from_run_config(cls, run_config: Mapping[str, Any]) -> "RunConfig":
+        """Build the configuration from Flower's run-config.
+
+        Args:
+            run_config: kebab-case keys; a missing key takes its default.
+
+        Raises:
+            ConfigError: names every unknown key (with the nearest known one) and every bad value.
+        """
+        names = set(cls.keys())
+        problems = [_unknown_key(key) for key in run_config if key not in names]
+        known = {key: value for key, value in run_config.items() if key in names}
+        try:
+            config = cls.model_validate(known)
+        except ValidationError as error:
+            problems += [_describe(dict(item)) for item in error.errors()]
+        if problems:
+            raise ConfigError("Wrong run-config: " + "; ".join(problems) + ".")
+        return config
+
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The run-config keys, in the order of the documentation."""
+        return tuple(_kebab(name) for name in cls.model_fields)
+
+    def to_run_config(self) -> dict[str, bool | int | float | str]:
+        """Return the flat kebab-case mapping that `from_run_config` reads."""
+        return self.model_dump(by_alias=True)
+
+    @property
+    def client_weighting(self) -> Weighting:
+        """The weighting with `auto` resolved by the method."""
+        if self.weighting != "auto":
+            return self.weighting
+        return "importance" if self.method == "fedmvp" else "examples"
+
+    @property
+    def needs_probe(self) -> bool:
+        """Whether the weights need representations of the probe."""
+        return self.client_weighting in ("importance", "importance-examples")
+
+
+def _unknown_key(key: str) -> str:
+    near = difflib.get_close_matches(key, RunConfig.keys(), n=1)
+    hint = f", did you mean '{near[0]}'?" if near else ""
+    return f"unknown key '{key}'{hint}"
+
+
+def _describe(item: dict[str, Any]) -> str:
+    key = ".".join(_kebab(str(part)) for part in item["loc"])
+    if not key:
+        return str(item["msg"]).removeprefix("Value error, ")
+    return f"{key}={item['input']!r}: {item['msg'].lower()}"

@@ -1,0 +1,38 @@
+"""From the run-config key `dataset` to a data set. A new source is one line here."""
+
+import difflib
+from collections.abc import Callable
+from functools import lru_cache
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import Dataset
+from fedmvp_flwr.errors import DataError
+
+
+def load_dataset(config: RunConfig) -> Dataset:
+    """Return the data set that the configuration names.
+
+    Raises:
+        DataError: no such source, with the nearest known name.
+    """
+    name = config.dataset.partition(":")[0]
+    if name not in _SOURCES:
+        near = difflib.get_close_matches(name, _SOURCES, n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise DataError(f"dataset='{config.dataset}' is none of {sorted(_SOURCES)}.{hint}")
+    return _SOURCES[name](config)
+
+
+def _flora(config: RunConfig) -> Dataset:
+    # The data set itself never changes with the seed of a run: only its use does.
+    return _flora_of(config.train_samples, config.test_samples)
+
+
+@lru_cache(maxsize=1)
+def _flora_of(num_train: int, num_test: int) -> Dataset:
+    from fedmvp_flwr.data.flora import load_flora
+
+    return load_flora(num_train=num_train, num_test=num_test)
+
+
+_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora}

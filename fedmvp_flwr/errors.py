@@ -1,0 +1,29 @@
+"""The errors that a user can cause, each with what was found, what was expected, what to do."""
+
+
+class FedMVPError(Exception):
+    """Base class of every error that the library raises on purpose."""
+
+
+class ConfigError(FedMVPError, ValueError):
+    """A run-config key or value is wrong."""
+
+
+class DataError(FedMVPError, ValueError):
+    """A data set, a sample or a mask cannot be used as it is."""
+
+
+class ModelError(FedMVPError, RuntimeError):
+    """A frozen foundation model is missing or does not fit its role."""
+
+
+class StoreError(FedMVPError, RuntimeError):
+    """The feature store cannot be opened or written."""
+
+
+class RoundError(FedMVPError, RuntimeError):
+    """A federated round ended without a single valid reply."""
+
+
+class CheckpointError(FedMVPError, RuntimeError):
+    """A checkpoint is missing, damaged or belongs to another run."""

@@ -1,0 +1,97 @@
+"""Text-to-image generator from one diffusers pipeline folder."""
+
+import inspect
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.quiet import quiet_libraries
+from fedmvp_flwr.foundation.specs import LoadContext
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SETTINGS_FILE = "fedmvp.json"  # {"call": {...}}: the arguments that the model was made for
+_FIXED_CALL: dict[str, Any] = {
+    "use_resolution_binning": False,  # the folder's own size, not the nearest of a fixed table
+    "clean_caption": False,  # needs two more libraries, for web scrapes
+}
+
+
+class DiffusersGenerator:
+    """One generator of noise per image, so that image i is the same alone or in any batch."""
+
+    def __init__(self, pipeline: Any, call: dict[str, Any]) -> None:  # noqa: ANN401 - an untyped library's object
+        """Take a loaded pipeline and the keyword arguments of every call."""
+        self._pipeline, self._call = pipeline, call
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list["Image"]:
+        """Return one RGB image per prompt; image i depends on prompt i and seed i alone."""
+        if not prompts:
+            return []
+        noise = [torch.Generator().manual_seed(seed) for seed in seeds]  # CPU: same on any device
+        with torch.inference_mode():
+            output = self._pipeline(
+                prompt=list(prompts), generator=noise, output_type="pil", **self._call
+            )
+        return [image.convert("RGB") for image in output.images]
+
+
+def load_generator(context: LoadContext) -> DiffusersGenerator:
+    """Load the pipeline from the folder; nothing is fetched and no code of it is run.
+
+    Raises:
+        ModelError: the folder's `fedmvp.json` names an argument that the pipeline does not take.
+    """
+    from diffusers import AutoPipelineForText2Image
+    from diffusers.utils import is_accelerate_available
+
+    pipeline_class: Any = AutoPipelineForText2Image
+    with quiet_libraries():
+        pipeline = pipeline_class.from_pretrained(
+            context.folder,
+            use_safetensors=True,
+            local_files_only=True,
+            low_cpu_mem_usage=is_accelerate_available(),  # it would warn about its own default
+        )
+    pipeline = pipeline.to(context.device)
+    pipeline.set_progress_bar_config(disable=True)
+    config = context.config
+    call = _call_arguments(pipeline, context.folder)
+    if config.generator_steps > 0:
+        call["num_inference_steps"] = config.generator_steps
+    if config.generator_guidance >= 0:
+        call["guidance_scale"] = config.generator_guidance
+    return DiffusersGenerator(pipeline, call)
+
+
+def _call_arguments(pipeline: Any, folder: Path) -> dict[str, Any]:  # noqa: ANN401 - an untyped library's object
+    known = inspect.signature(pipeline.__call__).parameters
+    call = {name: value for name, value in _FIXED_CALL.items() if name in known}
+    if "max_sequence_length" in known:
+        longest = int(pipeline.tokenizer.model_max_length)
+        call["max_sequence_length"] = min(known["max_sequence_length"].default, longest)
+    call |= _folder_call(folder)
+    unknown = sorted(set(call) - set(known))
+    if unknown:
+        raise ModelError(
+            f"{folder / _SETTINGS_FILE}: {type(pipeline).__name__} takes no {', '.join(unknown)}."
+        )
+    return call
+
+
+def _folder_call(folder: Path) -> dict[str, Any]:
+    path = folder / _SETTINGS_FILE
+    if not path.is_file():
+        return {}
+    try:
+        call = json.loads(path.read_text(encoding="utf-8"))["call"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f'{path}: expected {{"call": {{...}}}} in JSON: {error!r}') from error
+    if not isinstance(call, dict):
+        raise ModelError(f'{path}: expected an object under "call", found {call!r}.')
+    return call

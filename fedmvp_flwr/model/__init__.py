@@ -1,0 +1,1 @@
+"""The joint encoder and its losses: pure torch."""

@@ -1,0 +1,114 @@
+"""All that is trained and travels: the joint encoder and its classifier."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.features import Batch
+from fedmvp_flwr.model.joint_encoder import JointEncoder
+
+_UNIT_VECTOR_GAIN = 10.0  # logits of unit vectors need a wide range to become confident
+
+
+@dataclass(frozen=True)
+class Output:
+    """What the network says of a batch.
+
+    Attributes:
+        joint: (B, d) joint unit vectors z_J.
+        logits: (B, C) class scores of the joint vectors.
+        modality: (B, d) unit vectors z_m by modality.
+        modality_logits: (B, C) class scores of each modality alone, through the same head.
+    """
+
+    joint: Tensor
+    logits: Tensor
+    modality: dict[str, Tensor]
+    modality_logits: dict[str, Tensor]
+
+
+class Classifier(nn.Module):
+    """Residual MLP and linear layer on unit vectors."""
+
+    def __init__(self, width: int, num_classes: int, dropout: float) -> None:
+        super().__init__()
+        self.mlp = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(width, width),
+        )
+        self.head = nn.Linear(width, num_classes)
+
+    def forward(self, vectors: Tensor) -> Tensor:
+        """Class scores (B, C) of unit vectors (B, d)."""
+        logits: Tensor = self.head(_UNIT_VECTOR_GAIN * vectors + self.mlp(vectors))
+        return logits
+
+
+class FedMVPNetwork(nn.Module):
+    """Joint encoder J, modality vectors and classifier (paper, section 3.2).
+
+    Args:
+        token_widths: width of the frozen tokens by modality.
+        pooled_widths: width of the frozen pooled embeddings by modality.
+        num_classes: C >= 2.
+        width: d.
+        layers: transformer layers over both streams.
+        heads: attention heads.
+        dropout: in [0, 1).
+    """
+
+    def __init__(
+        self,
+        token_widths: Mapping[str, int],
+        pooled_widths: Mapping[str, int],
+        num_classes: int,
+        width: int = 128,
+        layers: int = 1,
+        heads: int = 4,
+        dropout: float = 0.1,
+    ) -> None:
+        super().__init__()
+        if num_classes < 2:
+            raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}.")
+        self.encoder = JointEncoder(token_widths, pooled_widths, width, layers, heads, dropout)
+        self.classifier = Classifier(width, num_classes, dropout)
+
+    @classmethod
+    def from_config(
+        cls,
+        config: RunConfig,
+        token_widths: Mapping[str, int],
+        pooled_widths: Mapping[str, int],
+        num_classes: int,
+    ) -> "FedMVPNetwork":
+        """Build the network of a run for the widths of its frozen encoders."""
+        return cls(
+            token_widths,
+            pooled_widths,
+            num_classes,
+            config.model_width,
+            config.model_layers,
+            config.model_heads,
+            config.model_dropout,
+        )
+
+    def forward(self, batch: Batch) -> Output:
+        """Joint and single-modality vectors and scores of a batch."""
+        joint = self.encoder(batch)
+        modality = self.encoder.modality_vectors(batch)
+        return Output(
+            joint,
+            self.classifier(joint),
+            modality,
+            {name: self.classifier(vectors) for name, vectors in modality.items()},
+        )
+
+    def predict(self, batch: Batch) -> Tensor:
+        """Class probabilities (B, C) from the joint vectors alone."""
+        return F.softmax(self.classifier(self.encoder(batch)), dim=1)

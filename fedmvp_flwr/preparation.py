@@ -1,0 +1,273 @@
+"""From a configuration to features on disk: what must be done once, before any round.
+
+Clients, the server and `fedmvp complete` all come through here, so that whoever comes first
+fills the store and the others find it filled.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fedmvp_flwr.aggregation.probe import (
+    Probe,
+    generate_probe,
+    load_probe,
+    probe_texts,
+    save_probe,
+)
+from fedmvp_flwr.completion.pipeline import PreparedSet, prepare_samples
+from fedmvp_flwr.completion.quality import calibrate_threshold, gate
+from fedmvp_flwr.completion.store import FeatureStore, key_for
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.missing import random_mask
+from fedmvp_flwr.data.partition import matching_indices, partition_indices
+from fedmvp_flwr.data.records import record_hash, save_record
+from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.evaluation import Conditions, only
+from fedmvp_flwr.features import Batch
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.specs import Role
+from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.seeds import numpy_generator
+
+Progress = Callable[[str, int, int], None]
+_PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
+
+
+@dataclass(frozen=True)
+class ClientSamples:
+    """What a client owns.
+
+    Attributes:
+        train: its training samples, with their holes.
+        test: its held-out samples, complete.
+        split_hash: hash of the whole split, the same at every client.
+        mask_hash: hash of this client's mask.
+    """
+
+    train: tuple[Sample, ...]
+    test: tuple[Sample, ...]
+    split_hash: str
+    mask_hash: str
+
+
+@dataclass(frozen=True)
+class ClientData:
+    """A client's features, ready to train on.
+
+    Attributes:
+        train: features of the samples to train on.
+        test: its held-out samples.
+        summary: JSON values about the client that the server may know (counts, no content).
+    """
+
+    train: Batch
+    test: Conditions
+    summary: dict[str, Any] = field(default_factory=dict)
+
+
+def split_dataset(
+    dataset: Dataset, config: RunConfig, num_partitions: int
+) -> tuple[list[list[int]], list[list[int]]]:
+    """Indices of every client's training and held-out samples."""
+    labels = [sample.label for sample in dataset.splits["train"]]
+    train = partition_indices(labels, config, num_partitions)
+    held_out = [sample.label for sample in dataset.splits["test"]]
+    return train, matching_indices(held_out, labels, train, config.seed)
+
+
+def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
+    """Deal a client its samples and make its holes; save split and mask as hashed records.
+
+    Raises:
+        DataError: the split or the mask cannot be made.
+    """
+    train, test = split_dataset(dataset, config, node.num_partitions)
+    split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
+    own = [dataset.splits["train"][index] for index in train[node.partition_id]]
+    generator = numpy_generator(config.seed, "mask", node.partition_id)
+    mask = random_mask(
+        [sample.key for sample in own], config.missing_ratio, config.missing_image_share, generator
+    )
+    mask_hash = save_record(node.cache_dir / "masks", mask.record())
+    held_out = tuple(dataset.splits["test"][index] for index in test[node.partition_id])
+    return ClientSamples(mask.apply(own), held_out, split_hash, mask_hash)
+
+
+def prepare_client(
+    dataset: Dataset,
+    config: RunConfig,
+    node: Node,
+    models: FoundationModels,
+    on_progress: Progress | None = None,
+) -> ClientData:
+    """Complete, encode and gate everything that a client owns.
+
+    Raises:
+        DataError: nothing is left to train on, or no pair is complete.
+    """
+    samples = client_samples(dataset, config, node)
+    if not any(sample.complete for sample in samples.train):
+        raise DataError(
+            f"Client {node.partition_id} has no complete pair among {len(samples.train)} samples. "
+            "Lower missing-ratio or give it more samples."
+        )
+    wanted = completion_requests(samples.train, config)
+    with FeatureStore(node.cache_dir) as store:
+        train = prepare_samples(
+            samples.train,
+            complete=wanted,
+            models=models,
+            store=store,
+            config=config,
+            class_names=dataset.class_names,
+            on_progress=on_progress,
+        )
+        test = prepare_test(samples.test, config, models, store, on_progress)
+    threshold = calibrate_threshold(train.pair_similarity, config.quality_gate)
+    accepted = accept(train, threshold, config)
+    batch = training_batch(train, accepted, config)
+    if not len(batch):
+        raise DataError(
+            f"Client {node.partition_id} has nothing to train on: all {len(samples.train)} of its "
+            "samples are incomplete and incomplete='drop'."
+        )
+    summary = _summary(dataset, samples, train, accepted, threshold)
+    return ClientData(
+        batch, conditions(test, threshold, config), {"partition-id": node.partition_id, **summary}
+    )
+
+
+def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
+    """Which holes of the samples are to be completed: all of them, or none."""
+    wanted = config.completion != "none"
+    return {name: [wanted and not sample.has(name) for sample in samples] for name in MODALITIES}
+
+
+def prepare_test(
+    samples: tuple[Sample, ...],
+    config: RunConfig,
+    models: FoundationModels,
+    store: FeatureStore,
+    on_progress: Progress | None = None,
+) -> PreparedSet:
+    """Encode complete test samples and complete each modality from the other one."""
+    wanted = [config.completion != "none"] * len(samples)
+    return prepare_samples(
+        samples,
+        complete=dict.fromkeys(MODALITIES, wanted),
+        models=models,
+        store=store,
+        config=config,
+        on_progress=on_progress,
+    )
+
+
+def accept(
+    prepared: PreparedSet, threshold: float, config: RunConfig
+) -> dict[str, Tensor]:
+    """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
+    return {
+        name: made.present & gate(prepared.similarity[name], threshold)
+        if config.quality_gate
+        else made.present
+        for name, made in prepared.completed.items()
+    }
+
+
+def training_batch(
+    prepared: PreparedSet, accepted: Mapping[str, Tensor], config: RunConfig
+) -> Batch:
+    """The samples that a client trains on; `incomplete` decides about the remaining holes."""
+    batch = prepared.batch(accepted)
+    if config.incomplete == "mask":
+        return batch
+    whole = torch.stack([m.present for m in batch.modalities.values()]).all(dim=0)
+    return batch.select(whole.nonzero().flatten())
+
+
+def conditions(test: PreparedSet, threshold: float, config: RunConfig) -> Conditions:
+    """The test set complete and with each modality alone, without and with completion."""
+    everywhere = torch.ones(len(test), dtype=torch.bool)
+    accepted = accept(test, threshold, config)
+    plain = {"complete": test.real}
+    completed = {}
+    for name in MODALITIES:
+        (other,) = set(MODALITIES) - {name}
+        plain[f"{name}-only"] = only(test.real, name)
+        if test.completed[other].present.any():
+            completed[f"{name}-only"] = test.batch(accepted, hidden={other: everywhere})
+    return Conditions(plain, completed)
+
+
+def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
+    """Return the probe of a run: from its file, from the cache, or newly generated.
+
+    Raises:
+        DataError: the file cannot be used, or its features do not fit the encoders.
+    """
+    if config.probe_file:
+        return load_probe(Path(config.probe_file).expanduser())
+    texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
+    key = key_for(
+        "probe",
+        texts=[list(item) for item in texts],
+        models=[models.fingerprint(role) for role in _PROBE_ROLES],
+        seed=config.completion_seed,
+        image_grid=config.image_grid,
+        text_max_tokens=config.text_max_tokens,
+        generator=[config.generator_steps, config.generator_guidance],
+    )
+    path = cache_folder(config) / "probes" / f"{key}.safetensors"
+    try:
+        return load_probe(path)
+    except DataError:  # not there yet, or damaged: generate it
+        probe = generate_probe(
+            texts,
+            models.image_generator,
+            models.image_encoder,
+            models.text_encoder,
+            config.completion_seed,
+            config.foundation_batch_size,
+        )
+        save_probe(path, probe)
+        return probe
+
+
+def _summary(
+    dataset: Dataset,
+    samples: ClientSamples,
+    train: PreparedSet,
+    accepted: Mapping[str, Tensor],
+    threshold: float,
+) -> dict[str, Any]:
+    labels = torch.tensor([sample.label for sample in samples.train])
+    return {
+        "samples": len(samples.train),
+        "held-out": len(samples.test),
+        "complete": sum(sample.complete for sample in samples.train),
+        "missing": {
+            name: sum(not sample.has(name) for sample in samples.train) for name in MODALITIES
+        },
+        "labels": torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
+        "completions": {
+            name: {
+                "made": train.made.get(name, 0),
+                "reused": train.reused.get(name, 0),
+                "rejected": int((train.completed[name].present & ~accepted[name]).sum()),
+            }
+            for name in accepted
+        },
+        "gate-threshold": threshold,
+        "seconds": dict(train.seconds),
+        "hashes": {
+            "split": samples.split_hash,
+            "mask": samples.mask_hash,
+            "keys": record_hash({"keys": list(train.keys)}),
+        },
+    }

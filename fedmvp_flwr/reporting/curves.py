@@ -1,0 +1,206 @@
+"""Drawings over rounds, phases and runs: lines, bars and dots."""
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
+
+from fedmvp_flwr.reporting.svg import SERIES, Ink, Plot, draw, printable
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
+
+Series = Mapping[int, float | None]
+_MARKERS = ("o", "s", "^")
+_HATCHES = ("", "////", "\\\\\\\\")
+_NOT_A_NUMBER = float("nan")
+_FULL = (4.6, 2.9)  # inches: half of the page on a desktop, all of it on a phone
+_SMALL = (3.0, 2.1)
+_ROW = 0.24  # inches per bar
+_MARKED_ROUNDS = 40  # more points than this get no markers
+
+
+def line_chart(
+    name: str,
+    label: str,
+    series: Mapping[str, Series],
+    y_label: str,
+    *,
+    dashed: Sequence[str] = (),
+    small: bool = False,
+    percent: bool = False,
+) -> Plot:
+    """Draw lines over rounds.
+
+    Args:
+        name: unique in the page.
+        label: what the drawing says.
+        series: by name, the value in each round; None leaves a gap. Names in `dashed` take the
+            colour of the name that they continue (`x, completed` that of `x`).
+        y_label: what is measured.
+        dashed: names of the series that are dashed.
+        small: a third of the page instead of half.
+        percent: show shares as percentages.
+    """
+
+    def paint(axes: "Axes") -> None:
+        solid = [key for key in series if key not in dashed]
+        for key, values in series.items():
+            base = next((s for s in solid if key.startswith(s)), key)
+            position = solid.index(base) % len(SERIES) if base in solid else 0
+            rounds = sorted(values)
+            axes.plot(
+                rounds,
+                [_or_gap(values[r]) for r in rounds],
+                color=SERIES[position],
+                linestyle="--" if key in dashed else "-",
+                marker=_MARKERS[position] if len(rounds) <= _MARKED_ROUNDS else "",
+                markerfacecolor=Ink.SURFACE if key in dashed else SERIES[position],
+                label=printable(key, 40),
+            )
+        axes.set_xlabel("Round")
+        axes.set_ylabel(y_label)
+        _whole_rounds(axes)
+        if percent:
+            _percent(axes.yaxis)
+        if len(series) > 1:
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+
+    return draw(name, label, _SMALL if small else _FULL, paint)
+
+
+def stacked_bars(
+    name: str,
+    label: str,
+    rows: Sequence[str],
+    parts: Mapping[str, Sequence[float]],
+    x_label: str,
+    y_label: str = "",
+) -> Plot:
+    """Draw one horizontal bar per row, stacked from up to three parts told apart by hatching."""
+
+    def paint(axes: "Axes") -> None:
+        left = [0.0] * len(rows)
+        for index, (part, values) in enumerate(parts.items()):
+            axes.barh(
+                range(len(rows)),
+                values,
+                left=left,
+                height=0.72,
+                color=SERIES[index % len(SERIES)],
+                hatch=_HATCHES[index % len(_HATCHES)],
+                edgecolor=Ink.SURFACE,
+                linewidth=0.8,
+                label=part,
+            )
+            left = [a + b for a, b in zip(left, values, strict=True)]
+        _rows(axes, rows)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+        if len(parts) > 1:
+            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(parts))
+
+    return draw(name, label, (_FULL[0], max(1.3, 0.9 + _ROW * len(rows))), paint)
+
+
+def round_bars(
+    name: str, label: str, rounds: Sequence[int], parts: Mapping[str, Sequence[float]], y_label: str
+) -> Plot:
+    """Draw one vertical bar per round, stacked from up to three parts."""
+
+    def paint(axes: "Axes") -> None:
+        bottom = [0.0] * len(rounds)
+        for index, (part, values) in enumerate(parts.items()):
+            axes.bar(
+                rounds,
+                values,
+                bottom=bottom,
+                width=0.78,
+                color=SERIES[index % len(SERIES)],
+                hatch=_HATCHES[index % len(_HATCHES)],
+                edgecolor=Ink.SURFACE,
+                linewidth=0.4,
+                label=part,
+            )
+            bottom = [a + b for a, b in zip(bottom, values, strict=True)]
+        axes.set_xlabel("Round")
+        axes.set_ylabel(y_label)
+        axes.grid(visible=False, axis="x")
+        _whole_rounds(axes)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(parts))
+
+    return draw(name, label, _FULL, paint)
+
+
+def ranges(
+    name: str,
+    label: str,
+    rows: Sequence[str],
+    spans: Sequence[tuple[float, float, float]],
+    x_label: str,
+    reference: float,
+    y_label: str = "",
+) -> Plot:
+    """Draw smallest, mean and largest value of each row, and a line where all would be equal."""
+
+    def paint(axes: "Axes") -> None:
+        for position, (low, mean, high) in enumerate(spans):
+            axes.plot([low, high], [position, position], color=Ink.MUTED, linewidth=2)
+            axes.plot([mean], [position], marker="o", color=Ink.FIRST, markersize=6)
+        axes.axvline(reference, color=Ink.SECOND, linestyle="--", linewidth=1.2)
+        _rows(axes, rows)
+        axes.set_xlabel(x_label)
+        axes.set_ylabel(y_label)
+
+    return draw(name, label, (_FULL[0], max(1.5, 0.8 + _ROW * len(rows))), paint)
+
+
+def dots(
+    name: str,
+    label: str,
+    rows: Sequence[str],
+    series: Mapping[str, Sequence[float | None]],
+    x_label: str,
+) -> Plot:
+    """Draw one row per run with a marker per series, as percentages."""
+
+    def paint(axes: "Axes") -> None:
+        for index, (key, values) in enumerate(series.items()):
+            axes.plot(
+                [_or_gap(value) for value in values],
+                range(len(rows)),
+                linestyle="",
+                marker=_MARKERS[index % len(_MARKERS)],
+                color=SERIES[index % len(SERIES)],
+                markersize=6,
+                label=key,
+            )
+        _rows(axes, [printable(row) for row in rows])
+        axes.set_xlabel(x_label)
+        _percent(axes.xaxis)
+        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(series))
+
+    return draw(name, label, (_FULL[0], max(1.6, 0.9 + _ROW * len(rows))), paint)
+
+
+def _rows(axes: "Axes", rows: Sequence[str]) -> None:
+    axes.set_yticks(range(len(rows)), rows)
+    axes.set_ylim(len(rows) - 0.4, -0.6)
+    axes.tick_params(axis="y", length=0)
+    axes.grid(visible=False, axis="y")
+
+
+def _whole_rounds(axes: "Axes") -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10]))
+
+
+def _percent(axis: "Axis") -> None:
+    from matplotlib.ticker import FuncFormatter, MaxNLocator
+
+    axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
+
+
+def _or_gap(value: float | None) -> float:
+    return _NOT_A_NUMBER if value is None else value

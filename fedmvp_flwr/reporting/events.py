@@ -1,0 +1,163 @@
+"""From the files that a run left behind to one record of it, whatever is missing."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.reporting.errors import ReportError
+from fedmvp_flwr.reporting.sinks import read_events
+
+Event = dict[str, Any]
+
+METRICS_FILE = "metrics.jsonl"
+RESULT_FILE = "result.json"
+_SERVER = "server"
+
+
+@dataclass(frozen=True)
+class RunRecord:
+    """One run, as far as it came.
+
+    Attributes:
+        status: `completed`, `failed` or `unfinished`.
+        reason: why it failed, or empty.
+        config: run-config keys and values.
+        versions: version of each library.
+        hashes: hash of each record (split, masks, probe, code).
+        class_names: in the order of the class indices.
+        clients: `client` events in the order of the partition ids.
+        rounds: `round` events in the order of the rounds.
+        server_scores: `evaluation` events of the server, in the order of the rounds.
+        client_scores: those of the clients.
+        phases: seconds of each phase in the order of their start; None where it did not end.
+        result: content of `result.json`; empty where there is none of this run.
+        started: UTC time of the first event, ISO 8601, or empty.
+        ended: that of the last event.
+    """
+
+    status: str = "unfinished"
+    reason: str = ""
+    config: Event = field(default_factory=dict)
+    versions: Event = field(default_factory=dict)
+    hashes: Event = field(default_factory=dict)
+    class_names: list[str] = field(default_factory=list)
+    clients: list[Event] = field(default_factory=list)
+    rounds: list[Event] = field(default_factory=list)
+    server_scores: list[Event] = field(default_factory=list)
+    client_scores: list[Event] = field(default_factory=list)
+    phases: dict[str, float | None] = field(default_factory=dict)
+    result: Event = field(default_factory=dict)
+    started: str = ""
+    ended: str = ""
+
+
+def load_run(out_dir: Path) -> RunRecord:
+    """Read the last run in a folder.
+
+    A `result.json` counts only if the events say that the run has ended: until then it is the
+    one of an earlier run in the same folder.
+
+    Raises:
+        ReportError: the folder holds no run, or a file of it is damaged.
+    """
+    metrics, results = out_dir / METRICS_FILE, out_dir / RESULT_FILE
+    if not metrics.exists() and not results.exists():
+        raise ReportError(
+            f"{out_dir} holds no run: expected {METRICS_FILE} or {RESULT_FILE}. Give the folder "
+            "that the run wrote to (out-dir)."
+        )
+    events = last_run(read_events(metrics)) if metrics.exists() else []
+    ended = not events or bool(_named(events, "run-end"))
+    result = read_json(results) if ended and results.exists() else {}
+    if not isinstance(result, dict):
+        raise ReportError(f"{results}: expected a JSON object.")
+    return collect(events, result)
+
+
+def last_run(events: list[Event]) -> list[Event]:
+    """The events since the last `run-start`; all of them, if there is none."""
+    starts = [index for index, event in enumerate(events) if event.get("event") == "run-start"]
+    return events[starts[-1] :] if starts else events
+
+
+def collect(events: list[Event], result: Mapping[str, Any]) -> RunRecord:
+    """Sort the events of one run by their kind. Unknown and incomplete events are left out."""
+    start = next(iter(_named(events, "run-start")), {})
+    end = next(iter(reversed(_named(events, "run-end"))), {})
+    evaluations = _named(events, "evaluation")
+    at_server = [event for event in evaluations if event.get("where", _SERVER) == _SERVER]
+    at_clients = [event for event in evaluations if event.get("where", _SERVER) != _SERVER]
+    times = [str(event["time"]) for event in events if event.get("time")]
+    return RunRecord(
+        status=str(end.get("status") or result.get("status") or "unfinished"),
+        reason=str(end.get("reason") or result.get("reason") or ""),
+        config={**mapping(start.get("config")), **mapping(result.get("config"))},
+        versions={**mapping(start.get("versions")), **mapping(result.get("versions"))},
+        hashes={**mapping(start.get("hashes")), **mapping(result.get("hashes"))},
+        class_names=[str(name) for name in start.get("class-names") or []],
+        clients=_ordered(_named(events, "client"), "partition-id"),
+        rounds=_ordered(_named(events, "round"), "round"),
+        server_scores=_ordered(at_server, "round"),
+        client_scores=_ordered(at_clients, "round"),
+        phases=_phases(_named(events, "phase")),
+        result=dict(result),
+        started=times[0] if times else "",
+        ended=times[-1] if times else "",
+    )
+
+
+def number(value: Any) -> float | None:  # noqa: ANN401 - whatever the file holds
+    """A finite number as float; None for everything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return None
+    return float(value) if math.isfinite(value) else None
+
+
+def numbers(values: Any) -> list[float] | None:  # noqa: ANN401 - whatever the file holds
+    """A list of finite numbers; None if it is anything else, or holds anything else."""
+    if not isinstance(values, list) or not values:
+        return None
+    found = [number(value) for value in values]
+    return [value for value in found if value is not None] if None not in found else None
+
+
+def mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the file holds
+    """A JSON object; empty for everything else."""
+    return value if isinstance(value, dict) else {}
+
+
+def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
+    """Read a JSON file.
+
+    Raises:
+        ReportError: the file cannot be read or is no JSON.
+    """
+    try:
+        return json.loads(path.read_bytes())
+    except OSError as error:
+        raise ReportError(f"{path} cannot be read: {error.strerror}.") from error
+    except ValueError as error:
+        raise ReportError(f"{path} is damaged, it is no JSON ({error}). Delete it.") from error
+
+
+def _named(events: Iterable[Event], name: str) -> list[Event]:
+    return [event for event in events if event.get("event") == name]
+
+
+def _ordered(events: list[Event], key: str) -> list[Event]:
+    by_number = {number(event.get(key)): event for event in events}
+    return [by_number[index] for index in sorted(n for n in by_number if n is not None)]
+
+
+def _phases(events: list[Event]) -> dict[str, float | None]:
+    phases: dict[str, float | None] = {}
+    for event in events:
+        name = str(event.get("name"))
+        if event.get("status") == "end":
+            phases[name] = number(event.get("seconds"))
+        else:
+            phases.setdefault(name, None)
+    return phases

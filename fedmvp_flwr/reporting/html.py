@@ -1,0 +1,99 @@
+"""One self-contained HTML page per run."""
+
+from importlib.util import find_spec
+from pathlib import Path
+
+from fedmvp_flwr.data.records import write_atomic
+from fedmvp_flwr.reporting.errors import ReportError
+from fedmvp_flwr.reporting.events import RunRecord, load_run
+from fedmvp_flwr.reporting.sections import (
+    clients,
+    completions,
+    costs,
+    graph,
+    headline,
+    learning,
+    scores,
+    settings,
+    weights,
+)
+from fedmvp_flwr.reporting.style import STYLE
+from fedmvp_flwr.reporting.template import TEMPLATE
+from fedmvp_flwr.reporting.text import DASH
+
+REPORT_FILE = "report.html"
+_LIBRARIES = ("jinja2", "matplotlib")
+
+
+def write_report(out_dir: Path) -> Path:
+    """Write `report.html` about the last run in a folder; return its path.
+
+    The run may be unfinished or failed: the page shows what there is.
+
+    Args:
+        out_dir: folder with `metrics.jsonl`, `result.json` or both; `completions/` and
+            `comparison.json` are shown where they exist.
+
+    Raises:
+        ReportError: the extra `report` is not installed, the folder holds no run, a file of it
+            is damaged, or the page cannot be written.
+    """
+    require_report_extra()
+    page = render(load_run(out_dir), out_dir)
+    path = out_dir / REPORT_FILE
+    try:
+        write_atomic(path, page.encode("utf-8", errors="replace"))
+    except OSError as error:
+        raise ReportError(f"The report {path} cannot be written: {error.strerror}.") from error
+    return path
+
+
+def write_report_if_available(out_dir: Path) -> Path | None:
+    """Write the report where the extra `report` is installed; otherwise return None.
+
+    Raises:
+        ReportError: as for `write_report`.
+    """
+    return None if missing_libraries() else write_report(out_dir)
+
+
+def missing_libraries() -> list[str]:
+    """Libraries of the extra `report` that are not installed."""
+    return [name for name in _LIBRARIES if find_spec(name) is None]
+
+
+def require_report_extra() -> None:
+    """Check that the extra `report` is installed.
+
+    Raises:
+        ReportError: it is not; says how to install it.
+    """
+    missing = missing_libraries()
+    if missing:
+        raise ReportError(
+            f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
+            "pip install 'fedmvp-flwr[report]'. Then run `fedmvp report` on the run's folder."
+        )
+
+
+def render(run: RunRecord, out_dir: Path) -> str:
+    """Return the page about a run; `out_dir` holds its completions and its comparison."""
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    final = scores.build(run)
+    return environment.from_string(TEMPLATE).render(
+        style=STYLE,
+        dash=DASH,
+        head=headline.build(run, final),
+        scores=final,
+        comparison=scores.compare(run, out_dir),
+        learning=learning.build(run),
+        graph=graph.build(run),
+        weights=weights.build(run),
+        clients=clients.build(run),
+        cards=completions.build(run, out_dir),
+        costs=costs.build(run),
+        rejected=costs.rejected(run),
+        settings=settings.build(run),
+    )

@@ -1,0 +1,113 @@
+"""What ran, how it ended, and the one number that counts."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from fedmvp_flwr.reporting.events import RunRecord, mapping, number
+from fedmvp_flwr.reporting.sections.scores import Scores
+from fedmvp_flwr.reporting.text import DASH, count, duration, percent
+
+_METHODS = {"fedmvp": "FedMVP", "fedavg": "FedAvg"}
+_STATUS_SIGNS = {"completed": "✓", "failed": "✗"}
+_UNFINISHED_SIGN = "…"
+
+
+@dataclass(frozen=True)
+class Headline:
+    """The head of the page.
+
+    Attributes:
+        title: method and data set.
+        status: `completed`, `failed` or `unfinished`.
+        sign: the status as a sign.
+        reason: why the run failed, or what an unfinished one lacks.
+        sentence: the result in words, or empty.
+        facts: names and values.
+        when: start and duration.
+    """
+
+    title: str
+    status: str
+    sign: str
+    reason: str
+    sentence: str
+    facts: list[tuple[str, str]]
+    when: str
+
+
+def build(run: RunRecord, scores: Scores) -> Headline:
+    """Collect the head of the page."""
+    config = run.config
+    method = str(config.get("method", ""))
+    title = _METHODS.get(method, method) or "Run"
+    if config.get("dataset"):
+        title += f" on {config['dataset']}"
+    reason = run.reason
+    if run.status == "unfinished":
+        reason = "The run is still going on, or was stopped: its last event is missing."
+    return Headline(
+        title=title,
+        status=run.status,
+        sign=_STATUS_SIGNS.get(run.status, _UNFINISHED_SIGN),
+        reason=reason,
+        sentence=_sentence(scores),
+        facts=[
+            ("Method", _method(run)),
+            ("Data set", str(config.get("dataset", DASH))),
+            ("Clients", _clients(run)),
+            ("Rounds", _rounds(run)),
+            ("Missing ratio", percent(config.get("missing-ratio"), 0)),
+            ("Status", run.status),
+        ],
+        when=_when(run),
+    )
+
+
+def _sentence(scores: Scores) -> str:
+    accuracy = mapping(scores.values.get("accuracy"))
+    if number(accuracy.get("complete")) is None:
+        return ""
+    parts = [f"{percent(accuracy['complete'])} of the complete test samples are classified right"]
+    alone = [
+        f"{percent(accuracy[key])} from the {name} alone"
+        for key, name in (("image-only", "image"), ("text-only", "text"))
+        if number(accuracy.get(key)) is not None
+    ]
+    return ", ".join(parts + alone) + "."
+
+
+def _method(run: RunRecord) -> str:
+    config = run.config
+    name = _METHODS.get(str(config.get("method")), str(config.get("method", DASH)))
+    if config.get("completion") == "none":
+        name += ", no completion"
+    if config.get("incomplete") == "drop":
+        name += ", incomplete samples dropped"
+    return name
+
+
+def _clients(run: RunRecord) -> str:
+    seen = len(run.clients) or number(run.result.get("clients"))
+    if not seen:
+        return DASH
+    share = number(run.config.get("fraction-train"))
+    per_round = f" ({percent(share, 0)} per round)" if share is not None and share < 1 else ""
+    return count(seen) + per_round
+
+
+def _rounds(run: RunRecord) -> str:
+    planned = number(run.config.get("num-server-rounds"))
+    done = len(run.rounds)
+    if planned is None or done == planned:
+        return count(done)
+    return f"{count(done)} of {count(planned)}"
+
+
+def _when(run: RunRecord) -> str:
+    try:
+        started = datetime.fromisoformat(run.started)
+        ended = datetime.fromisoformat(run.ended)
+    except ValueError:
+        return ""
+    took = duration((ended - started).total_seconds())
+    return f"Started {started:%Y-%m-%d %H:%M} UTC, took {took}"

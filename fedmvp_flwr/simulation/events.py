@@ -1,0 +1,40 @@
+"""Follow the events that the ServerApp appends to metrics.jsonl."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+Event = dict[str, Any]
+
+
+class EventTail:
+    """Reads the new whole lines of a JSON Lines file that somebody else is writing.
+
+    The file need not exist yet. A last line without its newline is left for the next time, a line
+    that is no JSON object is skipped.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._offset = 0
+
+    def read(self) -> list[Event]:
+        """Return the events that were completed since the last call."""
+        try:
+            with self._path.open("rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except FileNotFoundError:
+            return []
+        whole = data[: data.rfind(b"\n") + 1]
+        self._offset += len(whole)
+        events = (_parse(line) for line in whole.splitlines())
+        return [event for event in events if event is not None]
+
+
+def _parse(line: bytes) -> Event | None:
+    try:
+        event = json.loads(line)
+    except ValueError:
+        return None
+    return event if isinstance(event, dict) else None

@@ -1,0 +1,100 @@
+"""What a person reads at the end of a run: the result, or the reason of the failure."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from rich.console import Group, RenderableType
+from rich.panel import Panel
+from rich.table import Table
+from rich.text import Text
+
+from fedmvp_flwr.simulation.launcher import (
+    METRICS_FILE,
+    RESULT_FILE,
+    RUN_LOG,
+    SimulationOutcome,
+    find_own_errors,
+)
+
+CONDITIONS = ("complete", "image-only", "text-only")
+_SCORES = {"accuracy": "accuracy", "macro-f1": "macro-F1"}
+_FILES = {
+    "report": "report.html",
+    "model": "model.safetensors",
+    "metrics": METRICS_FILE,
+    "result": RESULT_FILE,
+    "log": RUN_LOG,
+}
+_LOG_TAIL = 15
+_MEGA = 1e6
+
+
+def render_result(result: Mapping[str, Any], out: Path) -> RenderableType:
+    """Return the tables of a `result.json`; what it does not hold is left out."""
+    parts: list[RenderableType] = []
+    if any(name in result for name in _SCORES):
+        parts.append(_score_table(result))
+    facts = _facts(result)
+    facts += [(name, str(out / file)) for name, file in _FILES.items() if (out / file).exists()]
+    table = Table.grid(padding=(0, 2))
+    for name, value in facts:
+        table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
+    return Group(*parts, table)
+
+
+def render_failure(outcome: SimulationOutcome) -> RenderableType:
+    """Return the panel of a failed run: its reason, and the end of its log where that may help."""
+    log = outcome.out / RUN_LOG
+    text = log.read_text(encoding="utf-8") if log.exists() else ""
+    lines = text.splitlines()
+    body: list[RenderableType] = [Text(outcome.details, style="bold")]
+    if lines and not find_own_errors(text):
+        body.append(Text("\nThe end of the log:", style="dim"))
+        body.append(Text("\n".join(lines[-_LOG_TAIL:]), style="dim"))
+    return Panel(
+        Group(*body),
+        title="The simulation failed",
+        subtitle=Text(str(log)),
+        border_style="red",
+        title_align="left",
+        subtitle_align="left",
+    )
+
+
+def render_error(title: str, message: str) -> RenderableType:
+    """Return the panel of an error that stopped everything before a run."""
+    return Panel(Text(message), title=title, border_style="red", title_align="left")
+
+
+def _score_table(result: Mapping[str, Any]) -> Table:
+    table = Table(title="The global model on the test set", title_justify="left")
+    table.add_column("")
+    for condition in CONDITIONS:
+        table.add_column(condition, justify="right")
+    for key, name in _SCORES.items():
+        for suffix, label in (("", name), ("-with-completion", f"{name}, with completion")):
+            scores = result.get(key + suffix)
+            if isinstance(scores, Mapping) and scores:
+                table.add_row(label, *(_percent(scores.get(c)) for c in CONDITIONS))
+    return table
+
+
+def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
+    facts = []
+    sizes = result.get("bytes") or {}
+    for key, name in (("upload", "upload"), ("download", "download")):
+        size = sizes.get(f"{key}-per-client-round")
+        if size is not None:
+            facts.append((name, f"{size / _MEGA:.2f} MB per client and round"))
+    seconds = result.get("seconds") or {}
+    if seconds:
+        facts.append(("seconds", ", ".join(f"{k} {v:.1f}" for k, v in seconds.items())))
+    for modality, counts in (result.get("completions") or {}).items():
+        text = ", ".join(f"{count} {name}" for name, count in counts.items())
+        facts.append((f"completed {modality}s", text))
+    return facts
+
+
+def _percent(value: object) -> str:
+    return f"{value:.1%}" if isinstance(value, int | float) else ""

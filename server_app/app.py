@@ -1,0 +1,31 @@
+"""The ServerApp: config -> clients prepare -> probe -> strategy -> rounds -> results."""
+
+from logging import ERROR
+
+from flwr.app import Context
+from flwr.common.logger import log
+from flwr.serverapp import Grid, ServerApp
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.errors import FedMVPError
+from fedmvp_flwr.node import output_folder
+from server_app.run import Run
+
+app = ServerApp()
+
+
+@app.main()
+def main(grid: Grid, context: Context) -> None:
+    """Run FedMVP from the first message to the report; a failure fails the Flower run."""
+    try:
+        config = RunConfig.from_run_config(context.run_config)
+        run = Run(config, output_folder(config, context.run_id))
+    except FedMVPError as error:
+        log(ERROR, "FedMVP error: %s", error)
+        raise
+    try:
+        run.execute(grid)
+    except Exception as error:
+        log(ERROR, "FedMVP error: %s", error)
+        run.fail(error)
+        raise

@@ -1,0 +1,213 @@
+"""Builds tiny random models of the very classes that real ones use, as folders."""
+
+import json
+from pathlib import Path
+
+import torch
+
+_TEXT = (
+    "a the of picture detailed flower with petals red blue yellow round pointed five three what "
+    "colour are shape how many there pattern do have is centre like question answer : ? , . and"
+)
+WORDS = _TEXT.split()
+IMAGE_SIZE = 16
+PATCH = 4
+CONTEXT = 12
+EMBED = 8
+WIDTH = 32
+
+
+def tokenizer(max_length: int = CONTEXT):
+    """A word-level tokenizer that frames texts as BERT does; [SEP] has the highest id."""
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import PreTrainedTokenizerFast
+
+    names = ["[PAD]", "[UNK]", "[CLS]", *WORDS, "[SEP]"]
+    vocabulary = {name: index for index, name in enumerate(names)}
+    core = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))
+    core.normalizer = normalizers.Lowercase()
+    core.pre_tokenizer = pre_tokenizers.Whitespace()
+    core.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]",
+        special_tokens=[("[CLS]", vocabulary["[CLS]"]), ("[SEP]", vocabulary["[SEP]"])],
+    )
+    return PreTrainedTokenizerFast(
+        tokenizer_object=core,
+        pad_token="[PAD]",
+        unk_token="[UNK]",
+        cls_token="[CLS]",
+        sep_token="[SEP]",
+        model_max_length=max_length,
+    )
+
+
+def build_open_clip(folder: Path, seed: int = 0, *, custom_text: bool = False) -> Path:
+    """An open_clip folder: config, safetensors, tokenizer."""
+    from open_clip.model import CLIP, CustomTextCLIP
+    from safetensors.torch import save_file
+
+    torch.manual_seed(seed)
+    words = tokenizer()
+    config = {
+        "embed_dim": EMBED,
+        "vision_cfg": {
+            "image_size": IMAGE_SIZE,
+            "patch_size": PATCH,
+            "layers": 2,
+            "width": WIDTH,
+            "head_width": 16,
+        },
+        "text_cfg": {
+            "context_length": CONTEXT,
+            "vocab_size": len(words),
+            "width": WIDTH,
+            "heads": 2,
+            "layers": 2,
+            "hf_tokenizer_name": "local",
+        },
+    }
+    model = (CustomTextCLIP if custom_text else CLIP)(**config)
+    folder.mkdir(parents=True)
+    words.save_pretrained(folder)
+    if custom_text:
+        config["custom_text"] = True
+    preprocess = {"mean": [0.5] * 3, "std": [0.5] * 3}
+    text = json.dumps({"model_cfg": config, "preprocess_cfg": preprocess})
+    (folder / "open_clip_config.json").write_text(text)
+    state = {name: tensor.contiguous() for name, tensor in model.state_dict().items()}
+    save_file(state, folder / "open_clip_model.safetensors")
+    return folder
+
+
+def build_blip(folder: Path, seed: int = 0) -> Path:
+    """A transformers folder of the BLIP class with its processor."""
+    from transformers import (
+        BlipConfig,
+        BlipForConditionalGeneration,
+        BlipImageProcessor,
+        BlipProcessor,
+    )
+
+    torch.manual_seed(seed)
+    words = tokenizer(max_length=64)
+    config = BlipConfig(
+        text_config={
+            "vocab_size": len(words),
+            "hidden_size": WIDTH,
+            "encoder_hidden_size": WIDTH,
+            "intermediate_size": WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "max_position_embeddings": 24,
+            "bos_token_id": words.cls_token_id,
+            "sep_token_id": words.sep_token_id,
+            "eos_token_id": words.sep_token_id,
+            "pad_token_id": words.pad_token_id,
+            "initializer_range": 0.5,
+        },
+        vision_config={
+            "hidden_size": WIDTH,
+            "intermediate_size": WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "image_size": IMAGE_SIZE,
+            "patch_size": PATCH,
+            "initializer_range": 0.5,
+        },
+        projection_dim=WIDTH,
+    )
+    BlipForConditionalGeneration(config).save_pretrained(folder)
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    BlipProcessor(BlipImageProcessor(size=size), words).save_pretrained(folder)
+    return folder
+
+
+def _vae():
+    from diffusers import AutoencoderKL
+
+    return AutoencoderKL(
+        block_out_channels=(8, 8),
+        norm_num_groups=4,
+        down_block_types=("DownEncoderBlock2D",) * 2,
+        up_block_types=("UpDecoderBlock2D",) * 2,
+        latent_channels=4,
+        sample_size=IMAGE_SIZE,
+    )
+
+
+def build_pixart(folder: Path, seed: int = 0) -> Path:
+    """A diffusers folder of the PixArt class, with the arguments that it was made for."""
+    from diffusers import DPMSolverMultistepScheduler, PixArtAlphaPipeline, PixArtTransformer2DModel
+    from transformers import T5Config, T5EncoderModel
+
+    torch.manual_seed(seed)
+    words = tokenizer()
+    text_encoder = T5EncoderModel(
+        T5Config(vocab_size=len(words), d_model=16, d_kv=8, d_ff=16, num_layers=1, num_heads=2)
+    )
+    transformer = PixArtTransformer2DModel(
+        sample_size=IMAGE_SIZE // 2,
+        patch_size=4,
+        num_layers=1,
+        num_attention_heads=2,
+        attention_head_dim=8,
+        in_channels=4,
+        out_channels=8,
+        cross_attention_dim=16,
+        caption_channels=16,
+        use_additional_conditions=False,
+    )
+    PixArtAlphaPipeline(
+        tokenizer=words,
+        text_encoder=text_encoder,
+        vae=_vae(),
+        transformer=transformer,
+        scheduler=DPMSolverMultistepScheduler(),
+    ).save_pretrained(folder)
+    (folder / "fedmvp.json").write_text(
+        json.dumps({"call": {"num_inference_steps": 2, "guidance_scale": 1.0}})
+    )
+    return folder
+
+
+def build_stable_diffusion(folder: Path, seed: int = 0) -> Path:
+    """A diffusers folder of the Stable Diffusion class, without settings of its own."""
+    from diffusers import DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+    from transformers import CLIPTextConfig, CLIPTextModel
+
+    torch.manual_seed(seed)
+    words = tokenizer()
+    text_encoder = CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=16,
+            intermediate_size=16,
+            num_hidden_layers=1,
+            num_attention_heads=2,
+            max_position_embeddings=CONTEXT,
+            bos_token_id=words.cls_token_id,
+            eos_token_id=words.sep_token_id,
+            pad_token_id=words.pad_token_id,
+        )
+    )
+    unet = UNet2DConditionModel(
+        sample_size=IMAGE_SIZE // 2,
+        block_out_channels=(8, 16),
+        norm_num_groups=4,
+        layers_per_block=1,
+        down_block_types=("DownBlock2D", "CrossAttnDownBlock2D"),
+        up_block_types=("CrossAttnUpBlock2D", "UpBlock2D"),
+        cross_attention_dim=16,
+        attention_head_dim=4,
+    )
+    StableDiffusionPipeline(
+        vae=_vae(),
+        text_encoder=text_encoder,
+        tokenizer=words,
+        unet=unet,
+        scheduler=DDIMScheduler(),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    ).save_pretrained(folder)
+    return folder

@@ -1,0 +1,34 @@
+from pathlib import Path
+
+from fedmvp_flwr.simulation.events import EventTail
+
+
+def test_reads_whole_lines_once(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    tail = EventTail(path)
+    assert tail.read() == []
+    with path.open("w") as file:
+        file.write('{"event": "a"}\n{"event": ')
+        file.flush()
+        assert tail.read() == [{"event": "a"}]
+        assert tail.read() == []
+        file.write('"b"}\n')
+        file.flush()
+        assert tail.read() == [{"event": "b"}]
+
+
+def test_skips_what_is_no_event(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    path.write_bytes(b'\n[1]\nno json\n\xff\xfe\n{"event": "a"}\n')
+    assert EventTail(path).read() == [{"event": "a"}]
+
+
+def test_a_multibyte_character_cut_in_two(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    data = '{"event": "Blüte"}\n'.encode()
+    cut = data.index("ü".encode()) + 1
+    tail = EventTail(path)
+    path.write_bytes(data[:cut])
+    assert tail.read() == []
+    path.write_bytes(data)
+    assert tail.read() == [{"event": "Blüte"}]

@@ -1,0 +1,206 @@
+import json
+import socket
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.simulation import SimulationError, SimulationOutcome, run_simulation
+from fedmvp_flwr.simulation.launcher import find_own_errors, read_result
+
+
+@pytest.fixture
+def events() -> list[dict[str, Any]]:
+    return []
+
+
+def _run(app: Path, out: Path, **changes: Any) -> SimulationOutcome:
+    arguments: dict[str, Any] = {"run_config": {}, "num_clients": 3, "out": out}
+    return run_simulation(app, **(arguments | changes))
+
+
+def test_a_completed_run(
+    toy_app: Path,
+    fake_flower: Path,
+    tmp_path: Path,
+    events: list[dict[str, Any]],
+    left_running: Any,
+) -> None:
+    lines: list[str] = []
+    out = tmp_path / "new" / "out"
+    outcome = _run(
+        toy_app,
+        out,
+        run_config={"note": "it's"},
+        num_gpus=0.5,
+        on_event=events.append,
+        on_log=lines.append,
+    )
+    assert outcome == SimulationOutcome("completed", 0, "7", "", out)
+    steps = [event.get("step", event["event"]) for event in events]
+    assert steps == ["superlink", "submit", "running", "round", "stopping"]
+    assert lines == ["INFO : hello"]
+    assert (out / "run.log").read_text() == "INFO : hello\n"
+    argv = json.loads((out / "argv.json").read_text())
+    assert argv[1:3] == ["run", str(toy_app)]
+    assert argv[argv.index("--federation-config") + 1] == (
+        "num-supernodes=3 client-resources-num-cpus=1 client-resources-num-gpus=0.5"
+    )
+    assert left_running() == []
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "details"),
+    [
+        ("fail", "no such flower"),
+        ("heartbeat", "its process died"),
+        ("no-result", "without a result.json"),
+    ],
+)
+def test_a_failed_run_says_why(
+    toy_app: Path,
+    fake_flower: Path,
+    tmp_path: Path,
+    behaviour: str,
+    details: str,
+    left_running: Any,
+) -> None:
+    outcome = _run(toy_app, tmp_path / "out", run_config={"behaviour": behaviour})
+    assert (outcome.status, outcome.exit_code) == ("failed", 1)
+    assert details in outcome.details
+    assert left_running() == []
+
+
+def test_an_old_result_is_no_success(toy_app: Path, fake_flower: Path, tmp_path: Path) -> None:
+    assert _run(toy_app, tmp_path / "out").status == "completed"
+    again = _run(toy_app, tmp_path / "out", run_config={"behaviour": "no-result"})
+    assert again.status == "failed"
+
+
+def test_a_refused_run_raises(
+    toy_app: Path, fake_flower: Path, tmp_path: Path, left_running: Any
+) -> None:
+    with pytest.raises(SimulationError, match="the app is broken"):
+        _run(toy_app, tmp_path / "out", run_config={"behaviour": "refuse"})
+    assert left_running() == []
+
+
+def test_an_interrupt_leaves_nothing(
+    toy_app: Path, fake_flower: Path, tmp_path: Path, left_running: Any
+) -> None:
+    def interrupt(event: dict[str, Any]) -> None:
+        if event["event"] == "round":
+            assert left_running()
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        _run(toy_app, tmp_path / "out", run_config={"behaviour": "hang"}, on_event=interrupt)
+    assert left_running() == []
+
+
+def test_a_superlink_that_dies_is_noticed(
+    toy_app: Path, fake_flower: Path, tmp_path: Path, left_running: Any
+) -> None:
+    path = fake_flower / "flower-superlink"
+    path.write_text(path.read_text().replace("time.sleep(600)", "time.sleep(2)"))
+    with pytest.raises(SimulationError, match="in the middle of the run"):
+        _run(toy_app, tmp_path / "out", run_config={"behaviour": "hang"})
+    assert left_running() == []
+
+
+def test_a_lost_race_for_a_port_is_tried_again(
+    toy_app: Path, fake_flower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from fedmvp_flwr.simulation import environment
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        ports = [other.getsockname()[1], environment.free_port()]
+        monkeypatch.setattr(environment, "free_port", lambda: ports.pop(0))
+        assert _run(toy_app, tmp_path / "out").status == "completed"
+    assert ports == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"num_clients": 1}, "at least 2"),
+        ({"num_cpus": 0}, "--num-cpus"),
+        ({"num_cpus": 100_000}, "--num-cpus"),
+        ({"num_gpus": -0.5}, "--num-gpus"),
+        ({"run_config": {"behavior": "ok"}}, "did you mean 'behaviour'"),
+    ],
+)
+def test_bad_input_starts_nothing(
+    toy_app: Path, tmp_path: Path, changes: dict[str, Any], words: str
+) -> None:
+    with pytest.raises(ConfigError, match=words):
+        _run(toy_app, tmp_path / "out", **changes)
+    assert not (tmp_path / "out").exists()
+
+
+def test_the_validator_sees_the_whole_config(toy_app: Path, tmp_path: Path) -> None:
+    seen: list[dict[str, Any]] = []
+
+    def refuse(config: Any) -> None:
+        seen.append(dict(config))
+        raise ConfigError("no")
+
+    with pytest.raises(ConfigError, match="no"):
+        _run(toy_app, tmp_path / "out", run_config={"note": "x"}, validate=refuse)
+    assert seen == [
+        {
+            "num-server-rounds": 2,
+            "out-dir": str(tmp_path / "out"),
+            "behaviour": "ok",
+            "note": "x",
+        }
+    ]
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_that_cannot_be_written(toy_app: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(ConfigError, match=r"Cannot write.*--out"):
+        _run(toy_app, tmp_path / "file" / "out")
+
+
+def test_one_simulation_at_a_time_in_a_folder(
+    toy_app: Path, fake_flower: Path, tmp_path: Path
+) -> None:
+    problems: list[str] = []
+
+    def start_another(event: dict[str, Any]) -> None:
+        if event.get("step") == "submit":
+            with pytest.raises(ConfigError) as error:
+                _run(toy_app, tmp_path / "out")
+            problems.append(str(error.value))
+
+    assert _run(toy_app, tmp_path / "out", on_event=start_another).status == "completed"
+    assert len(problems) == 1
+    assert "Another simulation" in problems[0]
+
+
+def test_an_app_without_out_dir_needs_no_result(
+    toy_app: Path, fake_flower: Path, tmp_path: Path
+) -> None:
+    text = (toy_app / "pyproject.toml").read_text()
+    (toy_app / "pyproject.toml").write_text(text.replace('out-dir = ""\n', ""))
+    flwr = fake_flower / "flwr"
+    flwr.write_text(flwr.read_text().replace('config["out-dir"]', f'"{tmp_path}"'))
+    outcome = _run(toy_app, tmp_path / "out", run_config={"behaviour": "no-result"})
+    assert outcome.status == "completed"
+
+
+def test_own_errors_are_found_once_each() -> None:
+    log = "INFO\nERROR : FedMVP error: one\nx FedMVP error: two [repeated 3x across cluster] (..)\n"
+    assert find_own_errors(log + log) == ["one", "two"]
+
+
+@pytest.mark.parametrize("content", [None, "{", "[]"])
+def test_an_unreadable_result_is_none(tmp_path: Path, content: str | None) -> None:
+    if content is not None:
+        (tmp_path / "result.json").write_text(content)
+    assert read_result(tmp_path) is None

@@ -1,0 +1,216 @@
+import sys
+import types
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from fedmvp_flwr import cli
+from fedmvp_flwr.errors import ConfigError, DataError
+from fedmvp_flwr.simulation import SimulationOutcome
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@pytest.fixture
+def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]:
+    """The calls of a launcher that does nothing and reports success."""
+    seen: list[tuple[Path, dict[str, Any]]] = []
+
+    def launch(app: Path, **arguments: Any) -> SimulationOutcome:
+        seen.append((app, arguments))
+        if arguments["validate"]:
+            arguments["validate"]({"num-server-rounds": 2, **arguments["run_config"]})
+        arguments["on_event"]({"event": "round", "round": 1, "train-loss": 1.0})
+        return SimulationOutcome("completed", 0, "7", "", arguments["out"])
+
+    monkeypatch.setattr(cli, "run_simulation", launch)
+    return seen
+
+
+def _main(monkeypatch: pytest.MonkeyPatch, *arguments: str) -> int:
+    monkeypatch.setattr(sys, "argv", ["fedmvp", *arguments])
+    with pytest.raises(SystemExit) as exit_:
+        cli.main()
+    return int(exit_.value.code or 0)
+
+
+def test_options_reach_the_launcher(calls: Any, tmp_path: Path) -> None:
+    (tmp_path / "run.toml").write_text("seed = 3\n")
+    arguments = ["simulate", "--app", str(REPOSITORY), "--num-clients", "4", "--num-cpus", "2"]
+    arguments += ["--num-gpus", "0.25", "--out", str(tmp_path / "out"), "--port", "1234"]
+    arguments += ["--cache", "store", "-c", str(tmp_path / "run.toml"), "-c", "method='fedavg'"]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == 0, result.output
+    ((app, given),) = calls
+    assert app == REPOSITORY
+    assert given["run_config"] == {"seed": 3, "method": "fedavg", "cache-dir": "store"}
+    names = ("num_clients", "num_cpus", "num_gpus", "port", "out")
+    assert [given[name] for name in names] == [4, 2, 0.25, 1234, tmp_path / "out"]
+    assert "round 1" in result.output
+
+
+def test_the_port_may_come_from_flowers_variable(
+    calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("FLWR_LOCAL_SUPERLINK_HTTP_API_PORT", "4321")
+    CliRunner().invoke(cli.app, ["simulate", "--app", str(REPOSITORY)])
+    assert calls[0][1]["port"] == 4321
+
+
+def test_the_default_app_is_the_checkout(
+    calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(cli.app, ["simulate", "--quiet"]).exit_code == 0
+    assert calls[0][0] == REPOSITORY
+    assert calls[0][1]["out"].parent == Path("runs")
+
+
+def test_without_checkout_the_current_folder_counts(
+    calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cli, "_CHECKOUT", tmp_path / "site-packages")
+    monkeypatch.chdir(tmp_path)
+    assert _main(monkeypatch, "simulate") == cli.ExitCode.WRONG_CONFIG
+    (tmp_path / "pyproject.toml").write_text("[tool.flwr.app.config]\nseed = 1\n")
+    assert _main(monkeypatch, "simulate") == 0
+    assert calls[0][0] == tmp_path
+    assert calls[0][1]["validate"] is None  # a foreign app
+
+
+def test_quiet_shows_no_rounds(calls: Any) -> None:
+    result = CliRunner().invoke(cli.app, ["simulate", "--app", str(REPOSITORY), "--quiet"])
+    assert "round" not in result.output
+
+
+def test_a_wrong_key_ends_with_its_nearest_name(
+    calls: Any, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wrong = "num-server-round=3 missing-ratio=2"
+    code = _main(monkeypatch, "simulate", "--app", str(REPOSITORY), "-c", wrong)
+    assert code == cli.ExitCode.WRONG_CONFIG
+    error = " ".join(capsys.readouterr().err.split())
+    assert "num-server-rounds" in error
+    assert "missing-ratio" in error
+
+
+def test_a_failed_run_ends_with_1(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outcome = SimulationOutcome("failed", 1, "7", "no such flower", tmp_path)
+    monkeypatch.setattr(cli, "run_simulation", lambda *args, **kwargs: outcome)
+    assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 1
+    assert "no such flower" in capsys.readouterr().err
+
+
+def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupt(*args: Any, **kwargs: Any) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(cli, "run_simulation", interrupt)
+    assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 130
+
+
+def test_the_result_is_printed(calls: Any, tmp_path: Path) -> None:
+    (tmp_path / "result.json").write_text('{"accuracy": {"complete": 0.625}}')
+    arguments = ["simulate", "--app", str(REPOSITORY), "--out", str(tmp_path)]
+    assert "62.5%" in CliRunner().invoke(cli.app, arguments).output
+
+
+@dataclass
+class _Summary:
+    made: int = 3
+    reused_images: int = 4
+
+
+@dataclass
+class _Report:
+    problems: list[str] = field(default_factory=list)
+    rows: list[dict[str, Any]] = field(default_factory=list)
+
+
+@pytest.fixture
+def preparation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
+    """A stand-in for the module that loads models and data."""
+    module = types.ModuleType("fedmvp_flwr.preparation")
+
+    def prepare_all(config: Any, num_clients: int, progress: Any) -> _Summary:
+        progress("captions", 0, 2)
+        progress("captions", 2, 2)
+        return _Summary(made=num_clients)
+
+    module.prepare_all = prepare_all
+    module.preflight = lambda config, num_clients: _Report(rows=[{"client": 0, "samples": 12}])
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    return module
+
+
+def test_complete_shows_its_summary(preparation: types.ModuleType) -> None:
+    arguments = ["complete", "--app", str(REPOSITORY), "--num-clients", "5"]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == 0, result.output
+    assert result.output.split() == ["made", "5", "reused", "images", "4"]
+
+
+def test_complete_gets_the_whole_config(
+    preparation: types.ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configs = []
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(
+        preparation, "prepare_all", lambda config, *rest: configs.append(config) or _Summary()
+    )
+    arguments = ["complete", "--app", str(REPOSITORY), "--cache", "store"]
+    arguments += ["-c", "missing-ratio=0.5"]
+    assert CliRunner().invoke(cli.app, arguments).exit_code == 0
+    assert configs[0].missing_ratio == 0.5
+    assert configs[0].cache_dir == str(tmp_path / "store")
+
+
+def test_preflight_without_problems(preparation: types.ModuleType) -> None:
+    result = CliRunner().invoke(cli.app, ["preflight", "--app", str(REPOSITORY)])
+    assert result.exit_code == 0, result.output
+    assert "samples" in result.output
+    assert "12" in result.output
+
+
+def test_preflight_fails_on_problems(
+    preparation: types.ModuleType, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        preparation, "preflight", lambda *args: _Report(problems=["client 3 [of 4] has no pair"])
+    )
+    result = CliRunner().invoke(cli.app, ["preflight", "--app", str(REPOSITORY)])
+    assert result.exit_code == 1
+    assert "client 3 [of 4] has no pair" in result.output
+
+
+@pytest.mark.parametrize(
+    ("error", "code"), [(ConfigError("bad"), 2), (DataError("no complete pair"), 1)]
+)
+def test_own_errors_are_panels_without_traceback(
+    preparation: types.ModuleType,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    error: Exception,
+    code: int,
+) -> None:
+    def fail(*args: Any) -> None:
+        raise error
+
+    monkeypatch.setattr(preparation, "prepare_all", fail)
+    assert _main(monkeypatch, "complete", "--app", str(REPOSITORY)) == code
+    shown = capsys.readouterr().err
+    assert str(error) in shown
+    assert "Traceback" not in shown
+
+
+def test_report_names_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    module = types.ModuleType("fedmvp_flwr.reporting")
+    module.write_report = lambda folder: folder / "report.html"
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    result = CliRunner().invoke(cli.app, ["report", str(tmp_path)])
+    assert result.output.strip() == str(tmp_path / "report.html")
