@@ -26,7 +26,12 @@ from fedmvp_flwr.simulation.app import (
 from fedmvp_flwr.simulation.interrupts import interrupts_raise
 from fedmvp_flwr.simulation.launcher import read_result, run_simulation
 from fedmvp_flwr.simulation.progress import ProgressView
-from fedmvp_flwr.simulation.summary import render_error, render_failure, render_result
+from fedmvp_flwr.simulation.summary import (
+    list_files,
+    render_error,
+    render_failure,
+    render_result,
+)
 
 _CHECKOUT = Path(__file__).resolve().parents[1]
 _PORT_VARIABLE = "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"
@@ -110,7 +115,11 @@ def simulate(
     if outcome.exit_code:
         Console(stderr=True).print(render_failure(outcome))
         raise typer.Exit(outcome.exit_code)
-    console.print(render_result(read_result(outcome.out) or {}, outcome.out))
+    console.print(render_result(read_result(outcome.out) or {}))
+    for line in list_files(outcome.out):
+        console.print(
+            line, markup=False, highlight=False, soft_wrap=True
+        )  # paths stay in one piece
 
 
 @app.command()
@@ -121,7 +130,7 @@ def complete(
     cache: CacheOption = None,
 ) -> None:
     """Fill the feature store ahead of time: complete and encode the samples of every client."""
-    from fedmvp_flwr.preparation import prepare_all
+    from fedmvp_flwr.ahead import prepare_all
 
     config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
     console = Console()
@@ -145,7 +154,7 @@ def preflight(
     cache: CacheOption = None,
 ) -> None:
     """Check data, split, holes and models of every client, without training anything."""
-    from fedmvp_flwr.preparation import preflight as check
+    from fedmvp_flwr.preflight import preflight as check
 
     config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
     console = Console()

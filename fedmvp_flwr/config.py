@@ -55,7 +55,9 @@ class RunConfig(BaseModel):
     round_timeout: float = Field(3600.0, gt=0, description="Seconds to wait for replies.")
 
     # The data and its holes
-    dataset: str = Field("flora", description="`flora`, the embedded data set.")
+    dataset: str = Field(
+        "flora", description="`flora`, the embedded data; `flora:N`, another set of the same species."
+    )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."
     )
@@ -106,7 +108,7 @@ class RunConfig(BaseModel):
     graph_temperature: float = Field(
         1.0,
         gt=0,
-        description="Sharpens the CKA importance: importance ** (1 / this); 1 is the paper's.",
+        description="Below 1 sharpens the CKA graph: similarity ** (1 / this); 1 is the paper's.",
     )
 
     # Local training

@@ -4,6 +4,9 @@ import torch
 
 from fedmvp_flwr.errors import ConfigError
 
+_TYPES = ("cpu", "cuda")
+_UNKNOWN = "device='{}' is none of auto, cpu, cuda, cuda:N."
+
 
 def resolve_device(name: str) -> torch.device:
     """Turn the run-config key `device` into a torch device that exists here.
@@ -16,7 +19,9 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise ConfigError(f"device='{name}' is none of auto, cpu, cuda, cuda:N.") from error
+        raise ConfigError(_UNKNOWN.format(name)) from error
+    if device.type not in _TYPES:
+        raise ConfigError(_UNKNOWN.format(name))
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         raise ConfigError(
             f"device='{name}' but torch sees {torch.cuda.device_count()} CUDA device(s) here. "

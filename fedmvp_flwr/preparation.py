@@ -27,7 +27,7 @@ from fedmvp_flwr.data.missing import random_mask
 from fedmvp_flwr.data.partition import matching_indices, partition_indices
 from fedmvp_flwr.data.records import record_hash, save_record
 from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.evaluation import Conditions, only
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -112,11 +112,7 @@ def prepare_client(
         DataError: nothing is left to train on, or no pair is complete.
     """
     samples = client_samples(dataset, config, node)
-    if not any(sample.complete for sample in samples.train):
-        raise DataError(
-            f"Client {node.partition_id} has no complete pair among {len(samples.train)} samples. "
-            "Lower missing-ratio or give it more samples."
-        )
+    require_pair(samples.train, node.partition_id)
     wanted = completion_requests(samples.train, config)
     with FeatureStore(node.cache_dir) as store:
         train = prepare_samples(
@@ -141,6 +137,25 @@ def prepare_client(
     return ClientData(
         batch, conditions(test, threshold, config), {"partition-id": node.partition_id, **summary}
     )
+
+
+def require_pair(samples: tuple[Sample, ...], client: int) -> None:
+    """Raise a DataError if a client has no complete pair to judge completions by."""
+    if not any(sample.complete for sample in samples):
+        raise DataError(
+            f"Client {client} has no complete pair among {len(samples)} samples. Lower "
+            "missing-ratio or give it more samples."
+        )
+
+
+def require_comparable(models: FoundationModels, config: RunConfig) -> None:
+    """Raise a ModelError if the quality gate is on but has nothing to measure with."""
+    if config.completion != "none" and config.quality_gate and not models.comparable:
+        raise ModelError(
+            f"quality-gate={config.quality_gate} compares images with texts, but "
+            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' share "
+            "no embedding space. Use one image-text model for both, or quality-gate=0."
+        )
 
 
 def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import platform
-import shutil
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -21,8 +20,11 @@ _RESULT_FILES = (
     "model.safetensors",
     "report.html",
     "probe.safetensors",
+    "checkpoints/round-*.safetensors",
+    "completions/index.json",
+    "completions/??-original.png",
+    "completions/??-generated.png",
 )
-_RESULT_FOLDERS = ("checkpoints", "completions")
 _PACKAGES = ("flwr", "torch", "ray", "transformers", "diffusers", "open_clip_torch", "numpy")
 
 
@@ -82,8 +84,10 @@ def write_json(path: Path, value: Mapping[str, Any]) -> None:
 
 
 def clear_results(out: Path) -> None:
-    """Remove what an earlier run left in its folder, so that the two cannot be mixed up."""
-    for name in _RESULT_FILES:
-        (out / name).unlink(missing_ok=True)
-    for folder in _RESULT_FOLDERS:
-        shutil.rmtree(out / folder, ignore_errors=True)
+    """Remove what an earlier run left in its folder, so that the two cannot be mixed up.
+
+    Only files that a run writes are removed: the folder may be the user's own.
+    """
+    for pattern in _RESULT_FILES:
+        for path in out.glob(pattern):
+            path.unlink(missing_ok=True)

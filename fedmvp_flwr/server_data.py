@@ -15,7 +15,7 @@ from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.data.samples import IMAGE, TEXT, Dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder
-from fedmvp_flwr.preparation import accept, prepare_test
+from fedmvp_flwr.preparation import Progress, accept, prepare_test
 from fedmvp_flwr.results import write_json
 from fedmvp_flwr.seeds import torch_generator
 
@@ -27,11 +27,16 @@ _FOLDER = "completions"
 
 
 def prepare_server_test(
-    dataset: Dataset, config: RunConfig, models: FoundationModels
+    dataset: Dataset,
+    config: RunConfig,
+    models: FoundationModels,
+    on_progress: Progress | None = None,
 ) -> PreparedSet:
     """Encode and complete the server's test set."""
     with FeatureStore(cache_folder(config)) as store:
-        return prepare_test(tuple(dataset.splits["test"]), config, models, store)
+        return prepare_test(
+            tuple(dataset.splits["test"]), config, models, store, on_progress
+        )
 
 
 def save_completion_samples(

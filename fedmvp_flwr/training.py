@@ -92,10 +92,11 @@ def drop_modalities(batch: Batch, config: RunConfig, generator: torch.Generator)
     present = torch.stack([batch.modalities[name].present for name in names])
     generated = torch.stack([batch.modalities[name].generated for name in names])
     pair = present.all(dim=0) & ~generated.any(dim=0)
-    chance = torch.where(generated, config.generated_dropout, 0.0)
-    chance = torch.where(pair, config.modality_dropout / len(names), chance)
-    hidden = draw < chance
-    hidden &= ~hidden.all(dim=0)
+    share = config.modality_dropout / len(names)  # one draw decides whether, and which one
+    slot = torch.arange(len(names), device=device)[:, None] * share
+    one_of_pair = (slot <= draw[0]) & (draw[0] < slot + share)
+    hidden = torch.where(pair, one_of_pair, generated & (draw < config.generated_dropout))
+    hidden &= (present & ~hidden).any(dim=0)
     return batch.hide(dict(zip(names, hidden, strict=True)))
 
 
@@ -155,6 +156,6 @@ def train(
             torch.nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
             optimizer.step()
             for name in sums:
-                sums[name] += float(getattr(parts, name)) * len(index)
+                sums[name] += float(getattr(parts, name).detach()) * len(index)
     network.eval()
     return {name: value / len(batch) for name, value in sums.items()}

@@ -50,10 +50,15 @@ class CheckpointStore:
         self.keep = keep
 
     def save(self, server_round: int, arrays: ArrayRecord, metadata: dict[str, Any]) -> Path:
-        """Save the global arrays of a finished round; a crash leaves the earlier files intact."""
+        """Save the global arrays of a finished round; a crash leaves the earlier files intact.
+
+        Checkpoints of later rounds come from an earlier run in the same folder and are removed.
+        """
         path = self.folder / _PATTERN.format(server_round)
         save_tensors(path, unpack(arrays), {**metadata, "round": server_round})
-        for old in self._paths()[: -self.keep]:
+        paths = self._paths()
+        newest = paths.index(path) + 1
+        for old in paths[: max(newest - self.keep, 0)] + paths[newest:]:
             old.unlink(missing_ok=True)
         return path
 
@@ -91,10 +96,12 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     try:
         with safe_open(path, framework="pt") as file:
             header = file.metadata() or {}
-            tensors: dict[str, torch.Tensor] = {name: file.get_tensor(name) for name in list(file.keys())}
+            tensors: dict[str, torch.Tensor] = {
+                name: file.get_tensor(name) for name in list(file.keys())
+            }
         metadata = json.loads(header[_METADATA])
     except (SafetensorError, KeyError, ValueError, OSError) as error:
         raise CheckpointError(f"{path} is damaged or not from this project: {error}") from error
-    if metadata.get("format") != _FORMAT:
-        raise CheckpointError(f"{path} has format {metadata.get('format')}, expected {_FORMAT}.")
+    if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
+        raise CheckpointError(f"{path} has another format than {_FORMAT}: not of this version.")
     return tensors, metadata

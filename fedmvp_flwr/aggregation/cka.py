@@ -9,6 +9,7 @@ With G the centred Gram matrix of a client divided by its Frobenius norm, CKA(i,
 The row sum is therefore <G_i, sum_j G_j>: exact, and linear in the number of clients.
 """
 
+import math
 from collections.abc import Iterator
 
 import torch
@@ -74,8 +75,8 @@ def graph_importance(reps: Tensor, temperature: float = 1.0) -> Tensor:
     Raises:
         ValueError: as for `cka_matrix`, or a temperature that is not positive.
     """
-    if not temperature > 0:
-        raise ValueError(f"temperature must be positive, got {temperature}.")
+    if not 0 < temperature < math.inf:
+        raise ValueError(f"temperature must be positive and finite, got {temperature}.")
     if temperature == 1.0:
         _check_clients(reps)
         total = sum(block.sum(dim=0) for block in _unit_gram_blocks(reps))

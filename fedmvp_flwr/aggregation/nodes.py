@@ -67,15 +67,15 @@ class NodeRegistry:
             time.sleep(_POLL)
         unknown = [node_id for node_id in node_ids if node_id not in self._keys]
         if unknown:
-            self._ask(grid, unknown)
+            known = {self._keys[n] for n in node_ids if n in self._keys}
+            self._ask(grid, unknown, known)
         return sorted(node_ids, key=self.key)
 
-    def _ask(self, grid: Grid, node_ids: list[int]) -> None:
+    def _ask(self, grid: Grid, node_ids: list[int], taken: set[int]) -> None:
         messages = [
             Message(RecordDict(), node_id, IDENTITY_MESSAGE) for node_id in sorted(node_ids)
         ]
         told = dict(_identities(grid.send_and_receive(messages, timeout=_IDENTITY_TIMEOUT)))
-        taken = set(self._keys.values())
         for node_id in sorted(node_ids):
             key = told.get(node_id)
             if key is None or key in taken:

@@ -1,14 +1,18 @@
 """Which replies of a round may enter the average, and why the others may not."""
 
+import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import TypeVar
 
 import torch
 from flwr.app import ArrayRecord, Message
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.wire import unpack
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -46,8 +50,8 @@ def check_replies(
     """Sort the replies of a round into valid and rejected ones, each ordered by client.
 
     A reply is valid if it carries no error, exactly one record of arrays with the names, shapes
-    and kinds of the global model and finite values, and exactly one record of metrics with a
-    positive weight and the names that most replies carry.
+    and kinds of the global model and finite values, and exactly one record of finite metrics with
+    a positive weight and the names and lengths that most replies carry.
 
     Args:
         replies: (client key, message) of each reply, in any order.
@@ -55,40 +59,72 @@ def check_replies(
         weighted_by_key: name of the metric that holds the number of examples.
     """
     expected = {
-        name: (tuple(tensor.shape), tensor.is_floating_point())
-        for name, tensor in unpack(reference).items()
+        name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in unpack(reference).items()
     }
-    accepted: list[Reply] = []
+    return _sort(
+        replies,
+        lambda client, message: _check(client, message, expected, weighted_by_key),
+        lambda reply: (reply.client, reply.message),
+    )
+
+
+def check_evaluations(
+    replies: Iterable[tuple[int, Message]], weighted_by_key: str
+) -> tuple[list[Message], list[Rejection]]:
+    """Sort the replies of an evaluation into valid and rejected ones, each ordered by client.
+
+    A reply is valid if it carries no error and exactly one record of metrics as in
+    `check_replies`.
+
+    Args:
+        replies: (client key, message) of each reply, in any order.
+        weighted_by_key: name of the metric that holds the number of examples.
+    """
+
+    def check(client: int, message: Message) -> tuple[int, Message]:
+        _check_metrics(message, weighted_by_key)
+        return client, message
+
+    valid, rejected = _sort(replies, check, lambda item: item)
+    return [message for _, message in valid], rejected
+
+
+def _sort(
+    replies: Iterable[tuple[int, Message]],
+    check: Callable[[int, Message], _T],
+    parts: Callable[[_T], tuple[int, Message]],
+) -> tuple[list[_T], list[Rejection]]:
+    accepted: list[_T] = []
     rejected: list[Rejection] = []
     for client, message in sorted(replies, key=lambda item: item[0]):
         try:
-            accepted.append(_check(client, message, expected, weighted_by_key))
+            accepted.append(check(client, message))
         except ValueError as error:
             rejected.append(Rejection(client, str(error)))
-    usual = Counter(_metric_names(reply) for reply in accepted).most_common(1)
-    for reply in list(accepted):
-        if _metric_names(reply) != usual[0][0]:
-            accepted.remove(reply)
-            names = ", ".join(sorted(_metric_names(reply)))
-            rejected.append(Rejection(reply.client, f"other metrics than the others: {names}"))
-    return accepted, sorted(rejected, key=lambda item: item.client)
+    usual = Counter(_metric_names(parts(item)[1]) for item in accepted).most_common(1)
+    kept: list[_T] = []
+    for item in accepted:
+        client, message = parts(item)
+        names = _metric_names(message)
+        if names == usual[0][0]:
+            kept.append(item)
+        else:
+            said = ", ".join(sorted(names))
+            rejected.append(Rejection(client, f"other metrics than the others: {said}"))
+    return kept, sorted(rejected, key=lambda item: item.client)
 
 
 def _check(
     client: int,
     message: Message,
-    expected: dict[str, tuple[tuple[int, ...], bool]],
+    expected: dict[str, tuple[tuple[int, ...], str]],
     weighted_by_key: str,
 ) -> Reply:
-    if message.has_error():
-        raise ValueError(f"it failed: {message.error.reason} (code {message.error.code})")
+    weight = _check_metrics(message, weighted_by_key)
     arrays = list(message.content.array_records.values())
-    metrics = list(message.content.metric_records.values())
-    if len(arrays) != 1 or len(metrics) != 1:
-        raise ValueError(
-            f"expected one ArrayRecord and one MetricRecord, got {len(arrays)} and {len(metrics)}"
-        )
-    record, metric = arrays[0], metrics[0]
+    if len(arrays) != 1:
+        raise ValueError(f"expected one ArrayRecord, got {len(arrays)}")
+    record = arrays[0]
     missing, extra = expected.keys() - record.keys(), record.keys() - expected.keys()
     if missing or extra:
         raise ValueError(f"missing arrays {sorted(missing)}, unknown arrays {sorted(extra)}")
@@ -99,21 +135,41 @@ def _check(
             )
     tensors = unpack(record)
     for name, tensor in tensors.items():
-        shape, is_float = expected[name]
-        if tuple(tensor.shape) != shape or tensor.is_floating_point() != is_float:
+        shape, kind = expected[name]
+        if tuple(tensor.shape) != shape or _kind(tensor) != kind:
             raise ValueError(
-                f"array '{name}' is {tensor.dtype} {tuple(tensor.shape)}, expected "
-                f"{'floating-point' if is_float else 'integer'} {shape}"
+                f"array '{name}' is {tensor.dtype} {tuple(tensor.shape)}, expected {kind} {shape}"
             )
         if not torch.isfinite(tensor).all():
             raise ValueError(f"array '{name}' has values that are not finite")
-    weight = metric.get(weighted_by_key)
-    if not isinstance(weight, int | float) or not 0 < weight < float("inf"):
+    return Reply(client, message, record, tensors, weight)
+
+
+def _check_metrics(message: Message, weighted_by_key: str) -> float:
+    if message.has_error():
+        raise ValueError(f"it failed: {message.error.reason} (code {message.error.code})")
+    records = list(message.content.metric_records.values())
+    if len(records) != 1:
+        raise ValueError(f"expected one MetricRecord, got {len(records)}")
+    for name, value in records[0].items():
+        if not all(math.isfinite(v) for v in (value if isinstance(value, list) else [value])):
+            raise ValueError(f"metric '{name}' is not finite")
+    weight = records[0].get(weighted_by_key)
+    if not isinstance(weight, int | float) or not weight > 0:
         raise ValueError(f"metric '{weighted_by_key}' must be positive, got {weight}")
-    return Reply(client, message, record, tensors, float(weight))
+    return float(weight)
 
 
-def _metric_names(reply: Reply) -> frozenset[str]:
+def _metric_names(message: Message) -> frozenset[str]:
+    """Names of the metrics; of a list, with its length."""
     return frozenset(
-        name for record in reply.message.content.metric_records.values() for name in record
+        f"{name}[{len(value)}]" if isinstance(value, list) else name
+        for record in message.content.metric_records.values()
+        for name, value in record.items()
     )
+
+
+def _kind(tensor: Tensor) -> str:
+    if tensor.is_floating_point():
+        return "floating-point"
+    return "complex" if tensor.is_complex() else "integer"

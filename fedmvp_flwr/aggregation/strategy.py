@@ -21,7 +21,7 @@ from torch import Tensor
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
-from fedmvp_flwr.aggregation.replies import Rejection, Reply, check_replies
+from fedmvp_flwr.aggregation.replies import Rejection, Reply, check_evaluations, check_replies
 from fedmvp_flwr.aggregation.weights import client_weights, distance_to_uniform
 from fedmvp_flwr.aggregation.wire import as_received
 from fedmvp_flwr.config import Weighting
@@ -121,6 +121,7 @@ class FedMVP(FedAvg):
         self._last_round = 0
         self._sent_arrays = ArrayRecord()
         self._sent: list[Message] = []
+        self._sent_evaluate: list[Message] = []
         self._sent_at = 0.0
 
     def summary(self) -> None:
@@ -165,19 +166,14 @@ class FedMVP(FedAvg):
         Raises:
             RoundError: no reply was valid.
         """
+        if self.fraction_train == 0.0:
+            return None, None
         received = time.monotonic()
-        known = self._with_keys(list(replies))
+        known = self._with_keys(list(replies), self._sent)
         valid, rejected = check_replies(known, self._sent_arrays, self.weighted_by_key)
         reps, valid, unrepresentable = self._representations(valid)
-        rejected = self._missing(known) + rejected + unrepresentable
-        for item in rejected:
-            log(
-                WARNING,
-                "Round %d: reply of client %d rejected: %s.",
-                server_round,
-                item.client,
-                item.reason,
-            )
+        rejected = self._missing(known, self._sent) + rejected + unrepresentable
+        self._log_rejected(server_round, rejected)
         if not valid:
             reasons = "; ".join(f"client {r.client}: {r.reason}" for r in rejected[:3])
             raise RoundError(f"Round {server_round} has no valid reply. {reasons}")
@@ -187,7 +183,7 @@ class FedMVP(FedAvg):
         )
         examples = [reply.num_examples for reply in valid]
         weights = client_weights(self.weighting, examples, importance)
-        arrays = weighted_average(valid, weights)
+        arrays = weighted_average(valid, weights, self._sent_arrays)
         metrics = self.train_metrics_aggr_fn(
             [reply.message.content for reply in valid], self.weighted_by_key
         )
@@ -217,21 +213,28 @@ class FedMVP(FedAvg):
     ) -> Iterable[Message]:
         """Ask clients to evaluate, in the rounds that `evaluate_every` names and in the last."""
         due = server_round % self.evaluate_every == 0 or server_round == self._last_round
+        self._sent_evaluate = []
         if self.fraction_evaluate == 0.0 or not due:
             return []
         chosen = self._choose(
             grid, self.fraction_evaluate, self.min_evaluate_nodes, "evaluate", server_round
         )
-        return self._messages(server_round, arrays, config, chosen, MessageType.EVALUATE)
+        self._sent_evaluate = self._messages(
+            server_round, arrays, config, chosen, MessageType.EVALUATE
+        )
+        return self._sent_evaluate
 
     def aggregate_evaluate(
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
-        """Average the clients' metrics, in the order of the clients."""
-        ordered = [
-            message for _, message in sorted(self._with_keys(list(replies)), key=lambda x: x[0])
-        ]
-        return super().aggregate_evaluate(server_round, ordered)
+        """Average the metrics of the valid replies, in the order of the clients; None if none."""
+        known = self._with_keys(list(replies), self._sent_evaluate)
+        valid, rejected = check_evaluations(known, self.weighted_by_key)
+        self._log_rejected(server_round, self._missing(known, self._sent_evaluate) + rejected)
+        if not valid:
+            return None
+        contents = [message.content for message in valid]
+        return self.evaluate_metrics_aggr_fn(contents, self.weighted_by_key)
 
     def _choose(
         self, grid: Grid, fraction: float, minimum: int, purpose: str, server_round: int
@@ -257,9 +260,11 @@ class FedMVP(FedAvg):
         record = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: config})
         return [Message(record, node_id, message_type) for node_id in node_ids]
 
-    def _with_keys(self, replies: list[Message]) -> list[tuple[int, Message]]:
+    def _with_keys(
+        self, replies: list[Message], instructions: list[Message]
+    ) -> list[tuple[int, Message]]:
         # Flower attributes the error of a dead node to another node: go by what it replies to.
-        sent = {m.metadata.message_id: m.metadata.dst_node_id for m in self._sent}
+        sent = {m.metadata.message_id: m.metadata.dst_node_id for m in instructions}
         return [
             (
                 self.nodes.key(sent.get(r.metadata.reply_to_message_id, r.metadata.src_node_id)),
@@ -268,9 +273,11 @@ class FedMVP(FedAvg):
             for r in replies
         ]
 
-    def _missing(self, known: list[tuple[int, Message]]) -> list[Rejection]:
+    def _missing(
+        self, known: list[tuple[int, Message]], instructions: list[Message]
+    ) -> list[Rejection]:
         answered = {client for client, _ in known}
-        expected = sorted(self.nodes.key(message.metadata.dst_node_id) for message in self._sent)
+        expected = sorted(self.nodes.key(message.metadata.dst_node_id) for message in instructions)
         return [Rejection(c, "no reply within the timeout") for c in expected if c not in answered]
 
     def _representations(
@@ -290,6 +297,17 @@ class FedMVP(FedAvg):
                 rejected.append(Rejection(reply.client, "its representation is not finite"))
         return torch.stack(reps) if reps else None, kept, rejected
 
+    @staticmethod
+    def _log_rejected(server_round: int, rejected: list[Rejection]) -> None:
+        for item in rejected:
+            log(
+                WARNING,
+                "Round %d: reply of client %d rejected: %s.",
+                server_round,
+                item.client,
+                item.reason,
+            )
+
     def _finish(self, record: RoundRecord, arrays: ArrayRecord) -> None:
         spread = ", ".join(
             f"{c}: {w:.3f}" for c, w in zip(record.clients, record.weights, strict=True)
@@ -306,18 +324,21 @@ class FedMVP(FedAvg):
             self.on_round(record)
 
 
-def weighted_average(replies: Sequence[Reply], weights: Sequence[float]) -> ArrayRecord:
+def weighted_average(
+    replies: Sequence[Reply], weights: Sequence[float], reference: ArrayRecord
+) -> ArrayRecord:
     """Average the arrays of clients in float64, in the order given.
 
     Args:
         replies: valid replies (same names and shapes).
         weights: one per reply, summing to 1.
+        reference: the global arrays, whose names, order and types the average takes.
 
     Returns:
-        A record in the format in which the first reply came; integer arrays are rounded.
+        The average; integer arrays are rounded.
     """
     averaged = {}
-    for name, array in replies[0].record.items():
+    for name, array in reference.items():
         total = sum(
             weight * reply.tensors[name].double()
             for reply, weight in zip(replies, weights, strict=True)

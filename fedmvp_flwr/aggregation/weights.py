@@ -41,10 +41,11 @@ def client_weights(
         weights = [float(s) for s in importance]
     if weighting in ("examples", "importance-examples"):
         weights = [w * n for w, n in zip(weights, num_examples, strict=True)]
-    total = sum(weights)
-    if total == 0:
+    largest = max(weights)
+    if largest == 0:
         return [1.0 / len(weights)] * len(weights)
-    return [w / total for w in weights]
+    scaled = [w / largest for w in weights]  # no overflow of the sum, whatever a client claims
+    return [w / sum(scaled) for w in scaled]
 
 
 def distance_to_uniform(weights: Sequence[float]) -> float:

@@ -1,5 +1,6 @@
 """Arrays on the wire: 16 bits per value, and a guard on the size of a message."""
 
+import zipfile
 from collections.abc import Mapping
 
 import numpy as np
@@ -14,6 +15,8 @@ from fedmvp_flwr.errors import ConfigError
 _BF16_STYPE = "fedmvp.bfloat16"
 _TORCH_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
 _MEGABYTE = 1_000_000
+# What NumPy and torch raise for bytes of another origin: archives, texts, absurd lengths.
+_UNREADABLE = (TypeError, ValueError, EOFError, OSError, MemoryError, zipfile.BadZipFile)
 
 
 def pack(state: Mapping[str, Tensor], wire_dtype: WireDtype) -> ArrayRecord:
@@ -91,8 +94,8 @@ def _unpack(name: str, array: Array) -> Tensor:
         if array.stype == _BF16_STYPE:
             bits = np.frombuffer(array.data, dtype=np.int16).reshape(array.shape)
             return torch.from_numpy(bits.copy()).view(torch.bfloat16).float()
-        value = array.numpy()
-    except (TypeError, ValueError, EOFError, OSError) as error:
+        # A copy owns its memory and is writable.
+        tensor = torch.from_numpy(np.array(array.numpy()))
+    except _UNREADABLE as error:
         raise ValueError(f"array '{name}' cannot be read: {error}") from error
-    tensor = torch.from_numpy(np.array(value))  # a copy that owns its memory and is writable
     return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

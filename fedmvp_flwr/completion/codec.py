@@ -11,7 +11,6 @@ from safetensors.torch import load, save
 
 from fedmvp_flwr.completion.completers import Completion, Content
 from fedmvp_flwr.completion.store import key_for
-from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, TEXT, text_digest
 from fedmvp_flwr.features import ModalityFeatures
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
@@ -90,14 +89,14 @@ def completion_items(key: str, completion: Completion) -> tuple[CompletionRecord
     return record, items
 
 
-def features_key(modality: str, digest: str, models: FoundationModels, config: RunConfig) -> str:
+def features_key(modality: str, digest: str, models: FoundationModels) -> str:
     """Return the key of the features of a content: digest, encoder and what shapes the tokens."""
-    return key_for("features", digest=digest, **_encoder_parts(modality, models, config))
+    return key_for("features", digest=digest, **_encoder_parts(modality, models))
 
 
-def widths_key(modality: str, models: FoundationModels, config: RunConfig) -> str:
+def widths_key(modality: str, models: FoundationModels) -> str:
     """Return the key of an encoder's widths, which even an empty batch must know."""
-    return key_for("widths", **_encoder_parts(modality, models, config))
+    return key_for("widths", **_encoder_parts(modality, models))
 
 
 def features_to_bytes(features: ModalityFeatures) -> bytes:
@@ -122,9 +121,7 @@ def widths_from_bytes(value: bytes) -> tuple[int, int]:
     return cast(tuple[int, int], tuple(json.loads(value)))
 
 
-def _encoder_parts(
-    modality: str, models: FoundationModels, config: RunConfig
-) -> dict[str, str | int]:
-    shape = {IMAGE: config.image_grid, TEXT: config.text_max_tokens}
+def _encoder_parts(modality: str, models: FoundationModels) -> dict[str, str | int]:
+    shape = {IMAGE: models.config.image_grid, TEXT: models.config.text_max_tokens}
     encoder = models.fingerprint(ENCODER_ROLES[modality])
     return {"modality": modality, "encoder": encoder, "shape": shape[modality]}

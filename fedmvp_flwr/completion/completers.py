@@ -77,7 +77,7 @@ class FoundationCompleter:
 
     Args:
         models: the frozen models.
-        config: the prompts, the seed and the generator's settings.
+        config: the prompts and the seed; the models know their own settings.
 
     Raises:
         ConfigError: an unknown prompt template or a malformed question.
@@ -92,8 +92,8 @@ class FoundationCompleter:
             IMAGE: {
                 "prompt": self._template.image_prompt,
                 "seed": config.completion_seed,
-                "steps": config.generator_steps,
-                "guidance": config.generator_guidance,
+                "steps": models.config.generator_steps,
+                "guidance": models.config.generator_guidance,
             },
             TEXT: {
                 "prompt": self._template.caption_prompt,

@@ -62,7 +62,7 @@ def prepare_samples(
             where the real one is there (test sets). Ignored if `completion` is `none`.
         models: the frozen models; only those that have something to compute are loaded.
         store: where everything is kept.
-        config: prompts, settings and batch size.
+        config: prompts, seed and batch size; the models know their own settings.
         class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
             whose labels may never enter a prompt.
         on_progress: called with (stage, done, total) after each chunk.
@@ -141,17 +141,26 @@ class _Preparation:
         if self.completer is None or not any(any(flags) for flags in complete.values()):
             return {modality: [None] * len(self.samples) for modality in MODALITIES}
         check_gate(self.models, self.config)
-        return wanted_completions(self.samples, complete, self.completer, self.config, class_names)
+        return wanted_completions(
+            self.samples, self.digests, complete, self.completer, self.config, class_names
+        )
 
     def look_up(self) -> None:
         """Fetch every record and feature that the store has."""
+        with self._clock(_FEATURES):
+            self._look_up_records()
+            self._look_up_features()
+
+    def _look_up_records(self) -> None:
         keys = [item.key for m in MODALITIES for item in self.wanted[m] if item]
         for key, value in self.store.get_many(keys).items():
             self.records[key] = codec.CompletionRecord.from_bytes(value)
         self.in_store = set(self.records)
+
+    def _look_up_features(self) -> None:
         by_key = {}
         for modality in MODALITIES:
-            by_key[codec.widths_key(modality, self.models, self.config)] = (modality, "")
+            by_key[codec.widths_key(modality, self.models)] = (modality, "")
             for digest in self._all_digests(modality):
                 by_key[self._features_key(modality, digest)] = (modality, digest)
         for key, value in self.store.get_many(by_key).items():
@@ -305,7 +314,7 @@ class _Preparation:
             encoder = self.models.encoder(modality)
             if modality not in self.widths:
                 self.widths[modality] = (encoder.token_width, encoder.pooled_width)
-                key = codec.widths_key(modality, self.models, self.config)
+                key = codec.widths_key(modality, self.models)
                 items[key] = codec.widths_to_bytes(self.widths[modality])
                 self.store.put_many(items)
             encoded = encoder.encode([contents[digest] for digest in missing])
@@ -332,7 +341,7 @@ class _Preparation:
         return {d: sample.text for d, sample in pairs if d is not None and sample.text is not None}
 
     def _features_key(self, modality: str, digest: str) -> str:
-        return codec.features_key(modality, digest, self.models, self.config)
+        return codec.features_key(modality, digest, self.models)
 
     def _chunks(self, items: list[_T]) -> Iterator[list[_T]]:
         size = self.config.foundation_batch_size

@@ -39,12 +39,21 @@ def class_name_for(sample: Sample, config: RunConfig, class_names: Sequence[str]
 
 def wanted_completions(
     samples: Sequence[Sample],
+    digests: Mapping[str, Sequence[str | None]],
     complete: Mapping[str, Sequence[bool]],
     completer: Completer,
     config: RunConfig,
     class_names: Sequence[str],
 ) -> dict[str, list[Wanted | None]]:
     """Return by modality what each of the N samples asks for, None where nothing.
+
+    Args:
+        samples: N samples.
+        digests: by modality, the N content digests, None at holes.
+        complete: by modality, N flags.
+        completer: names the completions.
+        config: whether class names may enter prompts.
+        class_names: in label order.
 
     Raises:
         DataError: a sample lacks what its completion would be made from.
@@ -56,7 +65,7 @@ def wanted_completions(
             if not flag:
                 continue
             sample = samples[row]
-            digest = content_digest(sample, SOURCE_OF[modality])
+            digest = digests[SOURCE_OF[modality]][row]
             if digest is None:
                 raise DataError(
                     f"Sample '{sample.key}': its {modality} cannot be completed, because it has "

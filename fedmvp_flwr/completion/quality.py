@@ -17,10 +17,8 @@ _PRIOR_PAIRS = 2.0  # how many pairs the prior counts for
 
 
 def pair_similarity(image: Tensor, text: Tensor) -> Tensor:
-    """Return the cosine (N,) of embeddings (N, P) of one joint space, NaN for zero vectors."""
-    image, text = image.float(), text.float()
-    lengths = torch.linalg.vector_norm(image, dim=-1) * torch.linalg.vector_norm(text, dim=-1)
-    return (image * text).sum(dim=-1) / lengths
+    """Return the cosine (N,) of pooled embeddings (N, P) of one joint space, 0 for zero vectors."""
+    return torch.cosine_similarity(image.float(), text.float(), dim=-1)
 
 
 def calibrate_threshold(similarities: Tensor, quantile: float) -> float:
@@ -38,7 +36,7 @@ def calibrate_threshold(similarities: Tensor, quantile: float) -> float:
     Returns:
         The threshold; -1, which accepts everything, without real pairs or with `quantile` 0.
     """
-    real = sorted(value for value in similarities.tolist() if not math.isnan(value))
+    real = sorted(float(value) for value in similarities.tolist() if not math.isnan(value))
     count = len(real)
     if count == 0 or quantile == 0:
         return ACCEPT_ALL
@@ -48,8 +46,8 @@ def calibrate_threshold(similarities: Tensor, quantile: float) -> float:
     mean = sum(real) / count
     squares = sum((value - mean) ** 2 for value in real)
     freedom = count - 1 + _PRIOR_PAIRS
-    spread = ((squares + _PRIOR_PAIRS * _PRIOR_SPREAD**2) / freedom) ** 0.5
-    reach = -NormalDist().inv_cdf(quantile) * spread * (1 + 1 / count) ** 0.5
+    spread = math.sqrt((squares + _PRIOR_PAIRS * _PRIOR_SPREAD**2) / freedom)
+    reach = -NormalDist().inv_cdf(quantile) * spread * math.sqrt(1 + 1 / count)
     return max(min(mean - reach, real[0]), ACCEPT_ALL)
 
 

@@ -24,15 +24,19 @@ def load_dataset(config: RunConfig) -> Dataset:
 
 
 def _flora(config: RunConfig) -> Dataset:
-    # The data set itself never changes with the seed of a run: only its use does.
-    return _flora_of(config.train_samples, config.test_samples)
+    # The data set itself never changes with the seed of a run: only its use does. `flora:N` is
+    # another set of the same species, for tuning without a look at the test split of `flora`.
+    seed = config.dataset.partition(":")[2] or "0"
+    if not seed.isdecimal():
+        raise DataError(f"dataset='{config.dataset}': expected flora or flora:NUMBER.")
+    return _flora_of(int(seed), config.train_samples, config.test_samples)
 
 
 @lru_cache(maxsize=1)
-def _flora_of(num_train: int, num_test: int) -> Dataset:
+def _flora_of(seed: int, num_train: int, num_test: int) -> Dataset:
     from fedmvp_flwr.data.flora import load_flora
 
-    return load_flora(num_train=num_train, num_test=num_test)
+    return load_flora(seed, num_train, num_test)
 
 
 _SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora}

@@ -68,13 +68,14 @@ th, td {
 th:first-child { padding-left: 0; }
 thead th { color: var(--muted); font-weight: 600; vertical-align: bottom; }
 tbody th { font-weight: 500; }
-table.numeric tbody th { white-space: nowrap; }
+table.numeric tbody th, table.numeric td { white-space: nowrap; }
 table.dense { font-size: .86rem; }
 table.dense th, table.dense td { padding: .25rem .4rem; }
+table.dense th:first-child { padding-left: 0; }
 table.numeric td, table.numeric thead th:not(:first-child) { text-align: right; }
 table.long td { overflow-wrap: anywhere; }
 table.scores td { font-size: 1rem; }
-table.scores thead th { min-width: 5.6rem; }
+table.scores thead th { min-width: 6.5rem; }
 .plots {
   display: grid; grid-template-columns: repeat(auto-fit, minmax(min(100%, 25rem), 1fr)); gap:
   1rem 1.5rem;
@@ -84,7 +85,7 @@ table.scores thead th { min-width: 5.6rem; }
 figure { margin: .6rem 0; min-width: 0; }
 figcaption { color: var(--muted); font-size: .9rem; margin: 0 0 .3rem; max-width: 48rem; }
 figcaption b { color: var(--text); font-weight: 600; }
-svg { display: block; height: auto; width: 100%; }
+svg { display: block; height: auto; width: 100%; max-width: var(--natural); }
 svg text { font-family: inherit !important; }
 .minis {
   display: grid; grid-template-columns: repeat(auto-fill, minmax(6.2rem, 1fr)); gap: .8rem;
@@ -127,7 +128,8 @@ footer { color: var(--muted); font-size: .88rem; padding-bottom: 2rem; }
 @media (max-width: 40rem) {
   section { padding: .9rem; }
   h1 { font-size: 1.5rem; }
-  .wide svg { min-width: 40rem; }
+  .wide svg { min-width: min(54rem, var(--natural)); }
+  table.numeric tbody th { white-space: normal; }
 }
 @media print {
   body { background: none; } section { border: 0; padding: .5rem 0; } nav { display: none; }

@@ -23,7 +23,7 @@ TEMPLATE = """
 <figcaption><b>{{ heading }}</b>{% if note %} {{ note }}{% endif %}</figcaption>
 {% if wide %}<div class="scroll" role="region" aria-label="{{ heading }}" tabindex="0">{% endif -%}
 <svg viewBox="{{ p.view_box }}" role="img" aria-label="{{ p.label }}"
- style="max-width:{{ (p.width * 1.55) | round | int }}px">{{ p.svg | safe }}</svg>
+ style="--natural:{{ (p.width * 1.55) | round | int }}px">{{ p.svg | safe }}</svg>
 {%- if wide %}</div>{% endif %}
 </figure>
 {%- endif %}
@@ -139,12 +139,12 @@ colour is 1.</p>
 {% for sentence in weights.sentences %}<p>{{ sentence }}</p>{% endfor %}
 <div class="plots">
 {{ plot(weights.ranges, "Weight of each client.",
- "Dot: mean over its rounds; bar: smallest to largest. 1 is the weight that equal clients would have.") }}
+ "Dot: mean over its rounds; bar: smallest to largest; 1: the weight that equal clients have.") }}
 {{ plot(weights.distance, "Distance to equal weights.",
  "Total variation; 0% means that all clients of the round weigh the same.") }}
 </div>
-{{ plot(weights.rounds, "Every client in every round.",
- "Percent above (+, blue) or below (\N{MINUS SIGN}, orange) equal weight. Grey without a number: not in this round.", wide=true) }}
+{{ plot(weights.rounds, "Every client in every round.", wide=true, note="Percent above (+, blue) "
+ ~ "or below (\N{MINUS SIGN}, orange) equal weight. Grey without a number: not in this round.") }}
 <details><summary>Weights in numbers</summary>{{ table(weights.table) }}</details>
 </section>
 {% endif %}

@@ -57,11 +57,12 @@ def size(value: object) -> str:
     amount = number(value)
     if amount is None:
         return DASH
-    for unit in _BYTE_UNITS[:-1]:
-        if abs(amount) < _KILO:
-            return f"{amount:.0f} B" if unit == "B" else f"{amount:.3g} {unit}"
+    unit = 0
+    while round(abs(amount)) >= _KILO and unit < len(_BYTE_UNITS) - 1:
         amount /= _KILO
-    return f"{amount:,.3g} {_BYTE_UNITS[-1]}"
+        unit += 1
+    digits = 0 if unit == 0 else max(2 - len(str(int(abs(amount)))) + 1, 0)
+    return f"{amount:,.{digits}f} {_BYTE_UNITS[unit]}"
 
 
 def whole(value: object) -> str:

@@ -30,17 +30,22 @@ _LOG_TAIL = 15
 _MEGA = 1e6
 
 
-def render_result(result: Mapping[str, Any], out: Path) -> RenderableType:
+def render_result(result: Mapping[str, Any]) -> RenderableType:
     """Return the tables of a `result.json`; what it does not hold is left out."""
     parts: list[RenderableType] = []
     if any(name in result for name in _SCORES):
         parts.append(_score_table(result))
-    facts = _facts(result)
-    facts += [(name, str(out / file)) for name, file in _FILES.items() if (out / file).exists()]
-    table = Table.grid(padding=(0, 2))
-    for name, value in facts:
-        table.add_row(Text(name, style="bold"), Text(value, overflow="fold"))
-    return Group(*parts, table)
+    facts = Table.grid(padding=(0, 2))
+    for name, value in _facts(result):
+        facts.add_row(Text(name, style="bold"), value)
+    return Group(*parts, facts)
+
+
+def list_files(out: Path) -> list[str]:
+    """Return a line for each file of a run that a person may want to open."""
+    width = max(map(len, _FILES)) + 2
+    found = {name: out / file for name, file in _FILES.items() if (out / file).exists()}
+    return [f"{name:{width}}{path}" for name, path in found.items()]
 
 
 def render_failure(outcome: SimulationOutcome) -> RenderableType:
@@ -89,7 +94,8 @@ def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
             facts.append((name, f"{size / _MEGA:.2f} MB per client and round"))
     seconds = result.get("seconds") or {}
     if seconds:
-        facts.append(("seconds", ", ".join(f"{k} {v:.1f}" for k, v in seconds.items())))
+        in_order = sorted(seconds, key=lambda name: name == "total")  # the total comes last
+        facts.append(("seconds", ", ".join(f"{name} {seconds[name]:.1f}" for name in in_order)))
     for modality, counts in (result.get("completions") or {}).items():
         text = ", ".join(f"{count} {name}" for name, count in counts.items())
         facts.append((f"completed {modality}s", text))

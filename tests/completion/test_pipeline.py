@@ -380,6 +380,7 @@ def _prepare_elsewhere(samples, complete, config, root, queue):
     queue.put((prepared.made, prepared.batch().modalities["image"].present.all().item()))
 
 
+@pytest.mark.slow
 def test_two_processes_complete_the_same_data_at_once(samples, holes, tiny_config, tmp_path):
     context = multiprocessing.get_context("spawn")
     queue = context.Queue()

@@ -235,3 +235,14 @@ def test_naming_models_imports_no_library():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+
+
+def test_loading_uses_no_network(config, monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)
+    models = FoundationModels.from_config(config)
+    loaded = (models.image_encoder, models.text_encoder, models.captioner, models.image_generator)
+    assert len(models.models_loaded) == len(loaded)

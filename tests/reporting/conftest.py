@@ -1,5 +1,6 @@
 import json
 import math
+from html.parser import HTMLParser
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,45 @@ COLOURS = ("crimson", "golden", "violet", "white")
 FORMS = ("bell", "star", "lily", "aster", "poppy", "crown")
 CLASS_NAMES = [f"{colour} {form}" for colour in COLOURS for form in FORMS]
 CONDITIONS = {"complete": 0.86, "image-only": 0.71, "text-only": 0.6}
+
+VOID = {"meta", "img", "br", "hr", "link", "input"}
+
+
+class Page(HTMLParser):
+    """Parses a page strictly: every element that opens must close, in order."""
+
+    def __init__(self, path):
+        super().__init__(convert_charrefs=True)
+        self.source = path.read_text(encoding="utf-8")
+        self.elements, self.texts, self._open = [], [], []
+        self.feed(self.source)
+        self.close()
+        assert not self._open
+
+    def handle_starttag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.elements.append((tag, dict(attrs)))
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        self.texts.append((data, tuple(self._open)))
+
+    def all(self, tag):
+        return [attributes for name, attributes in self.elements if name == tag]
+
+    @property
+    def sections(self):
+        return [attributes["id"] for attributes in self.all("section")]
+
+    @property
+    def text(self):
+        return " ".join(" ".join(data for data, _ in self.texts).split())
 
 
 class SyntheticRun:
@@ -185,3 +225,9 @@ def new_run(tmp_path):
 def finished(tmp_path_factory):
     """Folder of a completed run of the usual size; do not change it."""
     return SyntheticRun(tmp_path_factory.mktemp("finished")).complete()
+
+
+@pytest.fixture(scope="session")
+def parse():
+    """Parser of a page, strict about its elements."""
+    return Page

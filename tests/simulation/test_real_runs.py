@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 _COMMAND = [sys.executable, "-m", "fedmvp_flwr.cli"]
 _REPOSITORY = Path(__file__).resolve().parents[2]
-_PATIENCE = 120
+_PATIENCE = 240
 
 
 def _start(app: Path, out: Path, tag: str, *arguments: str) -> subprocess.Popen[str]:

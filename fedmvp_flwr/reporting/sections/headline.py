@@ -100,6 +100,8 @@ def _rounds(run: RunRecord) -> str:
     done = len(run.rounds)
     if planned is None or done == planned:
         return count(done)
+    if not done and run.status == "completed":  # a result without its metrics
+        return count(planned)
     return f"{count(done)} of {count(planned)}"
 
 

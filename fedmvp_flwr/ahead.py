@@ -1,0 +1,67 @@
+"""Doing the expensive part ahead of a run: `fedmvp complete`."""
+
+from dataclasses import dataclass
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.devices import resolve_device
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.preparation import Progress, prepare_client, prepare_probe
+from fedmvp_flwr.server_data import prepare_server_test
+
+
+@dataclass(frozen=True)
+class PreparationSummary:
+    """What was done ahead of a run.
+
+    Attributes:
+        clients: number of clients whose samples are ready.
+        samples: their training samples, all together.
+        made: completions that were made now.
+        reused: completions that the store had already.
+        rejected: completions that the quality gate turns down.
+        probe: whether the probe is ready.
+    """
+
+    clients: int
+    samples: int
+    made: int
+    reused: int
+    rejected: int
+    probe: bool
+
+
+def prepare_all(
+    config: RunConfig, num_clients: int, on_progress: Progress | None = None
+) -> PreparationSummary:
+    """Complete and encode the samples of every client, the server's test set and the probe.
+
+    Args:
+        config: the run's settings.
+        num_clients: how many clients share the training samples.
+        on_progress: called with (stage, done, total).
+
+    Raises:
+        FedMVPError: what a run would meet as well.
+    """
+    dataset = load_dataset(config)
+    models = FoundationModels.from_config(config, str(resolve_device(config.device)))
+    summaries = []
+    for client in range(num_clients):
+        node = Node(client, num_clients, cache_folder(config))
+        summaries.append(prepare_client(dataset, config, node, models).summary)
+        if on_progress:
+            on_progress("clients", client + 1, num_clients)
+    prepare_server_test(dataset, config, models, on_progress)
+    if config.needs_probe:
+        prepare_probe(dataset, config, models)
+    counts = [c for summary in summaries for c in summary["completions"].values()]
+    return PreparationSummary(
+        clients=num_clients,
+        samples=sum(summary["samples"] for summary in summaries),
+        made=sum(c["made"] for c in counts),
+        reused=sum(c["reused"] for c in counts),
+        rejected=sum(c["rejected"] for c in counts),
+        probe=config.needs_probe,
+    )

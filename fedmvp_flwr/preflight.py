@@ -1,0 +1,83 @@
+"""Everything that a user can get wrong, found before a run is started, all of it at once."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from fedmvp_flwr.aggregation.probe import load_probe
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.data.samples import Dataset
+from fedmvp_flwr.devices import resolve_device
+from fedmvp_flwr.errors import FedMVPError
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.node import Node, cache_folder, output_folder
+from fedmvp_flwr.preparation import client_samples, require_comparable, require_pair
+
+_T = TypeVar("_T")
+
+
+@dataclass
+class PreflightReport:
+    """What a run would work with, and what is wrong with it.
+
+    Attributes:
+        problems: one sentence each; empty if the run can start.
+        rows: one per client: samples, classes, complete pairs, holes.
+    """
+
+    problems: list[str] = field(default_factory=list)
+    rows: list[dict[str, int]] = field(default_factory=list)
+
+
+def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
+    """Check folders, device, models, data, split and holes of a run; nothing is computed.
+
+    Args:
+        config: the run's settings.
+        num_clients: how many clients share the training samples.
+    """
+    report = PreflightReport()
+
+    def check(step: Callable[[], _T]) -> _T | None:
+        try:
+            return step()
+        except FedMVPError as error:
+            report.problems.append(str(error))
+            return None
+
+    if config.out_dir:
+        check(lambda: output_folder(config, 0))
+    check(lambda: FeatureStore(cache_folder(config)).close())
+    device = check(lambda: resolve_device(config.device))
+    models = check(lambda: FoundationModels.from_config(config, str(device or "cpu")))
+    if models:
+        check(lambda: require_comparable(models, config))
+    if config.probe_file and config.needs_probe:
+        check(lambda: load_probe(Path(config.probe_file).expanduser()))
+    dataset = check(lambda: load_dataset(config))
+    if dataset:
+        for client in range(num_clients):
+            row = check(lambda: _client_row(dataset, config, client, num_clients))  # noqa: B023
+            if row:
+                report.rows.append(row)
+    report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
+    return report
+
+
+def _client_row(
+    dataset: Dataset, config: RunConfig, client: int, num_clients: int
+) -> dict[str, int]:
+    node = Node(client, num_clients, cache_folder(config))
+    samples = client_samples(dataset, config, node).train
+    require_pair(samples, client)
+    return {
+        "client": client,
+        "samples": len(samples),
+        "classes": len({sample.label for sample in samples}),
+        "complete": sum(sample.complete for sample in samples),
+        "image missing": sum(not sample.has("image") for sample in samples),
+        "text missing": sum(not sample.has("text") for sample in samples),
+    }

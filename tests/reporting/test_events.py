@@ -1,0 +1,80 @@
+import json
+
+import pytest
+
+from fedmvp_flwr.reporting import ReportError
+from fedmvp_flwr.reporting.events import collect, load_run, number, numbers
+
+
+def test_only_the_last_run_of_a_file_counts(new_run):
+    run = new_run(rounds=3)
+    run.complete()
+    second = type(run)(run.out, rounds=2, seed=9)
+    second.start()
+    second.round(1)
+    record = load_run(run.out)
+    assert len(record.rounds) == 1
+    assert record.clients == []
+    assert record.config["seed"] == 9
+
+
+def test_a_result_of_an_earlier_run_is_not_taken_for_that_of_an_unfinished_one(new_run):
+    run = new_run(rounds=2)
+    run.complete()
+    assert load_run(run.out).result["status"] == "completed"
+    type(run)(run.out).start()
+    record = load_run(run.out)
+    assert record.status == "unfinished"
+    assert record.result == {}
+
+
+def test_a_result_alone_is_enough(tmp_path):
+    (tmp_path / "result.json").write_text(
+        json.dumps({"status": "completed", "config": {"seed": 1}})
+    )
+    record = load_run(tmp_path)
+    assert record.status == "completed"
+    assert record.config == {"seed": 1}
+
+
+def test_a_folder_without_a_run_is_named(tmp_path):
+    with pytest.raises(ReportError, match="holds no run"):
+        load_run(tmp_path)
+
+
+@pytest.mark.parametrize("content", ["{", "[1]"])
+def test_a_damaged_result_is_named(tmp_path, content):
+    (tmp_path / "result.json").write_text(content)
+    with pytest.raises(ReportError, match=r"result\.json"):
+        load_run(tmp_path)
+
+
+def test_rounds_and_clients_are_ordered_and_the_last_of_a_kind_wins():
+    events = [
+        {"event": "round", "round": 2},
+        {"event": "round", "round": 1},
+        {"event": "round", "round": 2, "clients": [0]},
+        {"event": "round"},
+        {"event": "client", "partition-id": 10},
+        {"event": "client", "partition-id": 9},
+        {"event": "something-else"},
+    ]
+    record = collect(events, {})
+    assert record.rounds == [{"event": "round", "round": 1}, events[2]]
+    assert [c["partition-id"] for c in record.clients] == [9, 10]
+
+
+def test_a_phase_that_did_not_end_has_no_seconds():
+    events = [
+        {"event": "phase", "name": "probe", "status": "start"},
+        {"event": "phase", "name": "probe", "status": "end", "seconds": 2.5},
+        {"event": "phase", "name": "training", "status": "start"},
+    ]
+    assert collect(events, {}).phases == {"probe": 2.5, "training": None}
+
+
+def test_only_finite_numbers_are_numbers():
+    assert number(2) == 2.0
+    assert [number(x) for x in (None, True, "1", float("nan"), [1])] == [None] * 5
+    assert numbers([1, 2.5]) == [1.0, 2.5]
+    assert [numbers(x) for x in ([], [1, None], "12", None)] == [None] * 4

@@ -1,0 +1,75 @@
+"""Input of other people: hostile names, strange files, long runs, other runs."""
+
+import json
+
+import pytest
+
+from fedmvp_flwr.reporting import ReportError, write_report
+
+HOSTILE = '<script>alert("x")</script>'
+
+
+def test_long_runs_stay_small(parse, new_run):
+    run = new_run(rounds=300, clients=20)
+    run.start()
+    for number in range(1, 301):
+        run.round(number)
+    path = write_report(run.out)
+    assert path.stat().st_size < 2_000_000
+    assert "300 rounds are shown" in parse(path).text
+
+
+def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
+    run = new_run(rounds=1, class_names=[HOSTILE, "$\\frac{", "\x00\x1b[0m", "x" * 500])
+    run.start()
+    run.prepare()
+    run.round(1, rejected=[{"client": 1, "reason": HOSTILE}])
+    run.completions(count=2)
+    index = run.out / "completions" / "index.json"
+    row = json.loads(index.read_text())["completions"][0]
+    row |= {"class-name": '"><img src=x onerror=alert(1)>', "original-text": HOSTILE}
+    index.write_text(json.dumps([row]))
+    run.finish("failed", reason=HOSTILE)
+    (run.out / "comparison.json").write_text(json.dumps([{"name": HOSTILE}]))
+    page = parse(write_report(run.out))
+    assert not page.all("script")
+    assert not [a for _, a in page.elements if "onerror" in a]
+    shown = [where for data, where in page.texts if "<script>alert" in data]
+    assert {where[-1] for where in shown} >= {"p", "td", "text", "th"}
+    assert "$\\frac{" in page.source
+
+
+@pytest.mark.parametrize("name", ["../secret.png", "missing.png", "broken.png", 7])
+def test_pictures_stay_in_their_folder_and_may_be_missing(parse, new_run, name):
+    run = new_run()
+    run.start()
+    run.completions(count=1)
+    folder = run.out / "completions"
+    (run.out / "secret.png").write_bytes((folder / "0.png").read_bytes())
+    (folder / "broken.png").write_bytes(b"no picture")
+    row = json.loads((folder / "index.json").read_text())["completions"][0]
+    (folder / "index.json").write_text(json.dumps([{**row, "original-image": name}]))
+    page = parse(write_report(run.out))
+    assert len(page.all("img")) == 1
+    assert "not available" in page.text
+
+
+def test_other_runs_are_compared(parse, new_run):
+    run = new_run(rounds=1)
+    run.complete()
+    accuracy = run.scores["accuracy"]["complete"]
+    other = {"name": "FedAvg, mask", "accuracy": {"complete": accuracy - 0.05}, "macro-f1": {}}
+    (run.out / "comparison.json").write_text(json.dumps([other]))
+    page = parse(write_report(run.out))
+    assert page.sections[:2] == ["results", "comparison"]
+    assert "FedAvg, mask" in page.text
+    assert "\N{MINUS SIGN}5.0" in page.text
+
+
+@pytest.mark.parametrize("content", ['{"name": "x"}', "[1]", "[{}]", "["])
+def test_a_damaged_comparison_is_named(new_run, content):
+    run = new_run()
+    run.start()
+    (run.out / "comparison.json").write_text(content)
+    with pytest.raises(ReportError, match=r"comparison\.json"):
+        write_report(run.out)

@@ -1,0 +1,52 @@
+"""What Flower ships to every node: our code, no weights, no tests, small."""
+
+import io
+import zipfile
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+MAX_BUNDLE_BYTES = 1_000_000  # Flower's own limit is ten times this
+
+
+@pytest.fixture(scope="module")
+def bundle():
+    from flwr.cli.build import build_fab_from_disk
+
+    content = build_fab_from_disk(ROOT)
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        yield content, archive.namelist()
+
+
+def test_holds_library_and_apps(bundle):
+    _, names = bundle
+    for name in (
+        "pyproject.toml",
+        "fedmvp_flwr/__init__.py",
+        "fedmvp_flwr/aggregation/strategy.py",
+        "fedmvp_flwr/data/flora.py",
+        "client_app/app.py",
+        "server_app/app.py",
+    ):
+        assert name in names
+    sources = {p.relative_to(ROOT).as_posix() for p in (ROOT / "fedmvp_flwr").rglob("*.py")}
+    assert sources <= set(names), "Flower left a module out (folders named lib, build, env vanish)"
+
+
+def test_holds_nothing_else(bundle):
+    content, names = bundle
+    folders = {name.split("/")[0] for name in names if "/" in name}
+    assert folders == {"fedmvp_flwr", "client_app", "server_app", ".info"}
+    endings = {Path(name).suffix for name in names if not name.startswith(".info")}
+    assert endings <= {".py", ".toml", ".md", ""}
+    assert len(content) < MAX_BUNDLE_BYTES
+
+
+def test_defaults_of_the_app_are_those_of_the_library():
+    import tomllib
+
+    from fedmvp_flwr import RunConfig
+
+    table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    assert table == RunConfig().to_run_config()
