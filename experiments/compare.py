@@ -30,7 +30,7 @@ def run_one(name: str, settings: dict[str, Any], seed: int, out: Path, cache: st
     """Run one method with one seed, unless its result is there already."""
     folder = out / name.replace(" ", "-").replace(",", "") / f"seed-{seed}"
     result = folder / "result.json"
-    if not result.exists():
+    if not result.exists() or json.loads(result.read_text())["status"] != "completed":
         from client_app.app import app as client_app
         from fedmvp_flwr.config import RunConfig
         from fedmvp_flwr.simulation.in_process import run_in_process

@@ -1,12 +1,15 @@
 """FedMVP (arXiv 2406.11048) on Flower: federated image-text learning with missing modalities."""
 
-from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance, linear_cka
-from fedmvp_flwr.aggregation.strategy import FedMVP
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.model.losses import (
-    multimodal_contrastive_matching_loss,
-    representation_aligned_margin_loss,
-)
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance, linear_cka
+    from fedmvp_flwr.aggregation.strategy import FedMVP
+    from fedmvp_flwr.config import RunConfig
+    from fedmvp_flwr.model.losses import (
+        multimodal_contrastive_matching_loss,
+        representation_aligned_margin_loss,
+    )
 
 __version__ = "0.1.0"
 
@@ -19,3 +22,28 @@ __all__ = [
     "multimodal_contrastive_matching_loss",
     "representation_aligned_margin_loss",
 ]
+
+# Loaded at first use: `fedmvp --help` needs no torch.
+_HOMES = {
+    "FedMVP": "fedmvp_flwr.aggregation.strategy",
+    "RunConfig": "fedmvp_flwr.config",
+    "cka_matrix": "fedmvp_flwr.aggregation.cka",
+    "graph_importance": "fedmvp_flwr.aggregation.cka",
+    "linear_cka": "fedmvp_flwr.aggregation.cka",
+    "multimodal_contrastive_matching_loss": "fedmvp_flwr.model.losses",
+    "representation_aligned_margin_loss": "fedmvp_flwr.model.losses",
+}
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - whatever the name stands for
+    if name not in _HOMES:
+        raise AttributeError(f"module 'fedmvp_flwr' has no attribute '{name}'")
+    from importlib import import_module
+
+    value = getattr(import_module(_HOMES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted([*globals(), *__all__])

@@ -192,7 +192,9 @@ def _rows(axes: "Axes", rows: Sequence[str]) -> None:
 def _whole_rounds(axes: "Axes") -> None:
     from matplotlib.ticker import MaxNLocator
 
-    axes.xaxis.set_major_locator(MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1))
+    axes.xaxis.set_major_locator(
+        MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
+    )
 
 
 def _percent(axis: "Axis") -> None:

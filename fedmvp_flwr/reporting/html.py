@@ -72,7 +72,7 @@ def require_report_extra() -> None:
     if missing:
         raise ReportError(
             f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
-            "pip install 'fedmvp-flwr[report]'. Then run `fedmvp report` on the run's folder."
+            "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
         )
 
 

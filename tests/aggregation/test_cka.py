@@ -60,9 +60,9 @@ def test_does_not_change_under_rotation_scale_and_translation():
 
 
 def test_does_change_under_a_stretch():
-    x, y = random(8, 4, seed=1), random(8, 4, seed=2)
+    x = random(8, 4, seed=1)
     stretched = x * torch.tensor([100.0, 1.0, 1.0, 1.0])
-    assert abs(float(linear_cka(stretched, y)) - float(linear_cka(x, y))) > 0.01
+    assert float(linear_cka(x, x)) - float(linear_cka(stretched, x)) > 0.1
 
 
 def test_matrix_holds_every_pair(reps):
@@ -185,13 +185,12 @@ def test_temperature_is_a_power_of_the_similarities(reps, temperature):
     torch.testing.assert_close(graph_importance(reps, temperature), expected)
 
 
-def test_a_low_temperature_sharpens():
+def test_a_low_temperature_sharpens_a_graph_of_similar_clients():
     shared = random(10, 3, seed=1)
-    reps = torch.stack([shared + 0.5 * random(10, 3, seed=s) for s in (2, 3, 4, 5)])
-    reps[3] = random(10, 3, seed=9)
-    spread = [float(graph_importance(reps, t).std()) for t in (2.0, 1.0, 0.3)]
-    assert spread == sorted(spread)
-    assert spread[0] < spread[2]
+    noise = [0.05, 0.05, 0.1, 0.4]
+    reps = torch.stack([shared + n * random(10, 3, seed=s) for s, n in enumerate(noise, 2)])
+    spread = [float(graph_importance(reps, t).std()) for t in (2.0, 1.0, 0.5)]
+    assert spread[0] < spread[1] < spread[2]
 
 
 def test_temperature_next_to_1_agrees_with_1(reps):

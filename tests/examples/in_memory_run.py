@@ -90,7 +90,7 @@ def run(order: dict[str, Any]) -> None:
         _FIRST_NODE_ID + index: context(
             _FIRST_NODE_ID + index,
             {}
-            if index in order.get("anonymous", [])
+            if index in order["anonymous"]
             else {"partition-id": index, "num-partitions": clients},
         )
         for index in range(clients)

@@ -1,0 +1,200 @@
+import io
+
+import numpy as np
+import pytest
+import torch
+from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord
+
+from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies
+from fedmvp_flwr.aggregation.wire import pack
+
+
+def state(value=1.0):
+    return {"w": torch.full((2, 3), value), "count": torch.tensor(4)}
+
+
+@pytest.fixture
+def reference():
+    return pack(state(0.0), "fp16")
+
+
+@pytest.fixture
+def reply(answer, instruction):
+    """A good reply, but for what a test says."""
+
+    def make(arrays=None, metrics=None, **extra):
+        arrays = pack(state(), "fp16") if arrays is None else arrays
+        metrics = {"num-examples": 5, "loss": 0.5} if metrics is None else metrics
+        return answer(instruction(), arrays or None, metrics or None, **extra)
+
+    return make
+
+
+def with_array(array):
+    record = pack(state(), "fp16")
+    record["w"] = array
+    return record
+
+
+def numpy_bytes(values):
+    stream = io.BytesIO()
+    np.save(stream, values)
+    return stream.getvalue()
+
+
+def test_good_replies_pass_ordered_by_client(reply, reference):
+    valid, rejected = check_replies([(c, reply()) for c in (4, 0, 2)], reference, "num-examples")
+    assert [r.client for r in valid] == [0, 2, 4]
+    assert rejected == []
+    assert valid[0].num_examples == 5.0
+    assert torch.equal(valid[0].tensors["w"], torch.ones(2, 3))
+    assert valid[0].tensors["count"].dtype == torch.int64
+
+
+def test_the_type_on_the_wire_may_differ(reply, reference):
+    arrays = [pack(state(), wire) for wire in ("fp16", "bf16", "fp32")]
+    replies = [(c, reply(a)) for c, a in enumerate(arrays)]
+    valid, rejected = check_replies(replies, reference, "num-examples")
+    assert len(valid) == 3
+    assert rejected == []
+
+
+BAD_ARRAYS = {
+    "nan": (Array(np.full((2, 3), np.nan, np.float16)), "not finite"),
+    "infinite": (Array(np.full((2, 3), np.inf, np.float16)), "not finite"),
+    "wrong shape": (Array(np.ones((3, 2), np.float16)), "shape"),
+    "flattened": (Array(np.ones(6, np.float16)), "shape"),
+    "0-d": (Array(np.ones((), np.float16)), "shape"),
+    "integers": (Array(np.ones((2, 3), np.int64)), "int64"),
+    "complex": (Array(np.ones((2, 3), np.complex64)), "complex"),
+    "texts": (Array(np.full((2, 3), "a")), "cannot be read"),
+    "garbage": (Array("float16", (2, 3), "numpy.ndarray", b"garbage"), "cannot be read"),
+    "archive": (Array("float16", (2, 3), "numpy.ndarray", b"PK\x03\x04"), "cannot be read"),
+    "nothing": (Array("float16", (2, 3), "numpy.ndarray", b""), "cannot be read"),
+    "claims another shape": (
+        Array("float16", (2, 3), "numpy.ndarray", numpy_bytes(np.ones((9, 9)))),
+        r"\(9, 9\)",
+    ),
+    "too short for bf16": (Array("bfloat16", (2, 3), "fedmvp.bfloat16", b"12"), "cannot be read"),
+    "unknown format": (Array("float16", (2, 3), "someone.else", b"12"), ""),
+}
+
+
+@pytest.mark.parametrize("name", BAD_ARRAYS)
+def test_bad_arrays_are_rejected_by_name_and_the_others_stay(reply, reference, name):
+    array, reason = BAD_ARRAYS[name]
+    replies = [(1, reply(with_array(array))), (0, reply()), (2, reply())]
+    valid, rejected = check_replies(replies, reference, "num-examples")
+    assert [r.client for r in valid] == [0, 2]
+    assert [r.client for r in rejected] == [1]
+    assert reason in rejected[0].reason or reason.startswith("\\")
+
+
+def test_the_claimed_shape_is_not_believed(reply, reference):
+    array, _ = BAD_ARRAYS["claims another shape"]
+    _, rejected = check_replies([(0, reply(with_array(array)))], reference, "num-examples")
+    assert "'w'" in rejected[0].reason
+    assert "(9, 9)" in rejected[0].reason
+
+
+def test_a_complex_counter_is_no_integer(reply, reference):
+    record = pack(state(), "fp16")
+    record["count"] = Array(np.array(4 + 1j))
+    valid, rejected = check_replies([(0, reply(record))], reference, "num-examples")
+    assert not valid
+    assert "complex" in rejected[0].reason
+
+
+def test_missing_and_unknown_arrays_are_named(reply, reference):
+    record = pack({"w": torch.ones(2, 3), "extra": torch.ones(1)}, "fp16")
+    valid, rejected = check_replies([(3, reply(record))], reference, "num-examples")
+    assert not valid
+    assert "missing arrays ['count'], unknown arrays ['extra']" in rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"loss": 0.5},
+        {"num-examples": 0, "loss": 0.5},
+        {"num-examples": -3, "loss": 0.5},
+        {"num-examples": float("nan"), "loss": 0.5},
+        {"num-examples": float("inf"), "loss": 0.5},
+        {"num-examples": [5, 5], "loss": 0.5},
+        {"num-examples": 5, "loss": float("nan")},
+        {"num-examples": 5, "loss": [0.1, float("inf")]},
+    ],
+    ids=str,
+)
+def test_bad_metrics_are_rejected(reply, reference, metrics):
+    replies = [(0, reply(metrics=metrics)), (1, reply()), (2, reply())]
+    for valid, rejected in (
+        check_replies(replies, reference, "num-examples"),
+        check_evaluations(replies, "num-examples"),
+    ):
+        assert len(valid) == 2
+        assert [r.client for r in rejected] == [0]
+        assert "metric" in rejected[0].reason
+
+
+@pytest.mark.parametrize(
+    "metrics",
+    [
+        {"num-examples": 5},
+        {"num-examples": 5, "accuracy": 0.5},
+        {"num-examples": 5, "loss": 0.5, "more": 1.0},
+        {"num-examples": 5, "loss": [0.5]},
+    ],
+    ids=str,
+)
+def test_metrics_that_cannot_be_averaged_with_those_of_most_are_rejected(
+    reply, reference, metrics
+):
+    replies = [(0, reply(metrics=metrics)), (1, reply()), (2, reply())]
+    for valid, rejected in (
+        check_replies(replies, reference, "num-examples"),
+        check_evaluations(replies, "num-examples"),
+    ):
+        assert len(valid) == 2
+        assert [r.client for r in rejected] == [0]
+        assert "other metrics" in rejected[0].reason
+
+
+def test_an_error_is_rejected_with_its_reason(reply, reference, instruction):
+    error = Message(Error(code=2, reason="out of memory"), reply_to=instruction())
+    valid, rejected = check_replies([(5, error), (1, reply())], reference, "num-examples")
+    assert [r.client for r in valid] == [1]
+    assert "out of memory" in rejected[0].reason
+    assert check_evaluations([(5, error)], "num-examples")[1][0].client == 5
+
+
+def test_exactly_one_record_of_each_kind(reply, answer, instruction, reference):
+    metrics = MetricRecord({"num-examples": 5})
+    replies = [
+        (0, answer(instruction(), None, {"num-examples": 5})),
+        (1, answer(instruction(), pack(state(), "fp16"))),
+        (2, reply(second=pack(state(), "fp16"))),
+        (3, reply(second=metrics)),
+        (4, answer(instruction())),
+    ]
+    valid, rejected = check_replies(replies, reference, "num-examples")
+    assert not valid
+    assert [r.client for r in rejected] == [0, 1, 2, 3, 4]
+
+
+def test_no_reply_at_all(reference):
+    assert check_replies([], reference, "num-examples") == ([], [])
+    assert check_evaluations([], "num-examples") == ([], [])
+
+
+def test_empty_global_model(answer, instruction):
+    message = answer(instruction(), ArrayRecord(), {"num-examples": 1})
+    valid, rejected = check_replies([(0, message)], ArrayRecord(), "num-examples")
+    assert len(valid) == 1
+    assert not rejected
+
+
+def test_evaluations_come_ordered_by_client(reply):
+    messages = {c: reply(metrics={"num-examples": c + 1}) for c in (2, 0, 1)}
+    valid, _ = check_evaluations(messages.items(), "num-examples")
+    assert [m.content["metrics"]["num-examples"] for m in valid] == [1, 2, 3]
