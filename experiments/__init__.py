@@ -1,0 +1,1 @@
+"""Experiments that the documentation quotes, each with its command."""

@@ -26,7 +26,9 @@ METHODS: dict[str, dict[str, Any]] = {
 CONDITIONS = ("complete", "image-only", "text-only")
 
 
-def run_one(name: str, settings: dict[str, Any], seed: int, out: Path, cache: str) -> dict[str, Any]:
+def run_one(
+    name: str, settings: dict[str, Any], seed: int, out: Path, cache: str
+) -> dict[str, Any]:
     """Run one method with one seed, unless its result is there already."""
     folder = out / name.replace(" ", "-").replace(",", "") / f"seed-{seed}"
     result = folder / "result.json"

@@ -56,7 +56,8 @@ class RunConfig(BaseModel):
 
     # The data and its holes
     dataset: str = Field(
-        "flora", description="`flora`, the embedded data; `flora:N`, another set of the same species."
+        "flora",
+        description="`flora`, the embedded data; `flora:N`, another set of the same species.",
     )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."

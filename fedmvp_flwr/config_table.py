@@ -30,7 +30,9 @@ def _allowed(field: FieldInfo) -> str:
         if getattr(item, name, None) is not None
     ]
     kind = getattr(field.annotation, "__name__", "value")
-    return " ".join([{"str": "text", "bool": "true, false"}.get(kind, kind), ", ".join(bounds)]).strip()
+    return " ".join(
+        [{"str": "text", "bool": "true, false"}.get(kind, kind), ", ".join(bounds)]
+    ).strip()
 
 
 def _choices(annotation: Any) -> list[str]:  # noqa: ANN401 - a type expression

@@ -183,9 +183,7 @@ def prepare_test(
     )
 
 
-def accept(
-    prepared: PreparedSet, threshold: float, config: RunConfig
-) -> dict[str, Tensor]:
+def accept(prepared: PreparedSet, threshold: float, config: RunConfig) -> dict[str, Tensor]:
     """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
     return {
         name: made.present & gate(prepared.similarity[name], threshold)

@@ -22,7 +22,9 @@ def seed_for(run_seed: int, *parts: str | int) -> int:
     Returns:
         An integer in [0, 2**63), the same on every machine and in every process.
     """
-    name = "\x1f".join([str(run_seed), *(f"{'str' if isinstance(part, str) else 'int'}:{part}" for part in parts)])
+    name = "\x1f".join(
+        [str(run_seed), *(f"{'str' if isinstance(part, str) else 'int'}:{part}" for part in parts)]
+    )
     digest = hashlib.sha256(name.encode()).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - _SEED_BITS)
 

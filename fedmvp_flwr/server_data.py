@@ -34,9 +34,7 @@ def prepare_server_test(
 ) -> PreparedSet:
     """Encode and complete the server's test set."""
     with FeatureStore(cache_folder(config)) as store:
-        return prepare_test(
-            tuple(dataset.splits["test"]), config, models, store, on_progress
-        )
+        return prepare_test(tuple(dataset.splits["test"]), config, models, store, on_progress)
 
 
 def save_completion_samples(

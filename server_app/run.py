@@ -4,7 +4,7 @@ import json
 import statistics
 import time
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from logging import INFO
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,12 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid
 
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
-from fedmvp_flwr.aggregation.probe import Probe, ProbeRepresenter, save_probe
+from fedmvp_flwr.aggregation.probe import (
+    Probe,
+    ProbeRepresenter,
+    require_same_features,
+    save_probe,
+)
 from fedmvp_flwr.aggregation.strategy import FedMVP, RoundRecord
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.config import RunConfig
@@ -33,7 +38,7 @@ from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.preparation import conditions, prepare_probe
-from fedmvp_flwr.reporting import JsonlSink, write_report_if_available
+from fedmvp_flwr.reporting import JsonlSink, ReportError, write_report_if_available
 from fedmvp_flwr.results import (
     clear_results,
     run_hashes,
@@ -90,13 +95,17 @@ class Run:
             summaries = collect_summaries(grid, pending, config.round_timeout)
         for summary in summaries:
             self._event("client", summary)
-        self.seconds["features"] = sum(s["seconds"]["features"] for s in summaries)
+        # Summed over processes that work side by side, unlike the other, wall-clock, figures.
+        self.seconds["features"] = test.seconds["features"] + sum(
+            summary["seconds"]["features"] for summary in summaries
+        )
         threshold = statistics.median(s["gate-threshold"] for s in summaries)
         save_completion_samples(self.out, dataset, config, models, test, threshold)
 
         with self._phase("probe"):
             probe = prepare_probe(dataset, config, models) if config.needs_probe else None
             if probe:
+                require_same_features(probe, test.real)
                 save_probe(self.out / "probe.safetensors", probe)
         models.release()
 
@@ -138,7 +147,8 @@ class Run:
                 "seconds": self._all_seconds(),
             },
         )
-        write_report_if_available(self.out)
+        with suppress(ReportError):  # the run's own error is what the user must see
+            write_report_if_available(self.out)
 
     def _strategy(
         self, network: FedMVPNetwork, probe: Probe | None, device: torch.device

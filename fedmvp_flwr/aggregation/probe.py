@@ -121,6 +121,20 @@ def load_probe(path: Path) -> Probe:
     return Probe(batch, digest)
 
 
+def require_same_features(probe: Probe, features: Batch) -> None:
+    """Raise a DataError if a probe was made with other frozen encoders than some features."""
+    for name, m in features.modalities.items():
+        made = probe.batch.modalities[name]
+        ours = (m.tokens.shape[2], m.pooled.shape[1])
+        theirs = (made.tokens.shape[2], made.pooled.shape[1])
+        if ours != theirs:
+            raise DataError(
+                f"The probe's {name} features have widths {theirs} (tokens, pooled), those of this "
+                f"run {ours}: the probe-file was made with other encoders. Leave probe-file empty "
+                "to generate a probe."
+            )
+
+
 class ProbeRepresenter:
     """Represents the probe with a client's arrays: z_J of every probe sample.
 

@@ -2,9 +2,17 @@ from uuid import uuid4
 
 import pytest
 import torch
-from flwr.app import ArrayRecord, Error, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Error, Message, MetricRecord, RecordDict
+from flwr.supercore.task_identity import TaskIdentity
 
 from fedmvp_flwr.aggregation.nodes import IDENTITY_MESSAGE, PARTITION_ID
+
+
+@pytest.fixture(autouse=True)
+def _task_identity(monkeypatch):
+    """Who sends the messages: Flower sets this when it starts a ServerApp."""
+    for name, value in (("_task_id", 1), ("_run_id", 1), ("_node_id", 1)):
+        monkeypatch.setattr(TaskIdentity, name, value)
 
 
 def answer(message, arrays=None, metrics=None, **extra):
@@ -48,8 +56,6 @@ class FakeGrid:
         return [replies[i] for i in order]
 
     def _identity(self, message, partition):
-        from flwr.app import ConfigRecord
-
         if partition is None:
             return Message(Error(code=2, reason="no such action"), reply_to=message)
         return answer(message, identity=ConfigRecord({PARTITION_ID: partition}))

@@ -73,10 +73,10 @@ BAD_ARRAYS = {
     "nothing": (Array("float16", (2, 3), "numpy.ndarray", b""), "cannot be read"),
     "claims another shape": (
         Array("float16", (2, 3), "numpy.ndarray", numpy_bytes(np.ones((9, 9)))),
-        r"\(9, 9\)",
+        "(9, 9)",
     ),
     "too short for bf16": (Array("bfloat16", (2, 3), "fedmvp.bfloat16", b"12"), "cannot be read"),
-    "unknown format": (Array("float16", (2, 3), "someone.else", b"12"), ""),
+    "unknown format": (Array("float16", (2, 3), "someone.else", b"12"), "cannot be read"),
 }
 
 
@@ -87,14 +87,8 @@ def test_bad_arrays_are_rejected_by_name_and_the_others_stay(reply, reference, n
     valid, rejected = check_replies(replies, reference, "num-examples")
     assert [r.client for r in valid] == [0, 2]
     assert [r.client for r in rejected] == [1]
-    assert reason in rejected[0].reason or reason.startswith("\\")
-
-
-def test_the_claimed_shape_is_not_believed(reply, reference):
-    array, _ = BAD_ARRAYS["claims another shape"]
-    _, rejected = check_replies([(0, reply(with_array(array)))], reference, "num-examples")
     assert "'w'" in rejected[0].reason
-    assert "(9, 9)" in rejected[0].reason
+    assert reason in rejected[0].reason
 
 
 def test_a_complex_counter_is_no_integer(reply, reference):

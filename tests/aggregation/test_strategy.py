@@ -1,0 +1,402 @@
+import logging
+
+import pytest
+import torch
+from flwr.app import ConfigRecord, Error, Message, MetricRecord
+
+from fedmvp_flwr import FedMVP, graph_importance
+from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
+from fedmvp_flwr.aggregation.wire import pack, unpack
+from fedmvp_flwr.errors import RoundError
+
+NODES = {501: 4, 77: 0, 320: 3, 15: 1, 9000: 2}
+
+
+def client_state(partition, server_round=1):
+    generator = torch.Generator().manual_seed(100 * server_round + partition)
+    return {
+        "w": torch.randn(3, 4, generator=generator),
+        "scale": torch.randn((), generator=generator),
+        "count": torch.tensor(10 + partition),
+    }
+
+
+def represent(arrays, probe):
+    return probe @ unpack(arrays)["w"]
+
+
+PROBE = torch.randn(6, 3, generator=torch.Generator().manual_seed(9))
+
+
+@pytest.fixture
+def behave(answer):
+    """Clients that answer with their own state and with partition + 1 examples."""
+
+    def respond(message, partition):
+        count = partition + 1
+        if message.metadata.message_type == "evaluate":
+            return answer(message, metrics={"num-examples": count, "accuracy": 0.1 * partition})
+        server_round = message.content["config"]["server-round"]
+        arrays = pack(client_state(partition, server_round), "fp32")
+        return answer(message, arrays, {"num-examples": count, "loss": float(partition)})
+
+    return respond
+
+
+@pytest.fixture
+def initial():
+    return pack({n: torch.zeros_like(t) for n, t in client_state(0).items()}, "fp32")
+
+
+@pytest.fixture
+def make(initial):
+    """A strategy, what it recorded, and how to run it."""
+
+    def build(**arguments):
+        records = []
+        arguments = {"fraction_evaluate": 0.0, "min_evaluate_nodes": 0} | arguments
+        strategy = FedMVP(PROBE, represent, on_round=records.append, **arguments)
+        return strategy, records
+
+    return build
+
+
+@pytest.fixture
+def log(caplog):
+    logger = logging.getLogger("flwr")
+    logger.addHandler(caplog.handler)
+    yield lambda: "\n".join(record.getMessage() for record in caplog.records)
+    logger.removeHandler(caplog.handler)
+
+
+def slow_average(partitions, weights, name):
+    total = torch.zeros_like(client_state(0)[name], dtype=torch.float64)
+    for partition, weight in zip(partitions, weights, strict=True):
+        total += weight * client_state(partition)[name].double()
+    return total
+
+
+def expected_weights(weighting):
+    examples = torch.arange(1.0, 6.0, dtype=torch.float64)
+    reps = torch.stack([PROBE @ client_state(partition)["w"] for partition in range(5)])
+    importance = graph_importance(reps).double()
+    weights = {
+        "uniform": torch.ones(5, dtype=torch.float64),
+        "examples": examples,
+        "importance": importance,
+        "importance-examples": importance * examples,
+    }[weighting]
+    return weights / weights.sum()
+
+
+@pytest.mark.parametrize("weighting", ["importance", "uniform", "examples", "importance-examples"])
+def test_the_average_equals_a_slow_loop(make, fake_grid, behave, initial, weighting):
+    strategy, records = make(weighting=weighting)
+    result = strategy.start(fake_grid(NODES, behave), initial, 1)
+    (record,) = records
+    weights = expected_weights(weighting)
+    assert record.clients == [0, 1, 2, 3, 4]
+    assert record.weights == pytest.approx(weights.tolist(), abs=1e-6)
+    average = unpack(result.arrays)
+    for name in ("w", "scale"):
+        expected = slow_average(range(5), record.weights, name).float()
+        assert torch.equal(average[name], expected)
+    assert int(average["count"]) == round(float(slow_average(range(5), record.weights, "count")))
+    assert average["count"].dtype == torch.int64
+    uses_graph = weighting.startswith("importance")
+    assert (record.importance is not None) == uses_graph
+    assert (record.similarity is not None) == uses_graph
+
+
+def test_the_round_is_recorded(make, fake_grid, behave, initial):
+    strategy, records = make()
+    result = strategy.start(fake_grid(NODES, behave), initial, 2)
+    assert [record.server_round for record in records] == [1, 2]
+    first = records[0]
+    mean_loss = sum((p + 1) * p for p in range(5)) / 15
+    assert first.metrics == pytest.approx({"loss": mean_loss})
+    assert result.train_metrics_clientapp[1]["loss"] == pytest.approx(mean_loss)
+    assert first.rejected == []
+    assert first.bytes_down == initial.count_bytes()
+    assert first.bytes_up == pack(client_state(0), "fp32").count_bytes()
+    assert torch.tensor(first.similarity).shape == (5, 5)
+    assert sum(first.importance) == pytest.approx(1.0)
+    assert first.seconds.keys() == {"train", "aggregate"}
+
+
+@pytest.mark.parametrize("fraction", [0.4, 0.7])
+def test_sampling_depends_on_partitions_and_seed_alone(make, fake_grid, behave, initial, fraction):
+    def chosen(nodes, shuffle, seed):
+        strategy, records = make(fraction_train=fraction, seed=seed)
+        strategy.start(fake_grid(nodes, behave, shuffle), initial, 6)
+        return [record.clients for record in records]
+
+    renamed = {node * 31 + 7: partition for node, partition in reversed(NODES.items())}
+    first = chosen(NODES, 0, seed=3)
+    assert all(len(clients) == int(5 * fraction) for clients in first)
+    assert len({tuple(clients) for clients in first}) > 1
+    assert chosen(renamed, 5, seed=3) == first
+    assert chosen(NODES, 0, seed=4) != first
+
+
+def test_the_order_of_the_replies_changes_no_bit(make, fake_grid, behave, initial):
+    results = []
+    for shuffle in range(3):
+        strategy, _ = make()
+        result = strategy.start(fake_grid(NODES, behave, shuffle), initial, 2)
+        results.append(unpack(result.arrays))
+    for other in results[1:]:
+        assert all(torch.equal(other[name], results[0][name]) for name in other)
+
+
+def test_bad_replies_are_named_and_the_round_goes_on(
+    make, fake_grid, behave, answer, initial, log
+):
+    def mixed(message, partition):
+        if partition == 0:
+            return Message(Error(code=2, reason="boom"), reply_to=message)
+        if partition == 2:
+            state = client_state(2)
+            state["w"][0, 0] = float("nan")
+            return answer(message, pack(state, "fp32"), {"num-examples": 3, "loss": 2.0})
+        if partition == 3:
+            state = client_state(3)
+            del state["scale"]
+            return answer(message, pack(state, "fp32"), {"num-examples": 3, "loss": 2.0})
+        return behave(message, partition)
+
+    strategy, records = make(weighting="uniform")
+    result = strategy.start(fake_grid(NODES, mixed), initial, 1)
+    assert records[0].clients == [1, 4]
+    reasons = {item.client: item.reason for item in records[0].rejected}
+    assert sorted(reasons) == [0, 2, 3]
+    assert "boom" in reasons[0]
+    assert "not finite" in reasons[2]
+    assert "scale" in reasons[3]
+    for client in (0, 2, 3):
+        assert f"reply of client {client} rejected" in log()
+    expected = slow_average([1, 4], [0.5, 0.5], "w").float()
+    torch.testing.assert_close(unpack(result.arrays)["w"], expected)
+
+
+def test_a_representation_that_is_not_finite_rejects_its_client(fake_grid, behave, initial):
+    def fragile(arrays, probe):
+        rep = represent(arrays, probe)
+        return rep / 0 if int(unpack(arrays)["count"]) == 12 else rep
+
+    records = []
+    strategy = FedMVP(PROBE, fragile, on_round=records.append, fraction_evaluate=0.0)
+    strategy.start(fake_grid(NODES, behave), initial, 1)
+    assert records[0].clients == [0, 1, 3, 4]
+    assert [item.client for item in records[0].rejected] == [2]
+    assert "representation" in records[0].rejected[0].reason
+    assert sum(records[0].weights) == pytest.approx(1.0)
+
+
+def test_a_reply_that_never_comes_is_named(make, fake_grid, behave, initial):
+    strategy, records = make()
+    grid = fake_grid(NODES, lambda m, p: None if p == 3 else behave(m, p))
+    strategy.start(grid, initial, 1)
+    assert records[0].clients == [0, 1, 2, 4]
+    assert [(r.client, r.reason) for r in records[0].rejected] == [
+        (3, "no reply within the timeout")
+    ]
+
+
+def test_the_error_of_a_dead_node_counts_for_that_node(make, fake_grid, behave, initial):
+    def dead(message, partition):
+        if partition != 2:
+            return behave(message, partition)
+        reply = Message(Error(code=5, reason="node unavailable"), reply_to=message)
+        reply.metadata.__dict__["_src_node_id"] = 1  # as Flower does
+        return reply
+
+    strategy, records = make()
+    strategy.start(fake_grid(NODES, dead), initial, 1)
+    assert [item.client for item in records[0].rejected] == [2]
+    assert "unavailable" in records[0].rejected[0].reason
+
+
+@pytest.mark.parametrize("weighting", ["importance", "uniform"])
+def test_no_valid_reply_ends_the_run(make, fake_grid, initial, weighting):
+    def fail(message, partition):
+        return Message(Error(code=2, reason=f"boom {partition}"), reply_to=message)
+
+    strategy, records = make(weighting=weighting)
+    with pytest.raises(RoundError, match="Round 1 has no valid reply.*boom 0"):
+        strategy.start(fake_grid(NODES, fail), initial, 3)
+    assert records == []
+
+
+def test_silence_ends_the_run(make, fake_grid, initial):
+    strategy, _ = make()
+    with pytest.raises(RoundError, match="no reply within the timeout"):
+        strategy.start(fake_grid(NODES, lambda *_: None), initial, 1)
+
+
+def test_one_valid_reply_is_enough(make, fake_grid, behave, initial):
+    strategy, records = make()
+    grid = fake_grid(NODES, lambda m, p: behave(m, p) if p == 1 else None)
+    result = strategy.start(grid, initial, 1)
+    assert records[0].weights == [1.0]
+    assert torch.equal(unpack(result.arrays)["w"], client_state(1)["w"])
+
+
+def test_too_few_nodes_are_an_error(make, fake_grid, behave, initial):
+    strategy, _ = make(min_available_nodes=9, node_timeout=0.0)
+    with pytest.raises(RoundError, match="5 of at least 9"):
+        strategy.start(fake_grid(NODES, behave), initial, 1)
+
+
+@pytest.mark.parametrize(("every", "rounds"), [(1, [1, 2, 3, 4, 5]), (2, [2, 4, 5]), (9, [5])])
+def test_evaluation_comes_when_it_is_due(make, fake_grid, behave, initial, every, rounds):
+    strategy, _ = make(evaluate_every=every, fraction_evaluate=1.0, min_evaluate_nodes=2)
+    result = strategy.start(fake_grid(NODES, behave), initial, 5)
+    assert list(result.evaluate_metrics_clientapp) == rounds
+    mean = sum((p + 1) * 0.1 * p for p in range(5)) / 15
+    assert result.evaluate_metrics_clientapp[5]["accuracy"] == pytest.approx(mean)
+
+
+def test_evaluation_can_be_off(make, fake_grid, behave, initial):
+    strategy, _ = make()
+    grid = fake_grid(NODES, behave)
+    strategy.start(grid, initial, 2)
+    assert grid.partitions("evaluate") == []
+
+
+def test_bad_evaluations_are_named_and_do_not_end_the_run(
+    make, fake_grid, behave, answer, initial, log
+):
+    def mixed(message, partition):
+        if message.metadata.message_type != "evaluate":
+            return behave(message, partition)
+        metrics = {
+            1: {"num-examples": 2, "accuracy": float("nan")},
+            2: {"accuracy": 0.5},
+            4: {"num-examples": 0, "accuracy": 0.5},
+        }
+        if partition in metrics:
+            return answer(message, metrics=metrics[partition])
+        if partition == 3:
+            record = MetricRecord({"num-examples": 4, "accuracy": 0.3})
+            return answer(message, under_another_name=record)
+        return behave(message, partition)
+
+    strategy, _ = make(fraction_evaluate=1.0, min_evaluate_nodes=2)
+    result = strategy.start(fake_grid(NODES, mixed), initial, 1)
+    expected = (1 * 0.0 + 4 * 0.3) / 5
+    assert result.evaluate_metrics_clientapp[1]["accuracy"] == pytest.approx(expected)
+    for client in (1, 2, 4):
+        assert f"reply of client {client} rejected" in log()
+
+
+def test_no_evaluation_at_all_is_no_result(make, fake_grid, behave, initial):
+    grid = fake_grid(
+        NODES, lambda m, p: None if m.metadata.message_type == "evaluate" else behave(m, p)
+    )
+    strategy, _ = make(fraction_evaluate=1.0, min_evaluate_nodes=2)
+    assert strategy.start(grid, initial, 1).evaluate_metrics_clientapp == {}
+
+
+def test_training_can_be_off(make, fake_grid, behave, initial):
+    strategy, records = make(fraction_train=0.0, fraction_evaluate=1.0, min_evaluate_nodes=2)
+    grid = fake_grid(NODES, behave)
+    result = strategy.start(grid, initial, 1)
+    assert grid.partitions("train") == []
+    assert records == []
+    assert 1 in result.evaluate_metrics_clientapp
+
+
+def test_a_checkpoint_per_round(make, fake_grid, behave, initial, tmp_path):
+    strategy, _ = make(checkpoint_dir=tmp_path, checkpoint_metadata={"config": "abc"})
+    result = strategy.start(fake_grid(NODES, behave), initial, 5)
+    assert len(list(tmp_path.iterdir())) == 3
+    latest = CheckpointStore(tmp_path).latest()
+    assert latest.server_round == 5
+    assert latest.metadata["config"] == "abc"
+    for name, tensor in unpack(result.arrays).items():
+        assert torch.equal(latest.tensors[name], tensor)
+
+
+@pytest.mark.parametrize("wire", ["bf16", "fp16"])
+def test_short_types_on_the_wire(fake_grid, answer, wire):
+    def behave(message, partition):
+        return answer(message, pack(client_state(partition), wire), {"num-examples": 1})
+
+    start = pack({n: torch.zeros_like(t) for n, t in client_state(0).items()}, wire)
+    strategy = FedMVP(weighting="uniform", fraction_evaluate=0.0)
+    result = strategy.start(fake_grid(NODES, behave), start, 1)
+    received = [unpack(pack(client_state(p), wire))["w"].double() for p in range(5)]
+    expected = pack({"w": sum(0.2 * w for w in received)}, wire)["w"]
+    assert result.arrays["w"].data == expected.data
+    assert result.arrays.count_bytes() == start.count_bytes()
+
+
+def test_the_average_has_the_types_of_the_global_model(fake_grid, answer, initial):
+    def behave(message, partition):
+        wire = "bf16" if partition == 0 else "fp16"
+        return answer(message, pack(client_state(partition), wire), {"num-examples": 1})
+
+    strategy = FedMVP(weighting="uniform", fraction_evaluate=0.0)
+    result = strategy.start(fake_grid(NODES, behave), initial, 1)
+    assert list(result.arrays) == list(initial)
+    for name, array in result.arrays.items():
+        assert (array.dtype, array.stype) == (initial[name].dtype, initial[name].stype)
+
+
+def test_a_plain_model_with_batch_norm_from_anywhere(fake_grid, answer):
+    from flwr.app import ArrayRecord
+
+    def build(seed):
+        torch.manual_seed(seed)
+        model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+        for _ in range(seed):
+            model(torch.randn(5, 3))
+        return model
+
+    def behave(message, partition):
+        model = build(partition + 1)
+        return answer(message, ArrayRecord(model.state_dict()), {"num-examples": 10})
+
+    def linear(arrays, probe):
+        model = build(0)
+        model.load_state_dict(arrays.to_torch_state_dict())
+        return model.eval()(probe)
+
+    with torch.random.fork_rng():
+        start = ArrayRecord(build(0).state_dict())
+        strategy = FedMVP(PROBE, linear, fraction_evaluate=0.0)
+        result = strategy.start(fake_grid(NODES, behave), start, 2)
+        model = build(0)
+        model.load_state_dict(result.arrays.to_torch_state_dict())
+    assert int(model[1].num_batches_tracked) in range(1, 6)
+    assert torch.isfinite(model(PROBE)).all()
+
+
+@pytest.mark.parametrize("weighting", ["importance", "importance-examples"])
+@pytest.mark.parametrize("given", [(None, represent), (PROBE, None), (None, None)])
+def test_the_graph_needs_a_probe_and_representations(weighting, given):
+    with pytest.raises(ValueError, match="give probe and represent"):
+        FedMVP(*given, weighting=weighting)
+
+
+def test_an_unknown_weighting_is_refused():
+    with pytest.raises(ValueError, match="'importnace'"):
+        FedMVP(PROBE, represent, weighting="importnace")
+
+
+def test_the_round_is_told_to_the_clients(make, fake_grid, behave, initial):
+    strategy, _ = make()
+    seen = []
+    grid = fake_grid(
+        NODES, lambda m, p: seen.append(dict(m.content["config"])) or behave(m, p)
+    )
+    strategy.start(grid, initial, 2, train_config=ConfigRecord({"rate": 0.5}))
+    assert {"rate": 0.5, "server-round": 2} in seen
+
+
+def test_the_summary_names_the_settings(make, log):
+    strategy, _ = make(weighting="importance-examples", graph_temperature=0.25, seed=42)
+    strategy.summary()
+    for text in ("importance-examples", "0.25", "42", "Fraction"):
+        assert text in log()
