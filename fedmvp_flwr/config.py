@@ -102,7 +102,7 @@ class RunConfig(BaseModel):
     generated_dropout: float = Field(
         0.5, ge=0, lt=1, description="Chance that a generated modality is hidden in a step."
     )
-    weighting: Weighting | Literal["auto"] = Field(
+    weighting: Literal["auto", Weighting] = Field(
         "auto",
         description="Weights of the clients; `auto`: importance (`fedmvp`), examples (`fedavg`).",
     )
@@ -137,16 +137,18 @@ class RunConfig(BaseModel):
         3, ge=1, description="Image tokens are pooled to this many rows and columns."
     )
     text_max_tokens: int = Field(32, ge=1, description="Longer texts are cut.")
-    foundation_batch_size: int = Field(32, ge=1, description="Samples per call of a frozen model.")
+    foundation_batch_size: int = Field(128, ge=1, description="Samples per call of a frozen model.")
 
     # Completion
     prompt_template: str = Field(
         "coarse-to-fine", description="`coarse`, `coarse-to-fine` or `detailed`."
     )
     caption_questions: str = Field(
-        "what colour are the petals?; what shape are the petals?; how many petals are there?; "
-        "what pattern do the petals have?; what is the centre like?",
-        description="Questions of `coarse-to-fine`, separated by `;`.",
+        "what colour are the petals? => {} petals; what shape are the petals? => {} petals; "
+        "how many petals are there? => {} petals; what pattern do the petals have? => {} petals; "
+        "what is the centre like? => a {} centre",
+        description="Questions of `coarse-to-fine`, separated by `;`, each with the phrase that "
+        "its answer becomes.",
     )
     label_in_prompt: bool = Field(
         False,

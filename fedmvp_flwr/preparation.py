@@ -19,7 +19,8 @@ from fedmvp_flwr.aggregation.probe import (
     probe_texts,
     save_probe,
 )
-from fedmvp_flwr.completion.pipeline import PreparedSet, prepare_samples
+from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import calibrate_threshold, gate
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig

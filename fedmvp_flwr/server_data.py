@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.completion.pipeline import PreparedSet, load_completion
+from fedmvp_flwr.completion.pipeline import load_completion
+from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import write_atomic

@@ -9,6 +9,7 @@ import json
 import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
@@ -47,7 +48,7 @@ class FlowerSpec:
     scent: str
     nuisance: Nuisance
 
-    @property
+    @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the recipe, which determines the pixels."""
         recipe = {**asdict(self), "scent": None, "renderer": RENDERER_VERSION}

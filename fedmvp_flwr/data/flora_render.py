@@ -2,7 +2,7 @@
 
 import math
 from functools import lru_cache
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -26,7 +26,8 @@ _DARK = (40, 24, 20)
 _PALE = (250, 250, 235)
 _GREEN = (70, 170, 60)
 
-Array = NDArray[np.float32]
+Floats = NDArray[np.floating[Any]]
+Flags = NDArray[np.bool_]
 
 
 class Nuisance(NamedTuple):
@@ -84,18 +85,19 @@ def draw_flower(
     _draw_centre(pixels, centre, distance, angle)
     size = IMAGE_SIZE
     small = pixels.reshape(size, _OVERSAMPLING, size, _OVERSAMPLING, 3).mean(axis=(1, 3))
-    return np.clip(small + 0.5, 0, 255).astype(np.uint8)
+    rounded: NDArray[np.uint8] = np.clip(small + 0.5, 0, 255).astype(np.uint8)
+    return rounded
 
 
 @lru_cache(maxsize=1)
-def _grid() -> tuple[Array, Array]:
+def _grid() -> tuple[Floats, Floats]:
     side = IMAGE_SIZE * _OVERSAMPLING
     line = ((np.arange(side, dtype=np.float32) + 0.5) / side * 2 - 1).astype(np.float32)
     x, y = np.meshgrid(line, line)
     return x, y
 
 
-def _boundary(shape: str, offset: Array) -> Array:
+def _boundary(shape: str, offset: Floats) -> Floats:
     if shape == "pointed":
         return 0.26 + 0.74 * (1 - offset)
     lobes = 0.30 + 0.70 * np.sqrt(np.clip(1 - offset**2, 0, 1))
@@ -104,23 +106,20 @@ def _boundary(shape: str, offset: Array) -> Array:
     return lobes
 
 
-def _marks(pattern: str, distance: Array, offset: Array, boundary: Array, count: int) -> Array:
+def _marks(pattern: str, distance: Floats, offset: Floats, boundary: Floats, count: int) -> Flags:
+    marked: Flags = np.zeros(distance.shape, dtype=bool)
+    across = offset * np.sin(math.pi / count) * distance  # from the petal's axis
     if pattern == "striped":
-        across = np.abs(offset) * np.sin(math.pi / count) * distance
-        return (across < 0.055) & (distance > 0.3)
-    if pattern == "edged":
-        return distance > boundary - 0.15
-    if pattern == "spotted":
-        width = offset * np.sin(math.pi / count) * distance
-        near = [
-            (distance - along) ** 2 + (width - side) ** 2 < 0.0065
-            for along, side in ((0.46, 0.0), (0.66, 0.11), (0.66, -0.11))
-        ]
-        return near[0] | near[1] | near[2]
-    return np.zeros_like(distance, dtype=bool)
+        marked = (np.abs(across) < 0.055) & (distance > 0.3)
+    elif pattern == "edged":
+        marked = distance > boundary - 0.15
+    elif pattern == "spotted":
+        for along, side in ((0.46, 0.0), (0.66, 0.11), (0.66, -0.11)):
+            marked |= (distance - along) ** 2 + (across - side) ** 2 < 0.0065
+    return marked
 
 
-def _draw_centre(pixels: Array, centre: str, distance: Array, angle: Array) -> None:
+def _draw_centre(pixels: Floats, centre: str, distance: Floats, angle: Floats) -> None:
     if centre == "golden":
         pixels[distance < 0.27] = _GOLD
     elif centre == "dark":

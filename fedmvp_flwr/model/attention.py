@@ -77,4 +77,5 @@ class TransformerLayer(nn.Module):
     def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
         """Transform tokens (B, T, d) where mask (B, T) is True."""
         attended: Tensor = self.attend(tokens, tokens, mask)
-        return attended + self.feed_forward(attended)
+        transformed: Tensor = attended + self.feed_forward(attended)
+        return transformed

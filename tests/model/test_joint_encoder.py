@@ -1,0 +1,159 @@
+from dataclasses import replace
+
+import pytest
+import torch
+
+from fedmvp_flwr.features import Batch
+from fedmvp_flwr.model.joint_encoder import JointEncoder, sinusoidal_positions
+
+
+@pytest.fixture
+def encoder(widths):
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        return JointEncoder(*widths, width=16, layers=2, heads=2, dropout=0.0).eval()
+
+
+def changed(batch, modality, **tensors):
+    modalities = dict(batch.modalities)
+    modalities[modality] = replace(modalities[modality], **tensors)
+    return Batch(modalities, batch.labels)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("lengths", [(1, 1), (4, 3), (2, 9), (196, 17)])
+def test_unit_vectors_of_any_token_lengths(encoder, make_batch, lengths):
+    joint = encoder(make_batch(3, lengths=lengths))
+    assert joint.shape == (3, 16)
+    torch.testing.assert_close(joint.norm(dim=1), torch.ones(3))
+
+
+@torch.no_grad()
+def test_modality_vectors_are_unit_vectors(encoder, make_batch):
+    vectors = encoder.modality_vectors(make_batch(3))
+    assert list(vectors) == ["image", "text"]
+    for values in vectors.values():
+        torch.testing.assert_close(values.norm(dim=1), torch.ones(3))
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_masked_tokens_have_no_influence(encoder, make_batch, modality):
+    batch = make_batch(6, lengths=(5, 6))
+    values = batch.modalities[modality]
+    noise = torch.where(values.mask[:, :, None], values.tokens, 1e3)
+    assert not torch.equal(noise, values.tokens)
+    torch.testing.assert_close(
+        encoder(changed(batch, modality, tokens=noise)), encoder(batch), atol=1e-5, rtol=1e-4
+    )
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_valid_tokens_do_have_influence(encoder, make_batch, modality):
+    batch = make_batch(4)
+    tokens = batch.modalities[modality].tokens.flip(2)
+    moved = encoder(changed(batch, modality, tokens=tokens)) - encoder(batch)
+    assert (moved.abs().amax(dim=1) > 1e-4).all()
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_hidden_modality_has_no_influence(encoder, make_batch, modality):
+    batch = make_batch(4)
+    hidden = batch.hide({modality: torch.ones(4, dtype=torch.bool)})
+    other = changed(hidden, modality, tokens=torch.randn_like(hidden.modalities[modality].tokens))
+    torch.testing.assert_close(encoder(other), encoder(hidden))
+    assert not torch.allclose(encoder(hidden), encoder(batch), atol=1e-3)
+
+
+@torch.no_grad()
+def test_padding_changes_nothing(encoder, make_batch):
+    batch = make_batch(5)
+    padded = batch
+    for name, values in batch.modalities.items():
+        padded = changed(
+            padded,
+            name,
+            tokens=torch.nn.functional.pad(values.tokens, (0, 0, 0, 7), value=3.0),
+            mask=torch.nn.functional.pad(values.mask, (0, 7)),
+        )
+    torch.testing.assert_close(encoder(padded), encoder(batch), atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+def test_a_sample_does_not_depend_on_its_neighbours(encoder, make_batch):
+    batch = make_batch(6)
+    alone = torch.cat([encoder(batch.select(torch.tensor([i]))) for i in range(6)])
+    torch.testing.assert_close(encoder(batch), alone, atol=1e-5, rtol=1e-4)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_the_order_of_the_tokens_matters(encoder, make_batch, modality):
+    batch = make_batch(3)
+    values = batch.modalities[modality]
+    full = changed(
+        batch,
+        modality,
+        mask=torch.ones_like(values.mask),
+        tokens=torch.randn(
+            values.tokens.shape, generator=torch.Generator().manual_seed(1)
+        ),
+    )
+    flipped = changed(full, modality, tokens=full.modalities[modality].tokens.flip(1))
+    assert not torch.allclose(encoder(full), encoder(flipped), atol=1e-4)
+
+
+def test_nothing_present_is_finite_also_in_its_gradients(encoder, make_batch):
+    nothing = torch.zeros(3, dtype=torch.bool)
+    batch = make_batch(3, present={"image": nothing, "text": nothing})
+    joint = encoder(batch)
+    assert torch.isfinite(joint).all()
+    torch.testing.assert_close(joint[0], joint[1])
+    joint.square().sum().backward()
+    grads = [p.grad for p in encoder.parameters() if p.grad is not None]
+    assert grads
+    assert all(torch.isfinite(grad).all() for grad in grads)
+
+
+def test_every_parameter_learns(encoder, make_batch):
+    batch = make_batch(8)
+    generator = torch.Generator().manual_seed(0)
+    loss = (encoder(batch) * torch.randn(8, 16, generator=generator)).sum()
+    for vectors in encoder.modality_vectors(batch).values():
+        loss = loss + (vectors * torch.randn(8, 16, generator=generator)).sum()
+    loss.backward()
+    untouched = [n for n, p in encoder.named_parameters() if p.grad is None or not p.grad.any()]
+    assert untouched == []
+
+
+@torch.no_grad()
+def test_an_empty_batch(encoder, make_batch):
+    assert encoder(make_batch(2).select(torch.tensor([], dtype=torch.long))).shape == (0, 16)
+
+
+def test_exactly_two_modalities_of_the_same_names():
+    for tokens, pooled in (
+        ({"image": 4}, {"image": 4}),
+        ({"image": 4, "text": 4, "sound": 4}, {"image": 4, "text": 4, "sound": 4}),
+        ({"image": 4, "text": 4}, {"image": 4, "sound": 4}),
+    ):
+        with pytest.raises(ValueError, match="same two modalities"):
+            JointEncoder(tokens, pooled)
+
+
+def test_other_modalities_than_ours(make_batch):
+    encoder = JointEncoder({"b": 6, "a": 5}, {"b": 7, "a": 4}, width=8, heads=2)
+    batch = make_batch(2)
+    renamed = Batch({"b": batch.modalities["image"], "a": batch.modalities["text"]}, batch.labels)
+    assert encoder(renamed).shape == (2, 8)
+
+
+@pytest.mark.parametrize("width", [1, 7, 16])
+def test_positions(width):
+    positions = sinusoidal_positions(50, width)
+    assert positions.shape == (50, width)
+    assert positions.abs().max() <= 1.0
+    assert torch.equal(sinusoidal_positions(20, width), positions[:20])
+    assert len(torch.unique(positions, dim=0)) == 50

@@ -1,0 +1,95 @@
+import json
+
+import torch
+
+from fedmvp_flwr import RunConfig
+from fedmvp_flwr.aggregation.checkpoint import load_tensors
+from fedmvp_flwr.results import (
+    clear_results,
+    code_hash,
+    run_hashes,
+    save_model,
+    total_completions,
+    versions,
+    write_json,
+)
+
+
+def summary(image, text, split="s", mask="m"):
+    names = ("made", "reused", "rejected")
+    return {
+        "completions": {
+            "image": dict(zip(names, image, strict=True)),
+            "text": dict(zip(names, text, strict=True)),
+        },
+        "hashes": {"split": split, "mask": mask},
+    }
+
+
+def test_completions_are_summed_by_modality():
+    totals = total_completions([summary((1, 2, 3), (4, 5, 6)), summary((10, 0, 0), (0, 1, 0))])
+    assert totals == {
+        "image": {"made": 11, "reused": 2, "rejected": 3},
+        "text": {"made": 4, "reused": 6, "rejected": 6},
+    }
+    assert total_completions([]) == {}
+    assert total_completions([{"completions": {}}]) == {}
+
+
+def test_the_versions_that_matter():
+    found = versions()
+    assert found["torch"] == torch.__version__.split("+")[0]
+    assert {"python", "flwr", "numpy"} <= found.keys()
+
+
+def test_hashes_follow_split_masks_and_probe():
+    first = [summary((0, 0, 0), (0, 0, 0), "s", "m1"), summary((0, 0, 0), (0, 0, 0), "s", "m2")]
+    hashes = run_hashes(first, "abc")
+    assert hashes["probe"] == "abc"
+    assert hashes["code"] == code_hash()
+    assert "probe" not in run_hashes(first, None)
+    assert run_hashes(first, "abc") == hashes
+    swapped = run_hashes(first[::-1], "abc")
+    assert swapped["split"] == hashes["split"]
+    assert swapped["masks"] != hashes["masks"]
+    other = [summary((0, 0, 0), (0, 0, 0), "t", "m1"), first[1]]
+    assert run_hashes(other, "abc")["split"] != hashes["split"]
+
+
+def test_the_model_can_be_built_again_from_its_file(tmp_path, network):
+    config = RunConfig(model_width=16)
+    path = tmp_path / "model.safetensors"
+    save_model(path, network.state_dict(), config, ["a", "b", "c"])
+    tensors, metadata = load_tensors(path)
+    assert RunConfig.from_run_config(metadata["config"]) == config
+    assert metadata["class-names"] == ["a", "b", "c"]
+    network.load_state_dict(tensors)
+
+
+def test_json_is_readable_and_sorted(tmp_path):
+    write_json(tmp_path / "deep" / "a.json", {"b": 1, "a": [None, 0.5]})
+    text = (tmp_path / "deep" / "a.json").read_text()
+    assert json.loads(text) == {"a": [None, 0.5], "b": 1}
+    assert text.index('"a"') < text.index('"b"')
+
+
+def test_an_earlier_run_is_cleared_and_the_rest_is_left(tmp_path):
+    ours = (
+        "metrics.jsonl",
+        "result.json",
+        "model.safetensors",
+        "report.html",
+        "probe.safetensors",
+        "checkpoints/round-00003.safetensors",
+        "completions/index.json",
+        "completions/07-original.png",
+        "completions/07-generated.png",
+    )
+    others = ("notes.txt", "checkpoints/bert.safetensors", "completions/holiday.png")
+    for name in (*ours, *others):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("x")
+    clear_results(tmp_path)
+    left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
+    assert left == set(others)
+    clear_results(tmp_path / "absent")
