@@ -109,7 +109,7 @@ class RunConfig(BaseModel):
     graph_temperature: float = Field(
         1.0,
         gt=0,
-        description="Below 1 sharpens the CKA graph: similarity ** (1 / this); 1 is the paper's.",
+        description="Below 1 sharpens the CKA importance: importance ** (1 / this); 1 is the paper's.",
     )
 
     # Local training

@@ -20,7 +20,8 @@ def configuration_table() -> str:
 
 
 def _allowed(field: FieldInfo) -> str:
-    choices = _choices(field.annotation)
+    # typing caches unions of literals, whatever their order: the default first, then by name.
+    choices = sorted(set(_choices(field.annotation)), key=lambda c: (c != field.default, c))
     if choices:
         return ", ".join(f"`{choice}`" for choice in choices)
     bounds = [

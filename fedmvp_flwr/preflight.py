@@ -50,7 +50,7 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
 
     if config.out_dir:
         check(lambda: output_folder(config, 0))
-    check(lambda: FeatureStore(cache_folder(config)).close())
+    writable = check(lambda: _open_store(config))
     device = check(lambda: resolve_device(config.device))
     models = check(lambda: FoundationModels.from_config(config, str(device or "cpu")))
     if models:
@@ -58,13 +58,18 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
     if config.probe_file and config.needs_probe:
         check(lambda: load_probe(Path(config.probe_file).expanduser()))
     dataset = check(lambda: load_dataset(config))
-    if dataset:
+    if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
             row = check(lambda: _client_row(dataset, config, client, num_clients))  # noqa: B023
             if row:
                 report.rows.append(row)
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
+
+
+def _open_store(config: RunConfig) -> bool:
+    with FeatureStore(cache_folder(config)):
+        return True
 
 
 def _client_row(

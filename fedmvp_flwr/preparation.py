@@ -6,6 +6,7 @@ fills the store and the others find it filled.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -76,10 +77,21 @@ def split_dataset(
     dataset: Dataset, config: RunConfig, num_partitions: int
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Indices of every client's training and held-out samples."""
-    labels = [sample.label for sample in dataset.splits["train"]]
-    train = partition_indices(labels, config, num_partitions)
-    held_out = [sample.label for sample in dataset.splits["test"]]
-    return train, matching_indices(held_out, labels, train, config.seed)
+    train, test = (
+        tuple(sample.label for sample in dataset.splits[split]) for split in ("train", "test")
+    )
+    return _split(train, test, config, num_partitions)
+
+
+@lru_cache(maxsize=2)
+def _split(
+    train_labels: tuple[int, ...],
+    test_labels: tuple[int, ...],
+    config: RunConfig,
+    num_partitions: int,
+) -> tuple[list[list[int]], list[list[int]]]:
+    train = partition_indices(train_labels, config, num_partitions)
+    return train, matching_indices(test_labels, train_labels, train, config.seed)
 
 
 def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
@@ -154,8 +166,8 @@ def require_comparable(models: FoundationModels, config: RunConfig) -> None:
     if config.completion != "none" and config.quality_gate and not models.comparable:
         raise ModelError(
             f"quality-gate={config.quality_gate} compares images with texts, but "
-            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' share "
-            "no embedding space. Use one image-text model for both, or quality-gate=0."
+            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' "
+            "share no embedding space. Use one image-text model for both, or quality-gate=0."
         )
 
 

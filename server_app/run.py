@@ -118,6 +118,7 @@ class Run:
             self.bytes["download-per-client-round"] = check_message_size(
                 arrays, config.max_message_mb
             )
+            log(INFO, "Model message: %d bytes each way.", self.bytes["download-per-client-round"])
             result = strategy.start(
                 grid,
                 arrays,

@@ -57,7 +57,7 @@ def test_the_output_folder_is_made_and_left_empty(tmp_path):
 
 def test_an_output_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
-    with pytest.raises(ConfigError, match="out-dir=.*cannot be written"):
+    with pytest.raises(ConfigError, match=r"out-dir=.*cannot be written"):
         output_folder(RunConfig(out_dir=str(tmp_path / "file" / "below")), 1)
 
 

@@ -65,28 +65,26 @@ def graph_importance(reps: Tensor, temperature: float = 1.0) -> Tensor:
 
     Args:
         reps: (K, m, d) representations of the same m >= 2 samples by K >= 1 clients.
-        temperature: 1 is the paper's row sum, in time linear in K. Below 1 every similarity is
-            raised to 1 / temperature first, which sharpens the nearly uniform row sums (this
-            needs the whole matrix, K * K products).
+        temperature: 1 is the paper's row sum; below 1 the nearly uniform row sums are sharpened,
+            importance ** (1 / temperature), above 1 they are flattened.
 
     Returns:
-        (K,) non-negative, summing to 1. A constant client gets 0; if all are, all get 1 / K.
+        (K,) non-negative, summing to 1, in time linear in K. A constant client gets 0; if all
+        are, all get 1 / K.
 
     Raises:
         ValueError: as for `cka_matrix`, or a temperature that is not positive.
     """
     if not 0 < temperature < math.inf:
         raise ValueError(f"temperature must be positive and finite, got {temperature}.")
-    if temperature == 1.0:
-        _check_clients(reps)
-        total = sum(block.sum(dim=0) for block in _unit_gram_blocks(reps))
-        strength = torch.cat([(block * total).sum(dim=(1, 2)) for block in _unit_gram_blocks(reps)])
-    else:
-        strength = cka_matrix(reps).pow(1.0 / temperature).sum(dim=1)
+    _check_clients(reps)
+    total = sum(block.sum(dim=0) for block in _unit_gram_blocks(reps))
+    strength = torch.cat([(block * total).sum(dim=(1, 2)) for block in _unit_gram_blocks(reps)])
     strength = strength.clamp_min(0.0)
     if not strength.any():
         strength = torch.ones_like(strength)
-    return strength / strength.sum()
+    sharpened = (strength / strength.max()).pow(1.0 / temperature)
+    return sharpened / sharpened.sum()
 
 
 def _unit_gram_blocks(reps: Tensor) -> Iterator[Tensor]:

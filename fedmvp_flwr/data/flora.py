@@ -33,7 +33,7 @@ PATTERNS = ("plain", "spotted", "striped", "edged")
 SCENTS = ("lemon", "honey", "mint", "musk")
 
 MIN_STATED = 3  # attributes that every caption states at least
-_SECOND_CHOICE = 0.25  # how often a flower shows its species' less usual value
+SECOND_CHOICE = 0.25  # how often a flower shows its species' less usual value
 
 
 @dataclass(frozen=True)
@@ -142,7 +142,12 @@ SCENT_WORDS: Mapping[str, tuple[str, ...]] = {
 }
 # How often a caption states an attribute: what strikes the eye is named more often.
 STATED = {
-    "colour": 0.8, "shape": 0.6, "count": 0.5, "pattern": 0.65, "centre": 0.5, "scent": 0.5,
+    "colour": 0.8,
+    "shape": 0.6,
+    "count": 0.5,
+    "pattern": 0.65,
+    "centre": 0.5,
+    "scent": 0.5,
 }
 OPENINGS = ("a flower", "a blossom", "a bloom", "a wild flower")
 
@@ -266,4 +271,4 @@ def _sample(seed: int, split: str, index: int) -> Sample:
 
 
 def _choose(values: tuple[_T, ...], generator: np.random.Generator) -> _T:
-    return values[int(len(values) > 1 and generator.random() < _SECOND_CHOICE)]
+    return values[int(len(values) > 1 and generator.random() < SECOND_CHOICE)]

@@ -12,6 +12,9 @@ from pathlib import Path
 from typing import Any
 
 
+_READABLE = 0o644
+
+
 def record_hash(record: Mapping[str, Any]) -> str:
     """Hex SHA-256 of the canonical JSON of a record."""
     return hashlib.sha256(_canonical(record)).hexdigest()
@@ -31,6 +34,7 @@ def write_atomic(path: Path, content: bytes) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
+        os.fchmod(handle, _READABLE)  # mkstemp's own mode would hide results from other users
         with os.fdopen(handle, "wb") as file:
             file.write(content)
             file.flush()

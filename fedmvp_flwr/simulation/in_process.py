@@ -71,7 +71,7 @@ class InProcessGrid(Grid):
             context = self._contexts[message.metadata.dst_node_id]
             try:
                 reply = self._app(message, context)
-            except Exception as error:  # noqa: BLE001 - as Flower does: the error is the reply
+            except Exception as error:  # as Flower does: the error is the reply
                 reply = Message(Error(_CLIENT_RAISED, f"{error!r}"), reply_to=message)
             self._replies[message.metadata.message_id] = reply
             ids.append(message.metadata.message_id)

@@ -56,9 +56,7 @@ class FakeEncoder:
 def generated(batch_size, seed=0, texts=None):
     texts = texts or probe_texts(["a red one", "a blue one", "round"], 2)
     generator = FakeGenerator()
-    made = generate_probe(
-        texts, generator, FakeEncoder(6, 7), FakeEncoder(5, 4), seed, batch_size
-    )
+    made = generate_probe(texts, generator, FakeEncoder(6, 7), FakeEncoder(5, 4), seed, batch_size)
     return made, generator
 
 

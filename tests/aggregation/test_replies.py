@@ -141,9 +141,7 @@ def test_bad_metrics_are_rejected(reply, reference, metrics):
     ],
     ids=str,
 )
-def test_metrics_that_cannot_be_averaged_with_those_of_most_are_rejected(
-    reply, reference, metrics
-):
+def test_metrics_that_cannot_be_averaged_with_those_of_most_are_rejected(reply, reference, metrics):
     replies = [(0, reply(metrics=metrics)), (1, reply()), (2, reply())]
     for valid, rejected in (
         check_replies(replies, reference, "num-examples"),

@@ -149,9 +149,7 @@ def test_the_order_of_the_replies_changes_no_bit(make, fake_grid, behave, initia
         assert all(torch.equal(other[name], results[0][name]) for name in other)
 
 
-def test_bad_replies_are_named_and_the_round_goes_on(
-    make, fake_grid, behave, answer, initial, log
-):
+def test_bad_replies_are_named_and_the_round_goes_on(make, fake_grid, behave, answer, initial, log):
     def mixed(message, partition):
         if partition == 0:
             return Message(Error(code=2, reason="boom"), reply_to=message)
@@ -223,7 +221,7 @@ def test_no_valid_reply_ends_the_run(make, fake_grid, initial, weighting):
         return Message(Error(code=2, reason=f"boom {partition}"), reply_to=message)
 
     strategy, records = make(weighting=weighting)
-    with pytest.raises(RoundError, match="Round 1 has no valid reply.*boom 0"):
+    with pytest.raises(RoundError, match=r"Round 1 has no valid reply.*boom 0"):
         strategy.start(fake_grid(NODES, fail), initial, 3)
     assert records == []
 
@@ -388,9 +386,7 @@ def test_an_unknown_weighting_is_refused():
 def test_the_round_is_told_to_the_clients(make, fake_grid, behave, initial):
     strategy, _ = make()
     seen = []
-    grid = fake_grid(
-        NODES, lambda m, p: seen.append(dict(m.content["config"])) or behave(m, p)
-    )
+    grid = fake_grid(NODES, lambda m, p: seen.append(dict(m.content["config"])) or behave(m, p))
     strategy.start(grid, initial, 2, train_config=ConfigRecord({"rate": 0.5}))
     assert {"rate": 0.5, "server-round": 2} in seen
 

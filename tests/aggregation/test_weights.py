@@ -46,9 +46,7 @@ def test_absurd_numbers_of_examples_do_not_overflow():
     assert weights == pytest.approx([1 / 3] * 3)
 
 
-@pytest.mark.parametrize(
-    "examples", [[], [1, 0], [1, -1], [1, math.nan], [1, math.inf]], ids=str
-)
+@pytest.mark.parametrize("examples", [[], [1, 0], [1, -1], [1, math.nan], [1, math.inf]], ids=str)
 def test_bad_numbers_of_examples_are_refused(examples):
     with pytest.raises(ValueError, match="num_examples"):
         client_weights("examples", examples)

@@ -67,9 +67,7 @@ def test_batch_norm_buffers_survive(wire):
     target = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     target.load_state_dict(unpack(pack(source.state_dict(), wire)))
     assert int(target[1].num_batches_tracked) == 1
-    torch.testing.assert_close(
-        target[1].running_mean, source[1].running_mean, atol=1e-2, rtol=1e-2
-    )
+    torch.testing.assert_close(target[1].running_mean, source[1].running_mean, atol=1e-2, rtol=1e-2)
 
 
 @pytest.mark.parametrize("wire", DTYPES)
@@ -151,5 +149,5 @@ def test_averaged_integers_are_rounded_not_cut():
 def test_the_guard_lets_small_messages_pass_and_says_what_to_do_about_large_ones():
     record = pack({"a": torch.zeros(1000)}, "fp32")
     assert check_message_size(record, 1.0) == record.count_bytes()
-    with pytest.raises(ConfigError, match="max-message-mb=0.001"):
+    with pytest.raises(ConfigError, match=r"max-message-mb=0\.001"):
         check_message_size(record, 0.001)

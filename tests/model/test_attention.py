@@ -68,9 +68,7 @@ def test_masked_context_has_no_influence(streams, mask):
     queries, context = streams
     attention = Attention(8, 2, 0.0)
     changed = torch.where(mask[:, :, None], context, 1e4)
-    torch.testing.assert_close(
-        attention(queries, changed, mask), attention(queries, context, mask)
-    )
+    torch.testing.assert_close(attention(queries, changed, mask), attention(queries, context, mask))
 
 
 def test_gradients_are_finite_and_none_reaches_the_masked(streams, mask):

@@ -97,9 +97,7 @@ def test_the_order_of_the_tokens_matters(encoder, make_batch, modality):
         batch,
         modality,
         mask=torch.ones_like(values.mask),
-        tokens=torch.randn(
-            values.tokens.shape, generator=torch.Generator().manual_seed(1)
-        ),
+        tokens=torch.randn(values.tokens.shape, generator=torch.Generator().manual_seed(1)),
     )
     flipped = changed(full, modality, tokens=full.modalities[modality].tokens.flip(1))
     assert not torch.allclose(encoder(full), encoder(flipped), atol=1e-4)

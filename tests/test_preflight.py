@@ -1,0 +1,64 @@
+"""The preflight finds what is wrong, all of it, and computes nothing."""
+
+import pytest
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.preflight import preflight
+
+
+def config(tmp_path, **settings):
+    keys = {name.replace("_", "-"): value for name, value in settings.items()}
+    return RunConfig.from_run_config(
+        {"train-samples": 60, "test-samples": 5, "partition": "iid", "cache-dir": str(tmp_path)}
+        | keys
+    )
+
+
+def test_a_sound_run_has_a_row_per_client_and_no_problem(tmp_path):
+    report = preflight(config(tmp_path, missing_ratio=0.5), 3)
+    assert report.problems == []
+    assert [row["client"] for row in report.rows] == [0, 1, 2]
+    assert sum(row["samples"] for row in report.rows) == 60
+    for row in report.rows:
+        assert row["samples"] == row["complete"] + row["image missing"] + row["text missing"]
+
+
+def test_everything_wrong_is_listed_at_once(tmp_path):
+    settings = {"missing_ratio": 1.0, "device": "cuda:99", "probe_file": "/nowhere.safetensors"}
+    report = preflight(config(tmp_path, **settings), 3)
+    text = "\n".join(report.problems)
+    for part in ("missing-ratio=1", "cuda:99", "/nowhere.safetensors"):
+        assert part in text
+    assert len(report.problems) == len(set(report.problems))
+
+
+@pytest.mark.parametrize(
+    ("clients", "message"), [(1, "at least 2 clients"), (61, "61 clients cannot share 60")]
+)
+def test_number_of_clients(tmp_path, clients, message):
+    assert message in preflight(config(tmp_path), clients).problems[0]
+
+
+def test_missing_embedded_models_say_what_to_do(tmp_path, monkeypatch):
+    import fedmvp_assets
+
+    def gone(name):
+        raise FileNotFoundError(f"The embedded {name} is missing. python -m fedmvp_assets.build")
+
+    monkeypatch.setattr(fedmvp_assets, "model_path", gone)
+    problems = preflight(config(tmp_path), 3).problems
+    assert any("fedmvp_assets.build" in problem for problem in problems)
+
+
+def test_an_output_folder_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    problems = preflight(config(tmp_path, out_dir=str(blocked / "out")), 3).problems
+    assert any("out-dir" in problem for problem in problems)
+
+
+def test_a_cache_folder_that_cannot_be_written(tmp_path):
+    blocked = tmp_path / "file"
+    blocked.write_text("")
+    problems = preflight(config(tmp_path, cache_dir=str(blocked / "cache")), 3).problems
+    assert problems

@@ -1,0 +1,243 @@
+import json
+from dataclasses import dataclass
+
+import pytest
+import torch
+
+from fedmvp_flwr import RunConfig, preparation
+from fedmvp_flwr.aggregation.probe import Probe, _digest, _tensors, load_probe, save_probe
+from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.data.samples import MODALITIES, Sample
+from fedmvp_flwr.errors import DataError, ModelError
+from fedmvp_flwr.features import Batch, ModalityFeatures, stack_modality
+from fedmvp_flwr.node import Node
+from fedmvp_flwr.preparation import (
+    client_samples,
+    prepare_client,
+    prepare_probe,
+    require_comparable,
+    require_pair,
+)
+
+pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
+
+
+@dataclass(frozen=True)
+class Picture:
+    digest: str
+
+
+class TinyData:
+    class_names = ("a", "b")
+    class_descriptions = ("a red one", "a blue one")
+
+    def __init__(self, train=40, test=20):
+        self.splits = {
+            name: [Sample(f"{name}-{i}", i % 2, Picture(f"{i}"), f"text {i}") for i in range(count)]
+            for name, count in (("train", train), ("test", test))
+        }
+
+
+def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
+    """What `prepare_samples` would hand over, from features that are constants."""
+
+    def stack(flags, generated):
+        item = ModalityFeatures(torch.ones(2, 3).half(), torch.ones(3).half())
+        return stack_modality([item if f else None for f in flags], [generated] * len(flags), 3, 3)
+
+    asked = {name: list(complete[name]) for name in MODALITIES}
+    real = {name: stack([s.has(name) for s in samples], False) for name in MODALITIES}
+    made = {name: sum(asked[name]) for name in MODALITIES}
+    ranks = torch.arange(len(samples)) / max(len(samples), 1)  # the first completions are worst
+    return PreparedSet(
+        keys=tuple(s.key for s in samples),
+        real=Batch(real, torch.tensor([s.label for s in samples], dtype=torch.int64)),
+        completed={name: stack(asked[name], True) for name in MODALITIES},
+        similarity={
+            name: torch.where(torch.tensor(asked[name], dtype=torch.bool), ranks, torch.nan)
+            for name in MODALITIES
+        },
+        pair_similarity=torch.tensor([similarity if s.complete else float("nan") for s in samples]),
+        made=made,
+        reused=dict.fromkeys(MODALITIES, 0),
+        seconds={"completion": 0.0, "features": 0.0},
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_models(monkeypatch):
+    monkeypatch.setattr(preparation, "prepare_samples", fake_prepare)
+
+
+@pytest.fixture
+def node(tmp_path):
+    return Node(1, 4, tmp_path / "cache")
+
+
+def client(node, **settings):
+    settings = {"partition": "iid", "missing_ratio": 0.8} | settings
+    return prepare_client(TinyData(), RunConfig(**settings), node, models=None)
+
+
+def test_a_client_gets_its_samples_with_their_holes(node):
+    config = RunConfig(partition="iid", missing_ratio=0.8)
+    samples = client_samples(TinyData(), config, node)
+    assert len(samples.train) == 10
+    assert sum(s.complete for s in samples.train) == 2
+    assert all(s.complete for s in samples.test)
+    assert client_samples(TinyData(), config, node) == samples
+
+
+def test_split_and_mask_are_saved_under_their_hashes(node):
+    samples = client_samples(TinyData(), RunConfig(partition="iid"), node)
+    mask = json.loads((node.cache_dir / "masks" / f"{samples.mask_hash}.json").read_text())
+    assert mask["keys"] == [s.key for s in samples.train]
+    split = json.loads((node.cache_dir / "splits" / f"{samples.split_hash}.json").read_text())
+    assert sorted(i for part in split["train"] for i in part) == list(range(40))
+
+
+def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
+    config = RunConfig(partition="iid")
+    all_samples = [client_samples(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
+    assert len({s.split_hash for s in all_samples}) == 1
+    assert len({s.mask_hash for s in all_samples}) == 4
+    keys = [sample.key for s in all_samples for sample in (*s.train, *s.test)]
+    assert len(keys) == len(set(keys)) == 60
+
+
+def test_every_method_sees_the_same_holes(node):
+    hashes = {
+        client(node, **settings).summary["hashes"]["mask"]
+        for settings in ({}, {"method": "fedavg"}, {"completion": "none"}, {"incomplete": "drop"})
+    }
+    assert len(hashes) == 1
+
+
+def test_masked_samples_stay_without_completion(node):
+    data = client(node, completion="none")
+    present = torch.stack([m.present for m in data.train.modalities.values()])
+    assert len(data.train) == 10
+    assert int(present.all(dim=0).sum()) == 2
+    assert present.any(dim=0).all()
+    assert not any(m.generated.any() for m in data.train.modalities.values())
+    assert data.test.completed == {}
+
+
+def test_dropping_keeps_complete_samples_only(node):
+    assert len(client(node, completion="none", incomplete="drop").train) == 2
+
+
+def test_completions_fill_the_holes(node):
+    data = client(node, quality_gate=0.0)
+    present = torch.stack([m.present for m in data.train.modalities.values()])
+    generated = torch.stack([m.generated for m in data.train.modalities.values()])
+    assert present.all()
+    assert int(generated.sum()) == 8
+    assert len(client(node, quality_gate=0.0, incomplete="drop").train) == 10
+
+
+def test_the_gate_keeps_bad_completions_out(node):
+    data = client(node, quality_gate=0.5)  # two pairs at 0.5: the threshold
+    generated = torch.stack([m.generated for m in data.train.modalities.values()]).any(dim=0)
+    assert data.summary["gate-threshold"] == pytest.approx(0.5)
+    assert not generated[:5].any()
+    assert generated[5:].any()
+    counts = data.summary["completions"]
+    assert sum(c["rejected"] for c in counts.values()) + int(generated.sum()) == 8
+    assert sum(c["made"] for c in counts.values()) == 8
+
+
+def test_the_summary_counts_and_names_no_content(node):
+    summary = client(node).summary
+    assert summary["partition-id"] == 1
+    assert summary["samples"] == 10
+    assert summary["complete"] == 2
+    assert summary["missing"] == {"image": 4, "text": 4}
+    assert sum(summary["labels"]) == 10
+    assert "text " not in json.dumps(summary)
+
+
+def test_the_test_set_under_every_condition(node):
+    data = client(node, quality_gate=0.0)
+    plain, completed = data.test.plain, data.test.completed
+    assert list(plain) == ["complete", "image-only", "text-only"]
+    assert list(completed) == ["image-only", "text-only"]
+    assert not plain["image-only"].modalities["text"].present.any()
+    assert completed["image-only"].modalities["text"].generated.all()
+    assert not completed["image-only"].modalities["image"].generated.any()
+    assert not plain["complete"].modalities["text"].generated.any()
+
+
+def test_no_complete_pair_is_refused():
+    half = tuple(Sample(str(i), 0, None, "text") for i in range(3))
+    with pytest.raises(DataError, match="Client 7 has no complete pair among 3"):
+        require_pair(half, 7)
+
+
+def test_no_complete_pair_at_a_client_is_refused(node, monkeypatch):
+    monkeypatch.setattr(
+        preparation,
+        "random_mask",
+        lambda keys, *_: preparation_mask(keys),
+    )
+    with pytest.raises(DataError, match="Client 1 has no complete pair"):
+        client(node)
+
+
+def preparation_mask(keys):
+    from fedmvp_flwr.data.missing import MissingMask
+
+    count = len(keys)
+    return MissingMask(tuple(keys), {"image": (True,) * count, "text": (False,) * count})
+
+
+def test_more_clients_than_samples_are_refused(tmp_path):
+    with pytest.raises(DataError, match="50 clients cannot share 40"):
+        client(Node(1, 50, tmp_path))
+
+
+def test_a_gate_needs_encoders_that_can_be_compared():
+    class Models:
+        comparable = False
+
+    with pytest.raises(ModelError, match="no embedding space"):
+        require_comparable(Models(), RunConfig())
+    require_comparable(Models(), RunConfig(quality_gate=0.0))
+    require_comparable(Models(), RunConfig(completion="none"))
+
+
+@pytest.fixture
+def probe(make_batch):
+    batch = make_batch(4)
+    return Probe(batch, _digest(_tensors(batch)))
+
+
+class NamedModels:
+    image_generator = image_encoder = text_encoder = None
+
+    def fingerprint(self, role):
+        return f"fingerprint of {role}"
+
+
+def test_a_given_probe_is_used(probe, tmp_path):
+    save_probe(tmp_path / "p.safetensors", probe)
+    config = RunConfig(probe_file=str(tmp_path / "p.safetensors"))
+    assert prepare_probe(TinyData(), config, models=None).digest == probe.digest
+    with pytest.raises(DataError, match="cannot be used"):
+        prepare_probe(TinyData(), RunConfig(probe_file=str(tmp_path / "q")), models=None)
+
+
+def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(preparation, "generate_probe", lambda *a: calls.append(a) or probe)
+    config = RunConfig(cache_dir=str(tmp_path))
+    for _ in range(2):
+        assert prepare_probe(TinyData(), config, NamedModels()).digest == probe.digest
+    assert len(calls) == 1
+    (path,) = (tmp_path / "probes").iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    prepare_probe(TinyData(), config, NamedModels())
+    assert len(calls) == 2
+    assert load_probe(path).digest == probe.digest
+    prepare_probe(TinyData(), config.model_copy(update={"completion_seed": 9}), NamedModels())
+    assert len(calls) == 3
