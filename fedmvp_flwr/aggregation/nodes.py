@@ -18,7 +18,6 @@ from fedmvp_flwr.errors import RoundError
 IDENTITY_ACTION = "identity"
 IDENTITY_MESSAGE = f"query.{IDENTITY_ACTION}"
 PARTITION_ID = "partition-id"
-_IDENTITY_TIMEOUT = 120.0  # seconds; a simulation starts its actors with the first message
 _POLL = 0.5  # seconds between two looks at the connected nodes
 
 
@@ -68,19 +67,24 @@ class NodeRegistry:
         unknown = [node_id for node_id in node_ids if node_id not in self._keys]
         if unknown:
             known = {self._keys[n] for n in node_ids if n in self._keys}
-            self._ask(grid, unknown, known)
+            self._ask(grid, unknown, known, timeout)
         return sorted(node_ids, key=self.key)
 
-    def _ask(self, grid: Grid, node_ids: list[int], taken: set[int]) -> None:
+    def _ask(self, grid: Grid, node_ids: list[int], taken: set[int], timeout: float) -> None:
         messages = [
             Message(RecordDict(), node_id, IDENTITY_MESSAGE) for node_id in sorted(node_ids)
         ]
-        told = dict(_identities(grid.send_and_receive(messages, timeout=_IDENTITY_TIMEOUT)))
+        replies = list(grid.send_and_receive(messages, timeout=timeout))
+        told = dict(_identities(replies))
+        silent = set(node_ids) - {reply.metadata.src_node_id for reply in replies}
         for node_id in sorted(node_ids):
             key = told.get(node_id)
             if key is None or key in taken:
                 why = "told no partition-id" if key is None else f"told partition-id {key}, taken"
+                why = f"did not answer within {timeout:g} s" if node_id in silent else why
                 log(WARNING, "Node %d %s: sampling is not reproducible.", node_id, why)
+                if node_id in silent:
+                    continue  # it is asked again in the next round
                 key = node_id
             taken.add(key)
             self._keys[node_id] = key

@@ -289,7 +289,12 @@ class FedMVP(FedAvg):
         reps: list[Tensor] = []
         rejected: list[Rejection] = []
         for reply in valid:
-            rep = self.represent(reply.record, self.probe)
+            rep = torch.as_tensor(self.represent(reply.record, self.probe))
+            if rep.ndim != 2 or (reps and rep.shape != reps[0].shape):
+                raise ValueError(
+                    f"represent gave shape {tuple(rep.shape)} for client {reply.client}, expected "
+                    f"{tuple(reps[0].shape) if reps else '(m, d)'} as for every client."
+                )
             if torch.isfinite(rep).all():
                 kept.append(reply)
                 reps.append(rep.detach().cpu())

@@ -1,0 +1,1 @@
+"""Pre-training of the embedded models: `python -m fedmvp_assets.build`."""

@@ -1,0 +1,106 @@
+"""The judge: a small convolutional attribute classifier that measures generated pictures.
+
+Trained on drawn flowers alone, apart from the models that it judges; it is not shipped.
+"""
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedmvp_assets.build.bank import ATTRIBUTES
+from fedmvp_assets.build.loop import Job, fit
+from fedmvp_flwr.seeds import torch_generator
+
+_CHANNELS = (24, 48, 96)  # each layer halves the picture
+_BATCH = 64
+_RATE = 3e-3
+_MATRIX_RATE = 0.02
+_EMA = 0.98
+_MAX_BLUR = 0.5  # share of a blurred copy: generated pictures are softer than drawn ones
+_MAX_NOISE = 0.06  # of pixels in [-1, 1]
+_PREDICT_BATCH = 250
+
+
+class Judge(nn.Module):
+    """Strided convolutions, mean and maximum over the picture, one linear head per attribute."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 3
+        for channels in _CHANNELS:
+            layers += [
+                nn.Conv2d(before, channels, 3, stride=2, padding=1),
+                nn.GroupNorm(4, channels),
+                nn.SiLU(),
+                nn.Conv2d(channels, channels, 3, padding=1),
+                nn.GroupNorm(4, channels),
+                nn.SiLU(),
+            ]
+            before = channels
+        self.body = nn.Sequential(*layers)
+        self.hidden = nn.Linear(2 * before, 2 * before)
+        self.heads = nn.ModuleList(nn.Linear(2 * before, len(v)) for v in ATTRIBUTES.values())
+
+    def forward(self, pixels: Tensor) -> list[Tensor]:
+        """Logits per attribute, in the order of `ATTRIBUTES`, of (B, 3, S, S) in [-1, 1]."""
+        seen = self.body(pixels)
+        pooled = torch.cat([seen.mean(dim=(2, 3)), seen.amax(dim=(2, 3))], dim=1)
+        hidden = F.silu(self.hidden(pooled))
+        return [head(hidden) for head in self.heads]
+
+    @torch.inference_mode()
+    def predict(self, pixels: Tensor) -> Tensor:
+        """Value indices (B, 5)."""
+        self.eval()
+        return torch.cat(
+            [
+                torch.stack([logits.argmax(dim=1) for logits in self(part)], dim=1)
+                for part in pixels.split(_PREDICT_BATCH)
+            ]
+        )
+
+
+def train_judge(job: Job) -> Judge:
+    """Train the judge on drawn flowers, slightly blurred and noisy ones among them."""
+    torch.manual_seed(job.seed)
+    judge = Judge().to(job.device)
+
+    def loss_of(step: int) -> Tensor:
+        _, index = job.batch("judge", step, _BATCH)
+        pixels = _soften(job.bank.pixels(index), torch_generator(job.seed, "judge", step))
+        target = job.bank.attributes[index].to(job.device)
+        logits = judge(pixels.to(job.device))
+        losses = [F.cross_entropy(part, target[:, i]) for i, part in enumerate(logits)]
+        return torch.stack(losses).mean()
+
+    fit(
+        judge,
+        loss_of,
+        job.budget,
+        learning_rate=_RATE,
+        matrix_rate=_MATRIX_RATE,
+        checkpoint=job.work / "judge.safetensors",
+        ema_decay=_EMA,
+    )
+    return judge.cpu()
+
+
+def accuracy(judge: Judge, pixels: Tensor, attributes: Tensor) -> dict[str, float]:
+    """Share of right values per attribute."""
+    right = (judge.predict(pixels) == attributes).float().mean(dim=0)
+    return dict(zip(ATTRIBUTES, right.tolist(), strict=True))
+
+
+def to_pixels(images: list[np.ndarray]) -> Tensor:
+    """(N, 3, S, S) in [-1, 1] from RGB pictures (S, S, 3) of uint8."""
+    return torch.from_numpy(np.stack(images)).permute(0, 3, 1, 2).float() / 127.5 - 1
+
+
+def _soften(pixels: Tensor, generator: torch.Generator) -> Tensor:
+    blurred = F.avg_pool2d(pixels, 3, stride=1, padding=1, count_include_pad=False)
+    share = torch.rand(len(pixels), 1, 1, 1, generator=generator) * _MAX_BLUR
+    noise = torch.randn(pixels.shape, generator=generator)
+    strength = torch.rand(len(pixels), 1, 1, 1, generator=generator) * _MAX_NOISE
+    return torch.lerp(pixels, blurred, share) + strength * noise
