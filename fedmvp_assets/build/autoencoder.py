@@ -16,6 +16,7 @@ _BATCH = 16
 _RATE = 2e-3
 _MATRIX_RATE = 0.02
 _EMA = 0.98
+_REFINING = 0.5  # rates of the decoder's second training, as shares of the first's
 _LATENT_NOISE = 0.1  # of the latents' spread: the decoder must forgive the generator's slips
 _LATENT_PENALTY = 1e-3
 _STATISTICS = 512  # pictures that the latent scale is measured on
@@ -89,8 +90,8 @@ def refine_decoder(model: Any, job: Job) -> Any:  # noqa: ANN401
         trainer.model.decoder,
         loss_of,
         job.budget,
-        learning_rate=_RATE,
-        matrix_rate=_MATRIX_RATE,
+        learning_rate=_REFINING * _RATE,
+        matrix_rate=_REFINING * _MATRIX_RATE,
         checkpoint=job.work / "decoder.safetensors",
         ema_decay=_EMA,
     )

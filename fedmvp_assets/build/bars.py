@@ -1,4 +1,4 @@
-"""Measures the embedded models, loaded by their real classes, on flowers that none was trained on."""
+"""Measures the embedded models, loaded by their real classes, on flowers new to all of them."""
 
 import json
 import time
@@ -83,7 +83,7 @@ def measure_captioner(folder: Path, bank: Bank, count: int) -> Metrics:
     return {
         "right-when-named": _share(right),
         "names-three": _share([sum(map(bool, row)) >= 3 for row in named]),
-        "named-per-caption": sum(map(bool, sum(named, []))) / len(specs),
+        "named-per-caption": sum(bool(values) for row in named for values in row) / len(specs),
         "coarse": {name: _right_when_named(specs, coarse, name) for name in words.VISIBLE},
         "detailed": {name: _right(specs, detailed, name) for name in words.VISIBLE},
         "answers": {name: _right(specs, texts, name) for name, texts in answers.items()},
@@ -154,8 +154,8 @@ def bar_results(metrics: Metrics) -> dict[str, tuple[float, float]]:
 
 
 def _continue(
-    model: Any,
-    processor: Any,
+    model: Any,  # noqa: ANN401
+    processor: Any,  # noqa: ANN401
     specs: list[flora.FlowerSpec],
     prompt: str,
 ) -> list[str]:
@@ -201,5 +201,7 @@ def _right(specs: list[flora.FlowerSpec], texts: list[str], name: str) -> float:
 
 
 def _right_when_named(specs: list[flora.FlowerSpec], texts: list[str], name: str) -> float:
-    found = [(words.named_values(t, name), {getattr(s, name)}) for s, t in zip(specs, texts)]
+    found = [
+        (words.named_values(t, name), {getattr(s, name)}) for s, t in zip(specs, texts, strict=True)
+    ]
     return _share([values == true for values, true in found if values])

@@ -8,14 +8,17 @@ from fedmvp_assets.build.bars import bar_results
 _INTRODUCTION = """\
 # Model card: the embedded models of FedMVP on Flower
 
-Three small models that let the whole method run on a laptop, offline, through the very classes that
-real foundation models use. They know drawn flowers and nothing else.
+Three small models that let the whole method run on a laptop, offline, through the very classes
+that real foundation models use. They know drawn flowers and nothing else.
 
-| folder | loaded by | what it is |
-|---|---|---|
-| `models/encoder` | `open_clip.create_model_and_transforms("local-dir:...")` | image-text encoder: ViT, 48 px, patch 8, width 128, 4 layers; causal text tower, 2 layers; joint space of 128 |
-| `models/captioner` | `transformers.BlipForConditionalGeneration` | captioner: ViT as above, text decoder of 2 layers; continues a prompt |
-| `models/generator` | `diffusers.AutoPipelineForText2Image` (PixArt) | text-to-image: T5 encoder of 2 layers, latent transformer of 6 layers and width 160, AutoencoderTiny (12 x 12 x 8 latents) |
+- `models/encoder`, loaded by `open_clip.create_model_and_transforms("local-dir:...")`: image-text
+  encoder. Vision transformer for 48 px (patch 8, width 128, 4 layers), causal text tower of 2
+  layers, joint space of 128 dimensions.
+- `models/captioner`, loaded by `transformers.BlipForConditionalGeneration`: captioner that
+  continues a prompt. The same vision transformer, text decoder of 2 layers.
+- `models/generator`, loaded by `diffusers.AutoPipelineForText2Image` (class PixArt): text-to-image.
+  T5 encoder of 2 layers, transformer of 6 layers and width 160, on the 12 x 12 x 8 latents of an
+  AutoencoderTiny.
 
 Licence: Apache-2.0. All weights are safetensors in half precision; the tokenizer (one word, one
 token) is shared.
@@ -26,34 +29,37 @@ _RECIPE = """\
 
 - Only procedural drawings of `fedmvp_flwr.data.flora_render` with captions of
   `fedmvp_flwr.data.flora`: 30,000 pictures for the training, 2,000 for the figures below.
-- Every combination of visible attributes that a species of the data set Flora can show is excluded, and
-  120 further combinations are kept for the figures. So no training picture shows a client's flower,
-  and no figure below is measured on a combination that was trained on.
+- Every combination of visible attributes that a species of the data set Flora can show is
+  excluded, and 120 further combinations are kept for the figures. So no training picture shows a
+  client's flower, and no figure below is measured on a combination that was trained on.
 - The names of the species occur in no training text and not in the vocabulary.
-- Encoder: contrastive loss of CLIP, plus two losses that keep the token outputs telling
-  (attributes from the image tokens, words from the text tokens). Captioner: next-word loss after the prompts
-  "{coarse}", "{detailed}" and five questions, plus the attribute loss. Generator: flow
-  matching in the latents, 10% empty prompts, moving average of the weights.
-- Muon for the hidden matrices, AdamW for the rest, cosine schedule, gradient clipping; about two hours
-  on two shared CPU cores in all.
+- Encoder: CLIP's contrastive loss, plus two losses that keep the token outputs telling (attributes
+  from the image tokens, words from the text tokens).
+- Captioner: next-word loss after the prompts "{coarse}", "{detailed}" and five
+  questions, plus the attribute loss.
+- Generator: flow matching in the latents, 10% empty prompts, moving average of the weights.
+- Muon for the hidden matrices, AdamW for the rest, cosine schedule, gradient clipping; about two
+  hours on two shared CPU cores in all.
 - The image towers of encoder and captioner are the same network and were handed on: a short first
-  run of the encoder started the captioner's, which started the final encoder's. The autoencoder's
-  decoder was trained on after the generator's training had begun, with the latents as they were.
-- To make them again: `python -m fedmvp_assets.build` (`--only STAGE`, `--minutes M`, resumable). The
-  published files come from these stages run with several budgets, so a new run gives
-  like models, not the same bits.
+  run of the encoder started the captioner's, which started the final encoder's. The first run
+  trained with AdamW alone.
+- The autoencoder's decoder was trained on, with the latents as they were, while the generator
+  trained.
+- To make them again: `python -m fedmvp_assets.build` (`--only STAGE`, `--minutes M`, resumable).
+  Budgets are in minutes, and the published files come from several runs of these stages: a new
+  run gives like models, not the same bits.
 """
 
 _LIMITS = """\
 ## Limits
 
-- Useless on photographs, and on words outside a vocabulary of some 140.
-- The captioner never mentions the scent: it cannot be seen. The number of petals is the attribute that all
+- Useless on photographs, and on words outside their vocabulary of {words}.
+- The captioner never mentions the scent, which cannot be seen. The number of petals is what all
   three models are least sure of.
-- The judge is a classifier of our own, trained on drawings (and slightly blurred ones). It shares the
-  drawing code with the models, though no weights.
-- Meant for demonstrations, tests and the study of missing modalities, not as a benchmark of foundation
-  models.
+- The judge is a classifier of our own, trained on drawings (and slightly blurred ones). It shares
+  the drawing code with the models, though no weights.
+- Meant for demonstrations, tests and the study of missing modalities, not as a benchmark of
+  foundation models.
 """
 
 
@@ -66,7 +72,8 @@ def model_card(metrics: Mapping[str, Any]) -> str:
     from fedmvp_assets.build import words
 
     recipe = _RECIPE.format(coarse=words.COARSE_PROMPT, detailed=words.DETAILED_PROMPT)
-    return "\n".join([_INTRODUCTION, recipe, _figures(metrics), _LIMITS])
+    limits = _LIMITS.format(words=len(words.vocabulary()))
+    return "\n".join([_INTRODUCTION, recipe, _figures(metrics), limits])
 
 
 def _figures(metrics: Mapping[str, Any]) -> str:

@@ -18,7 +18,7 @@ _DECAY = 0.01
 
 
 class Muon(torch.optim.Optimizer):
-    """Orthogonalised momentum for hidden matrices, AdamW for embeddings, heads, norms and biases."""
+    """Orthogonalised momentum for hidden matrices, AdamW for all other parameters."""
 
     def __init__(self, matrices: Iterable[Tensor], others: Iterable[Tensor]) -> None:
         """Take the parameters of both kinds; the rates are set by the training loop."""

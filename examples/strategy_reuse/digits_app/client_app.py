@@ -5,7 +5,7 @@ from flwr.app import ArrayRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
 from digits_app.task import Digits, DigitsNet, accuracy, client_digits, load_split, train
-from fedmvp_flwr.aggregation.nodes import register_identity
+from fedmvp_flwr import register_identity
 
 app = ClientApp()
 register_identity(app)  # lets the strategy choose clients reproducibly

@@ -11,9 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 from torch import Tensor
 
 from digits_app.task import DigitsNet, accuracy, blended_digits, initial_model, load_split
-from fedmvp_flwr import FedMVP
-from fedmvp_flwr.aggregation.strategy import RoundRecord
-from fedmvp_flwr.aggregation.weights import distance_to_uniform
+from fedmvp_flwr import FedMVP, RoundRecord, distance_to_uniform
 
 app = ServerApp()
 
