@@ -34,7 +34,7 @@ class RunConfig(BaseModel):
     )
 
     # The run
-    num_server_rounds: int = Field(30, ge=1, description="Federated rounds.")
+    num_server_rounds: int = Field(20, ge=1, description="Federated rounds.")
     fraction_train: float = Field(
         0.5, gt=0, le=1, description="Share of the clients that train in a round."
     )
@@ -91,16 +91,16 @@ class RunConfig(BaseModel):
         "mask", description="Samples that still have a hole: `mask` it, or `drop` the sample."
     )
     alpha: float = Field(0.01, ge=0, description="Weight of MCM, the contrastive loss (`fedmvp`).")
-    beta: float = Field(0.5, ge=0, description="Weight of RAM, the margin loss (`fedmvp`).")
+    beta: float = Field(0.1, ge=0, description="Weight of RAM, the margin loss (`fedmvp`).")
     temperature: float = Field(0.1, gt=0, description="Temperature of MCM.")
     auxiliary_weight: float = Field(
-        0.3, ge=0, description="Weight of the cross-entropy on single-modality vectors (`fedmvp`)."
+        0.1, ge=0, description="Weight of the cross-entropy on single-modality vectors (`fedmvp`)."
     )
     modality_dropout: float = Field(
         0.3, ge=0, lt=1, description="Chance that one modality of a pair is hidden in a step."
     )
     generated_dropout: float = Field(
-        0.5, ge=0, lt=1, description="Chance that a generated modality is hidden in a step."
+        0.7, ge=0, lt=1, description="Chance that a generated modality is hidden in a step."
     )
     weighting: Literal["auto", Weighting] = Field(
         "auto",
@@ -109,14 +109,14 @@ class RunConfig(BaseModel):
     graph_temperature: float = Field(
         1.0,
         gt=0,
-        description="Below 1 sharpens the CKA importance to importance ** (1 / this); 1: the paper's.",
+        description="Below 1 sharpens the importance to importance ** (1 / this); 1 is the paper's.",
     )
 
     # Local training
     local_epochs: int = Field(2, ge=1, description="Epochs over the client's samples in a round.")
     batch_size: int = Field(32, ge=1, description="Samples per training step.")
     learning_rate: float = Field(
-        1e-3, gt=0, description="Peak rate of AdamW; cosine over the rounds."
+        2e-3, gt=0, description="Peak rate of AdamW; cosine over the rounds."
     )
     weight_decay: float = Field(0.01, ge=0, description="Weight decay of AdamW.")
     model_width: int = Field(128, ge=8, description="Width d of the joint encoder.")

@@ -36,7 +36,7 @@ _MINUTES = {
 STAGES = (*_MINUTES, "bars", "card")
 _MAX_STEPS = 1_000_000  # the minutes decide
 _TEST_PICTURES = 2000
-_MEASURED = 500  # pictures that captions and generated images are measured on
+_MEASURED = 300  # pictures that captions and generated images are measured on
 
 
 def parse_arguments(arguments: Sequence[str] | None = None) -> argparse.Namespace:
