@@ -109,7 +109,7 @@ class RunConfig(BaseModel):
     graph_temperature: float = Field(
         1.0,
         gt=0,
-        description="Below 1 sharpens the importance to importance ** (1 / this); 1 is the paper's.",
+        description="Importance ** (1 / this): below 1 sharpens the graph, 1 is the paper's.",
     )
 
     # Local training
