@@ -38,8 +38,8 @@ _RECIPE = """\
 - Captioner: next-word loss after the prompts "{coarse}", "{detailed}" and five
   questions, plus the attribute loss.
 - Generator: flow matching in the latents, 10% empty prompts, moving average of the weights.
-- Muon for the hidden matrices, AdamW for the rest, cosine schedule, gradient clipping; about two
-  hours on two shared CPU cores in all.
+- Muon for the hidden matrices, AdamW for the rest, cosine schedule, gradient clipping; an hour and
+  a half on two shared CPU cores in all.
 - The image towers of encoder and captioner are the same network and were handed on: a short first
   run of the encoder started the captioner's, which started the final encoder's. The first run
   trained with AdamW alone.

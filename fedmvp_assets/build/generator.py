@@ -37,8 +37,8 @@ _TEXT_WIDTH = 128
 _HEADS, _HEAD_WIDTH, _LAYERS = 5, 32, 6
 _ENCODE_BATCH = 250
 CALL = {
-    "num_inference_steps": 8,
-    "guidance_scale": 1.0,
+    "num_inference_steps": 5,
+    "guidance_scale": 2.0,
     "height": IMAGE_SIZE,
     "width": IMAGE_SIZE,
     "max_sequence_length": words.MAX_TOKENS,

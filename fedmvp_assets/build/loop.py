@@ -181,9 +181,8 @@ def _resume(
     model.load_state_dict(
         {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     )
-    average.update(
-        {k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")}
-    )
+    for name, value in average.items():
+        value.copy_(tensors[f"average.{name}"])
     state: dict[int, dict[str, Tensor]] = {}
     for name, value in tensors.items():
         if name.startswith("optimizer."):
