@@ -23,7 +23,7 @@ _STATISTICS = 512  # pictures that the latent scale is measured on
 
 
 def build_autoencoder() -> Any:  # noqa: ANN401 - diffusers is imported here only
-    """The untrained autoencoder: two halvings, nearly all of its work at the low resolution."""
+    """The untrained autoencoder: two halvings, a few blocks at each resolution."""
     from diffusers import AutoencoderTiny
 
     return AutoencoderTiny(

@@ -187,4 +187,12 @@ def save_generator(trainer: GeneratorTrainer, autoencoder: Any, folder: Path) ->
     pipeline.to(torch.float16).save_pretrained(folder)
     pipeline.to(torch.float32)
     load_in_single_precision(folder / "text_encoder" / "config.json")
+    _forget_origin(folder / "vae" / "config.json")
     (folder / "fedmvp.json").write_text(json.dumps({"call": CALL}, indent=2) + "\n")
+
+
+def _forget_origin(config: Path) -> None:
+    """Remove the folder of the work machine that diffusers notes in a configuration."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
