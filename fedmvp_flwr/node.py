@@ -61,6 +61,15 @@ def output_folder(config: RunConfig, run_id: int) -> Path:
         ConfigError: the folder cannot be written.
     """
     folder = Path(config.out_dir or _HOME / "runs" / str(run_id)).expanduser().absolute()
+    return require_writable(folder, "out-dir")
+
+
+def require_writable(folder: Path, key: str) -> Path:
+    """Make a folder and try to write into it.
+
+    Raises:
+        ConfigError: it cannot be written; names the run-config key that chose it.
+    """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / ".writable"
@@ -68,6 +77,6 @@ def output_folder(config: RunConfig, run_id: int) -> Path:
         probe.unlink()
     except OSError as error:
         raise ConfigError(
-            f"out-dir='{folder}' cannot be written ({error.strerror}). Choose another folder."
+            f"{key}='{folder}' cannot be written ({error.strerror}). Choose another folder."
         ) from error
     return folder

@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import TypeVar
 
 from fedmvp_flwr.aggregation.probe import load_probe
-from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data.samples import Dataset
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.node import Node, cache_folder, output_folder
+from fedmvp_flwr.node import Node, cache_folder, output_folder, require_writable
 from fedmvp_flwr.preparation import client_samples, require_comparable, require_pair
 
 _T = TypeVar("_T")
@@ -50,7 +49,7 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
 
     if config.out_dir:
         check(lambda: output_folder(config, 0))
-    writable = check(lambda: _open_store(config))
+    writable = check(lambda: require_writable(cache_folder(config), "cache-dir"))
     device = check(lambda: resolve_device(config.device))
     models = check(lambda: FoundationModels.from_config(config, str(device or "cpu")))
     if models:
@@ -65,11 +64,6 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
                 report.rows.append(row)
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
-
-
-def _open_store(config: RunConfig) -> bool:
-    with FeatureStore(cache_folder(config)):
-        return True
 
 
 def _client_row(

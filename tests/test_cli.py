@@ -134,8 +134,8 @@ class _Report:
 
 @pytest.fixture
 def preparation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
-    """A stand-in for the module that loads models and data."""
-    module = types.ModuleType("fedmvp_flwr.preparation")
+    """A stand-in for the modules that load models and data."""
+    module = types.ModuleType("stand_in")
 
     def prepare_all(config: Any, num_clients: int, progress: Any) -> _Summary:
         progress("captions", 0, 2)
@@ -144,7 +144,8 @@ def preparation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
 
     module.prepare_all = prepare_all
     module.preflight = lambda config, num_clients: _Report(rows=[{"client": 0, "samples": 12}])
-    monkeypatch.setitem(sys.modules, module.__name__, module)
+    for name in ("fedmvp_flwr.ahead", "fedmvp_flwr.preflight"):
+        monkeypatch.setitem(sys.modules, name, module)
     return module
 
 

@@ -9,10 +9,16 @@ from fedmvp_flwr.simulation.interrupts import interrupts_ignored, interrupts_rai
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_stop_signals_raise_and_are_restored(number: signal.Signals) -> None:
-    before = signal.getsignal(number)
-    with pytest.raises(KeyboardInterrupt), interrupts_raise():
-        signal.raise_signal(number)
-    assert signal.getsignal(number) == before
+    inherited = signal.getsignal(number)
+    if inherited == signal.SIG_IGN:  # under nohup the signal is ignored, which is respected
+        signal.signal(number, signal.SIG_DFL)
+    try:
+        before = signal.getsignal(number)
+        with pytest.raises(KeyboardInterrupt), interrupts_raise():
+            signal.raise_signal(number)
+        assert signal.getsignal(number) == before
+    finally:
+        signal.signal(number, inherited)
 
 
 def test_nohup_is_respected() -> None:
