@@ -172,6 +172,15 @@ class RunConfig(BaseModel):
     probe_file: str = Field(
         "", description="Use this saved probe (.safetensors) instead of generating one."
     )
+    probe_tuning: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether the server trains the averaged model on the probe after each round; "
+        "`auto`: with `fedmvp`.",
+    )
+    probe_tuning_epochs: int = Field(1, ge=1, description="Epochs over the probe in a round.")
+    probe_tuning_rate: float = Field(
+        0.25, gt=0, description="Learning rate on the probe, as a share of the round's."
+    )
 
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
@@ -221,9 +230,17 @@ class RunConfig(BaseModel):
         return "importance" if self.method == "fedmvp" else "examples"
 
     @property
+    def tunes_on_probe(self) -> bool:
+        """Whether the server trains on the probe, with `auto` resolved by the method."""
+        if self.probe_tuning != "auto":
+            return self.probe_tuning == "on"
+        return self.method == "fedmvp"
+
+    @property
     def needs_probe(self) -> bool:
-        """Whether the weights need representations of the probe."""
-        return self.client_weighting in ("importance", "importance-examples")
+        """Whether the weights or the tuning need the probe."""
+        graph = self.client_weighting in ("importance", "importance-examples")
+        return graph or self.tunes_on_probe
 
 
 def _unknown_key(key: str) -> str:

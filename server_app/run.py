@@ -38,6 +38,7 @@ from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.preparation import conditions, prepare_probe
+from fedmvp_flwr.probe_tuning import ProbeTuner
 from fedmvp_flwr.reporting import JsonlSink, ReportError, write_report_if_available
 from fedmvp_flwr.results import (
     clear_results,
@@ -160,6 +161,7 @@ class Run:
             ProbeRepresenter(network, device),
             weighting=config.client_weighting,
             graph_temperature=config.graph_temperature,
+            refine=ProbeTuner(network, config) if config.tunes_on_probe else None,
             seed=config.seed,
             evaluate_every=config.evaluate_every,
             checkpoint_dir=self.out / "checkpoints",

@@ -117,17 +117,25 @@ def test_a_wrong_choice_is_one_problem_that_names_the_choices():
 
 
 @pytest.mark.parametrize(
-    ("settings", "weighting", "needs_probe"),
+    ("settings", "weighting", "tunes", "needs_probe"),
     [
-        ({}, "importance", True),
-        ({"method": "fedavg"}, "examples", False),
-        ({"method": "fedavg", "weighting": "importance-examples"}, "importance-examples", True),
-        ({"weighting": "uniform"}, "uniform", False),
+        ({}, "importance", True, True),
+        ({"method": "fedavg"}, "examples", False, False),
+        (
+            {"method": "fedavg", "weighting": "importance-examples"},
+            "importance-examples",
+            False,
+            True,
+        ),
+        ({"weighting": "uniform"}, "uniform", True, True),
+        ({"weighting": "uniform", "probe_tuning": "off"}, "uniform", False, False),
+        ({"method": "fedavg", "probe_tuning": "on"}, "examples", True, True),
     ],
 )
-def test_the_method_decides_about_auto(settings, weighting, needs_probe):
+def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
     config = RunConfig(**settings)
     assert config.client_weighting == weighting
+    assert config.tunes_on_probe == tunes
     assert config.needs_probe == needs_probe
 
 

@@ -29,6 +29,7 @@ from fedmvp_flwr.errors import RoundError
 from fedmvp_flwr.seeds import numpy_generator
 
 Represent = Callable[[ArrayRecord, Any], Tensor]
+Refine = Callable[[int, ArrayRecord, Any], ArrayRecord]
 _NODE_TIMEOUT = 600.0  # seconds to wait for enough connected nodes
 
 
@@ -46,7 +47,7 @@ class RoundRecord:
         rejected: replies that were left out, and why.
         bytes_up: largest size of a client's arrays.
         bytes_down: size of the arrays that each client was sent.
-        seconds: wall time of `train` (sending to last reply) and `aggregate`.
+        seconds: wall time of `train` (sending to last reply) and `aggregate`, `refine` included.
     """
 
     server_round: int
@@ -72,6 +73,8 @@ class FedMVP(FedAvg):
         weighting: `importance` (the paper's), `uniform`, `examples` (FedAvg's) or
             `importance-examples`.
         graph_temperature: below 1 sharpens the graph (see `graph_importance`).
+        refine: function from the round, the averaged arrays and the probe to the arrays of the next
+            round, for example further training on the probe; None keeps the average.
         seed: fixes which clients are chosen in which round.
         evaluate_every: ask the clients to evaluate each so many rounds, and after the last.
         checkpoint_dir: folder of a checkpoint per round; None saves nothing.
@@ -91,6 +94,7 @@ class FedMVP(FedAvg):
         *,
         weighting: Weighting = "importance",
         graph_temperature: float = 1.0,
+        refine: Refine | None = None,
         seed: int = 0,
         evaluate_every: int = 1,
         checkpoint_dir: Path | None = None,
@@ -111,6 +115,7 @@ class FedMVP(FedAvg):
         self.represent = represent
         self.weighting = weighting
         self.graph_temperature = graph_temperature
+        self.refine = refine
         self.seed = seed
         self.evaluate_every = evaluate_every
         self.checkpoint_metadata = checkpoint_metadata or {}
@@ -184,6 +189,8 @@ class FedMVP(FedAvg):
         examples = [reply.num_examples for reply in valid]
         weights = client_weights(self.weighting, examples, importance)
         arrays = weighted_average(valid, weights, self._sent_arrays)
+        if self.refine is not None:
+            arrays = self.refine(server_round, arrays, self.probe)
         metrics = self.train_metrics_aggr_fn(
             [reply.message.content for reply in valid], self.weighted_by_key
         )

@@ -396,3 +396,20 @@ def test_the_summary_names_the_settings(make, log):
     strategy.summary()
     for text in ("importance-examples", "0.25", "42", "Fraction"):
         assert text in log()
+
+
+def test_a_refined_average_is_what_the_next_round_starts_from(fake_grid, behave, initial, make):
+    seen = []
+
+    def refine(server_round, arrays, probe):
+        assert probe is PROBE
+        seen.append((server_round, unpack(arrays)["w"]))
+        return pack({name: t + 1 for name, t in unpack(arrays).items()}, "fp32")
+
+    plain, _ = make()
+    refined, _ = make(refine=refine)
+    expected = plain.start(fake_grid(NODES, behave), initial, 2)
+    result = refined.start(fake_grid(NODES, behave), initial, 2)
+    assert [server_round for server_round, _ in seen] == [1, 2]
+    torch.testing.assert_close(seen[-1][1], unpack(expected.arrays)["w"])
+    torch.testing.assert_close(unpack(result.arrays)["w"], unpack(expected.arrays)["w"] + 1)
