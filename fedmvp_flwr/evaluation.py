@@ -67,7 +67,7 @@ def evaluate(network: FedMVPNetwork, batch: Batch, num_classes: int) -> Scores:
     device = next(network.parameters()).device
     network.eval()
     predicted = [
-        network.predict(batch.select(index).to(device)).argmax(dim=1).cpu()
+        network.predict(batch.select(index).trim().to(device)).argmax(dim=1).cpu()
         for index in torch.arange(len(batch)).split(_EVALUATION_BATCH)
     ]
     return classification_scores(torch.cat(predicted), batch.labels, num_classes)
