@@ -13,7 +13,7 @@ from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node, cache_folder, output_folder, require_writable
-from fedmvp_flwr.preparation import client_samples, require_comparable, require_pair
+from fedmvp_flwr.preparation import client_samples, require_comparable
 
 _T = TypeVar("_T")
 
@@ -71,7 +71,6 @@ def _client_row(
 ) -> dict[str, int]:
     node = Node(client, num_clients, cache_folder(config))
     samples = client_samples(dataset, config, node).train
-    require_pair(samples, client)
     return {
         "client": client,
         "samples": len(samples),

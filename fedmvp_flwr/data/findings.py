@@ -16,8 +16,12 @@ UNKNOWN_LABEL = "unknown label"
 DUPLICATE = "duplicate id"
 LONG_TEXT = "text that is too long"
 BROKEN_TEXT = "text that is no valid Unicode"
+CONTRADICTION = "image with several labels or splits"
+NO_IMAGE_NAME = "row without the name of its image"
 BAD_KINDS = (
     BROKEN_LINE,
+    NO_IMAGE_NAME,
+    CONTRADICTION,
     MISSING_FILE,
     OUTSIDE,
     BROKEN_IMAGE,
@@ -35,7 +39,7 @@ NO_TEXT = "no text (a hole)"
 ROTATED = "rotated by EXIF"
 CONVERTED = "converted to RGB"
 ANIMATED = "animated, first frame used"
-UNUSED = "in a split that is not used"
+UNLABELLED = "left out: no object that gives a label"
 
 _SHOWN = 20  # of each kind, in a message
 
