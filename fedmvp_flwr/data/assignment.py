@@ -67,7 +67,8 @@ def partition_by_owner(
     """Deal the samples of each natural owner to one client.
 
     With more owners than clients, the owners with most samples first, each to the client that has
-    fewest by then.
+    fewest by then (flwr-datasets' natural partitioners want as many clients as owners, or groups
+    of one size).
 
     Raises:
         DataError: samples without an owner, or fewer owners than clients.
@@ -78,16 +79,10 @@ def partition_by_owner(
             f"partition='column:{column}': {len(homeless)} of {len(owners)} training samples have "
             f"no value in that column (the data set 'flora' has no columns at all)."
         )
-    from datasets import Dataset
-    from flwr_datasets.partitioner import NaturalIdPartitioner
-
-    partitioner = NaturalIdPartitioner(partition_by="owner")
-    partitioner.dataset = Dataset.from_dict(
-        {"index": list(range(len(owners))), "owner": list(owners)}
-    )
-    groups = [
-        sorted(partitioner.load_partition(i)["index"]) for i in range(partitioner.num_partitions)
-    ]
+    by_owner: dict[str | None, list[int]] = {}
+    for index, owner in enumerate(owners):
+        by_owner.setdefault(owner, []).append(index)
+    groups = list(by_owner.values())
     if len(groups) < num_partitions:
         raise DataError(
             f"partition='column:{column}' names {len(groups)} owners, too few for "

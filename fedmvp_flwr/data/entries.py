@@ -6,6 +6,7 @@ with a sample is found, whichever source it came from.
 
 import difflib
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,8 +21,10 @@ from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.data.splits import choose_splits
 from fedmvp_flwr.data.tables import is_empty
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.node import cache_folder
 from fedmvp_flwr.seeds import seed_for
 
+_LOG = logging.getLogger(__name__)
 Image = FileImage | TableImage
 
 
@@ -113,7 +116,9 @@ def build_dataset(
             label = index[entry.label]
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.bad_samples)
+    findings.refuse_if(config.bad_samples, cache_folder(config))
+    if findings.bad:
+        _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
         raise DataError(f"dataset='{findings.source}' has no usable sample.")
     for sample, _ in kept:

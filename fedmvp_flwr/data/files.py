@@ -17,7 +17,10 @@ def require_folder(path: str | Path) -> Path:
     """The resolved folder; raises a DataError if there is none."""
     root = Path(path).expanduser()
     if not str(path) or not root.is_dir():
-        raise DataError(f"'{path}' is no folder. Write dataset='SOURCE:/path/to/the/folder'.")
+        raise DataError(
+            f"'{path}' is no folder. Give an absolute path, dataset='SOURCE:/path/to/the/folder': "
+            "server and clients run in folders of their own."
+        )
     return root.resolve()
 
 
