@@ -12,6 +12,7 @@ from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.data.samples import IMAGE, TEXT, Dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -33,9 +34,11 @@ def prepare_server_test(
     models: FoundationModels,
     on_progress: Progress | None = None,
 ) -> PreparedSet:
-    """Encode and complete the server's test set."""
+    """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
+    whole = dataset.splits["test"]
+    samples = whole_test_mask(whole, config).apply(whole)
     with FeatureStore(cache_folder(config)) as store:
-        return prepare_test(tuple(dataset.splits["test"]), config, models, store, on_progress)
+        return prepare_test(samples, config, models, store, on_progress)
 
 
 def save_completion_samples(

@@ -80,6 +80,7 @@ class FedMVP(FedAvg):
         checkpoint_dir: folder of a checkpoint per round; None saves nothing.
         checkpoint_metadata: JSON values to store in each checkpoint.
         on_round: called with the record of each finished round.
+        idle: keys of clients that are never asked to train (they have nothing to train on).
         node_timeout: seconds to wait for enough connected nodes.
         **fedavg: arguments of Flower's FedAvg.
 
@@ -100,6 +101,7 @@ class FedMVP(FedAvg):
         checkpoint_dir: Path | None = None,
         checkpoint_metadata: dict[str, Any] | None = None,
         on_round: Callable[[RoundRecord], None] | None = None,
+        idle: frozenset[int] = frozenset(),
         node_timeout: float = _NODE_TIMEOUT,
         **fedavg: Any,  # noqa: ANN401 - FedAvg's own
     ) -> None:
@@ -120,6 +122,7 @@ class FedMVP(FedAvg):
         self.evaluate_every = evaluate_every
         self.checkpoint_metadata = checkpoint_metadata or {}
         self.on_round = on_round
+        self.idle = idle
         self.node_timeout = node_timeout
         self.nodes = NodeRegistry()
         self._checkpoints = CheckpointStore(checkpoint_dir) if checkpoint_dir else None
@@ -249,7 +252,9 @@ class FedMVP(FedAvg):
         nodes = self.nodes.connected(
             grid, max(self.min_available_nodes, minimum), self.node_timeout
         )
-        size = max(int(len(nodes) * fraction), minimum)
+        if purpose == "train":
+            nodes = [node for node in nodes if self.nodes.key(node) not in self.idle]
+        size = min(max(int(len(nodes) * fraction), minimum), len(nodes))
         generator = numpy_generator(self.seed, "sampling", purpose, server_round)
         chosen = sorted(generator.choice(len(nodes), size=size, replace=False).tolist())
         log(INFO, "%s: chose %d of %d clients.", purpose, size, len(nodes))

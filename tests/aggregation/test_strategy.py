@@ -413,3 +413,17 @@ def test_a_refined_average_is_what_the_next_round_starts_from(fake_grid, behave,
     assert [server_round for server_round, _ in seen] == [1, 2]
     torch.testing.assert_close(seen[-1][1], unpack(expected.arrays)["w"])
     torch.testing.assert_close(unpack(result.arrays)["w"], unpack(expected.arrays)["w"] + 1)
+
+
+def test_idle_clients_are_asked_to_evaluate_but_not_to_train(make, fake_grid, behave, initial):
+    strategy, _ = make(
+        weighting="uniform",
+        idle=frozenset({0, 3}),
+        fraction_train=1.0,
+        fraction_evaluate=1.0,
+        min_evaluate_nodes=2,
+    )
+    grid = fake_grid(NODES, behave)
+    strategy.start(grid, initial, num_rounds=1)
+    assert sorted(grid.partitions("train")) == [1, 2, 4]
+    assert sorted(grid.partitions("evaluate")) == [0, 1, 2, 3, 4]
