@@ -15,6 +15,7 @@ from fedmvp_flwr.errors import ConfigError
 Method = Literal["fedmvp", "fedavg"]
 Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
 WireDtype = Literal["fp16", "bf16", "fp32"]
+Dtype = Literal["auto", "fp32", "bf16", "fp16"]
 
 
 def _kebab(name: str) -> str:
@@ -84,8 +85,10 @@ class RunConfig(BaseModel):
         "fedmvp",
         description="`fedmvp`: all losses, CKA weights. `fedavg`: cross-entropy, example weights.",
     )
-    completion: Literal["foundation", "none"] = Field(
-        "foundation", description="`foundation`: frozen models fill the holes. `none`: holes stay."
+    completion: Literal["foundation", "retrieval", "none"] = Field(
+        "foundation",
+        description="`foundation`: frozen models fill the holes. `retrieval`: the nearest complete "
+        "sample does. `none`: holes stay.",
     )
     incomplete: Literal["mask", "drop"] = Field(
         "mask", description="Samples that still have a hole: `mask` it, or `drop` the sample."
@@ -167,6 +170,43 @@ class RunConfig(BaseModel):
         -1.0, ge=-1, description="Guidance scale; -1: the model's own default."
     )
 
+    # Bring your own frozen models
+    gate_encoder: str = Field(
+        "",
+        description="Image-text model that the quality gate measures with; empty: the encoders.",
+    )
+    retrieval_source: Literal["own", "public"] = Field(
+        "own",
+        description="Where `retrieval` looks: the client's `own` complete pairs, or a `public` "
+        "split that everyone holds.",
+    )
+    retrieval_split: str = Field(
+        "public", description="Name of the data set's split for `retrieval-source='public'`."
+    )
+    captioner_dtype: Dtype = Field(
+        "auto", description="Type that the captioner computes in; `auto`: fp32 on CPU, else fp16."
+    )
+    captioner_batch_size: int = Field(
+        0, ge=0, description="Images per call of the captioner; 0: `foundation-batch-size`."
+    )
+    captioner_max_tokens: int = Field(
+        0, ge=0, description="Longest caption or answer in tokens; 0: the adapter's default."
+    )
+    generator_dtype: Dtype = Field(
+        "auto", description="Type that the generator computes in; `auto`: fp32 on CPU, else fp16."
+    )
+    generator_batch_size: int = Field(
+        0, ge=0, description="Images per call of the generator; 0: `foundation-batch-size`."
+    )
+    generator_size: int = Field(
+        0, ge=0, description="Height and width in pixels; 0: the model's own default."
+    )
+    generator_offload: Literal["none", "model", "sequential"] = Field(
+        "none",
+        description="Keep the generator in main memory and move to the GPU one `model` or layer "
+        "after layer (`sequential`) as needed; takes the package accelerate.",
+    )
+
     # The probe
     probe_per_class: int = Field(8, ge=1, description="Synthetic probe samples per class.")
     probe_file: str = Field(
@@ -219,6 +259,16 @@ class RunConfig(BaseModel):
         if self.weighting != "auto":
             return self.weighting
         return "importance" if self.method == "fedmvp" else "examples"
+
+    @property
+    def captions_at_once(self) -> int:
+        """Images per call of the captioner."""
+        return self.captioner_batch_size or self.foundation_batch_size
+
+    @property
+    def images_at_once(self) -> int:
+        """Prompts per call of the image generator."""
+        return self.generator_batch_size or self.foundation_batch_size
 
     @property
     def needs_probe(self) -> bool:

@@ -4,7 +4,7 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -21,15 +21,17 @@ from fedmvp_flwr.aggregation.probe import (
     save_probe,
 )
 from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import calibrate_threshold, gate
+from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.missing import random_mask
 from fedmvp_flwr.data.partition import matching_indices, partition_indices
 from fedmvp_flwr.data.records import record_hash, save_record
 from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
-from fedmvp_flwr.errors import DataError, ModelError
+from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.evaluation import Conditions, only
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -127,6 +129,7 @@ def prepare_client(
     samples = client_samples(dataset, config, node)
     require_pair(samples.train, node.partition_id)
     wanted = completion_requests(samples.train, config)
+    pool = retrieval_pool(samples.train, dataset, config)
     with FeatureStore(node.cache_dir) as store:
         train = prepare_samples(
             samples.train,
@@ -135,9 +138,10 @@ def prepare_client(
             store=store,
             config=config,
             class_names=dataset.class_names,
+            pool=pool,
             on_progress=on_progress,
         )
-        test = prepare_test(samples.test, config, models, store, on_progress)
+        test = prepare_test(samples.test, config, models, store, on_progress, pool)
     threshold = calibrate_threshold(train.pair_similarity, config.quality_gate)
     accepted = accept(train, threshold, config)
     batch = training_batch(train, accepted, config)
@@ -146,7 +150,7 @@ def prepare_client(
             f"Client {node.partition_id} has nothing to train on: all {len(samples.train)} of its "
             "samples are incomplete and incomplete='drop'."
         )
-    summary = _summary(dataset, samples, train, accepted, threshold)
+    summary = _summary(dataset, samples, train, accepted, threshold, models)
     return ClientData(
         batch, conditions(test, threshold, config), {"partition-id": node.partition_id, **summary}
     )
@@ -163,12 +167,8 @@ def require_pair(samples: tuple[Sample, ...], client: int) -> None:
 
 def require_comparable(models: FoundationModels, config: RunConfig) -> None:
     """Raise a ModelError if the quality gate is on but has nothing to measure with."""
-    if config.completion != "none" and config.quality_gate and not models.comparable:
-        raise ModelError(
-            f"quality-gate={config.quality_gate} compares images with texts, but "
-            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' "
-            "share no embedding space. Use one image-text model for both, or quality-gate=0."
-        )
+    if config.completion != "none":
+        check_gate(models, config)
 
 
 def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
@@ -183,8 +183,12 @@ def prepare_test(
     models: FoundationModels,
     store: FeatureStore,
     on_progress: Progress | None = None,
+    pool: Sequence[Sample] = (),
 ) -> PreparedSet:
-    """Encode complete test samples and complete each modality from the other one."""
+    """Encode complete test samples and complete each modality from the other one.
+
+    Retrieval takes from `pool`, never from other test samples.
+    """
     wanted = [config.completion != "none"] * len(samples)
     return prepare_samples(
         samples,
@@ -192,6 +196,7 @@ def prepare_test(
         models=models,
         store=store,
         config=config,
+        pool=pool,
         on_progress=on_progress,
     )
 
@@ -271,6 +276,7 @@ def _summary(
     train: PreparedSet,
     accepted: Mapping[str, Tensor],
     threshold: float,
+    models: FoundationModels,
 ) -> dict[str, Any]:
     labels = torch.tensor([sample.label for sample in samples.train])
     return {
@@ -291,6 +297,7 @@ def _summary(
         },
         "gate-threshold": threshold,
         "seconds": dict(train.seconds),
+        "models": models.identities(),
         "hashes": {
             "split": samples.split_hash,
             "mask": samples.mask_hash,

@@ -51,12 +51,28 @@ class Completion:
     provenance: dict[str, Any]
 
 
-class Completer(Protocol):
-    """Fills one modality of samples from their other one."""
+class NamesCompletions(Protocol):
+    """Knows under which key the store keeps a completion."""
 
-    def key(self, modality: str, digest: str, class_name: str | None) -> str:
-        """Return the store's key of the completion made from a source; nothing is loaded."""
+    def key(
+        self, modality: str, digest: str, class_name: str | None, sample_key: str
+    ) -> str | None:
+        """Return the store's key of the completion made from a source; nothing is loaded.
+
+        Args:
+            modality: the missing one.
+            digest: of the source.
+            class_name: the label's name where it may enter a prompt.
+            sample_key: the sample that asks.
+
+        Returns:
+            The key, None where this sample cannot be completed.
+        """
         ...
+
+
+class Completer(NamesCompletions, Protocol):
+    """Makes one modality of samples from their other one, each sample by itself."""
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
         """Make the missing modality from each source, independently of the other sources."""
@@ -105,8 +121,11 @@ class FoundationCompleter:
             TEXT: self._describe,
         }
 
-    def key(self, modality: str, digest: str, class_name: str | None) -> str:
-        """Return the key: source, model fingerprint, prompts, settings and class name if any."""
+    def key(self, modality: str, digest: str, class_name: str | None, sample_key: str) -> str:
+        """Return the key: source, model fingerprint, prompts, settings and class name if any.
+
+        Which sample asks has no part in it.
+        """
         return key_for(
             "completion",
             modality=modality,
@@ -164,17 +183,6 @@ class FoundationCompleter:
             "prompts": prompts,
             "seed": seed,
         }
-
-
-COMPLETERS: dict[str, Callable[[FoundationModels, RunConfig], Completer]] = {
-    "foundation": FoundationCompleter
-}
-
-
-def completer_for(models: FoundationModels, config: RunConfig) -> Completer | None:
-    """Return the completer that `completion` names, None for `none`."""
-    make = COMPLETERS.get(config.completion)
-    return make(models, config) if make else None
 
 
 def _ask(
