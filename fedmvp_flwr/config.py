@@ -15,7 +15,7 @@ from fedmvp_flwr.errors import ConfigError
 Method = Literal["fedmvp", "fedavg"]
 Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
 WireDtype = Literal["fp16", "bf16", "fp32"]
-Dtype = Literal["auto", "fp32", "bf16", "fp16"]
+Dtype = Literal["fp32", "bf16", "fp16"]
 
 
 def _kebab(name: str) -> str:
@@ -144,7 +144,9 @@ class RunConfig(BaseModel):
 
     # Completion
     prompt_template: str = Field(
-        "coarse-to-fine", description="`coarse`, `coarse-to-fine` or `detailed`."
+        "coarse-to-fine",
+        description="`coarse`, `coarse-to-fine` or `detailed`; for chat models `instruct` or "
+        "`instruct-coarse`.",
     )
     caption_questions: str = Field(
         "what colour are the petals? => {} petals; what shape are the petals? => {} petals; "
@@ -183,18 +185,14 @@ class RunConfig(BaseModel):
     retrieval_split: str = Field(
         "public", description="Name of the data set's split for `retrieval-source='public'`."
     )
-    captioner_dtype: Dtype = Field(
-        "auto", description="Type that the captioner computes in; `auto`: fp32 on CPU, else fp16."
-    )
+    captioner_dtype: Dtype = Field("fp32", description="Type that the captioner computes in.")
     captioner_batch_size: int = Field(
         0, ge=0, description="Images per call of the captioner; 0: `foundation-batch-size`."
     )
     captioner_max_tokens: int = Field(
         0, ge=0, description="Longest caption or answer in tokens; 0: the adapter's default."
     )
-    generator_dtype: Dtype = Field(
-        "auto", description="Type that the generator computes in; `auto`: fp32 on CPU, else fp16."
-    )
+    generator_dtype: Dtype = Field("fp32", description="Type that the generator computes in.")
     generator_batch_size: int = Field(
         0, ge=0, description="Images per call of the generator; 0: `foundation-batch-size`."
     )

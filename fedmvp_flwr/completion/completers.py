@@ -110,10 +110,12 @@ class FoundationCompleter:
                 "seed": config.completion_seed,
                 "steps": models.config.generator_steps,
                 "guidance": models.config.generator_guidance,
+                **_changed(models.config, "generator_size", "generator_dtype"),
             },
             TEXT: {
                 "prompt": self._template.caption_prompt,
                 "questions": [dataclasses.astuple(question) for question in self._questions],
+                **_changed(models.config, "captioner_max_tokens", "captioner_dtype"),
             },
         }
         self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
@@ -136,8 +138,9 @@ class FoundationCompleter:
         )
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
-        """Caption images or draw texts, in batches of `foundation-batch-size`."""
-        size = self._config.foundation_batch_size
+        """Caption images or draw texts, in batches of the model's own size."""
+        sizes = {IMAGE: self._config.images_at_once, TEXT: self._config.captions_at_once}
+        size = sizes[modality]
         make = self._makers[modality]
         return [
             completion
@@ -183,6 +186,13 @@ class FoundationCompleter:
             "prompts": prompts,
             "seed": seed,
         }
+
+
+def _changed(config: RunConfig, *names: str) -> dict[str, Any]:
+    """Settings that differ from their default: the keys of older stores stay what they were."""
+    fields = RunConfig.model_fields
+    values = {name: getattr(config, name) for name in names}
+    return {name: value for name, value in values.items() if value != fields[name].default}
 
 
 def _ask(

@@ -186,7 +186,8 @@ class _Preparation:
         bare = [d for d in references if d not in captions and self._lacks(IMAGE, d)]
         blind = [*bare, *(digest for digest in captions if self._lacks(IMAGE, digest))]
         total, done, seen = sum(map(len, captions.values())), 0, 0
-        for chunk in self._chunks([*captions, *bare]):
+        size = min(self.config.captions_at_once, self.config.foundation_batch_size)
+        for chunk in [*self._chunks(list(captions), size), *self._chunks(bare)]:
             with self._clock(_COMPLETION if chunk[0] in captions else _FEATURES):
                 images = {digest: load_image(references[digest]) for digest in chunk}
             sources = [
@@ -211,7 +212,7 @@ class _Preparation:
         ]
         texts = self._real_texts()
         done = 0
-        for chunk in self._chunks(jobs):
+        for chunk in self._chunks(jobs, self.config.images_at_once):
             sources = [(item.key, Source(texts[d], d, item.class_name)) for item, d in chunk]
             items, contents = self._complete(IMAGE, sources)
             self.store.put_many(items | self._encode(IMAGE, contents))
@@ -375,8 +376,8 @@ class _Preparation:
             if sample.text is not None and (digest := content_digest(sample, TEXT)) is not None
         }
 
-    def _chunks(self, items: list[_T]) -> Iterator[list[_T]]:
-        size = self.config.foundation_batch_size
+    def _chunks(self, items: list[_T], size: int = 0) -> Iterator[list[_T]]:
+        size = size or self.config.foundation_batch_size
         for start in range(0, len(items), size):
             yield items[start : start + size]
 

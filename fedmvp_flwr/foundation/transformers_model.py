@@ -2,6 +2,8 @@
 
 from typing import Any
 
+import torch
+
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.quiet import quiet_libraries
 from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext
@@ -25,7 +27,11 @@ def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped l
         model_class: Any = AutoModel
         with quiet_libraries():
             model, info = model_class.from_pretrained(
-                context.folder, use_safetensors=True, output_loading_info=True, **LOCAL_ONLY
+                context.folder,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                **LOCAL_ONLY,
             )
         joint = model.config.model_type in JOINT_TYPES
         missing = sorted(

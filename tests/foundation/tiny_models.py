@@ -350,3 +350,87 @@ def build_timm(folder: Path, name: str = "test_efficientnet", seed: int = 0, **c
     }
     save_file(state, folder / "model.safetensors")
     return folder
+
+
+def build_blip2(folder: Path, seed: int = 0, *, seq2seq: bool = False) -> Path:
+    """A transformers folder of the BLIP-2 class, with an OPT or a T5 as its language model."""
+    from transformers import (
+        Blip2Config,
+        Blip2ForConditionalGeneration,
+        Blip2Processor,
+        BlipImageProcessor,
+    )
+
+    torch.manual_seed(seed)
+    words = tokenizer(max_length=64)
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    processor = Blip2Processor(BlipImageProcessor(size=size), words, num_query_tokens=3)
+    image_token = processor.tokenizer.convert_tokens_to_ids("<image>")
+    text = {"vocab_size": len(processor.tokenizer), "pad_token_id": words.pad_token_id}
+    text["bos_token_id"], text["eos_token_id"] = words.cls_token_id, words.sep_token_id
+    if seq2seq:
+        text |= {"model_type": "t5", "d_model": WIDTH, "d_kv": 8, "d_ff": 16, "num_layers": 1}
+        text |= {"num_heads": 2, "decoder_start_token_id": words.pad_token_id}
+    else:
+        text |= {"model_type": "opt", "hidden_size": WIDTH, "ffn_dim": WIDTH, "init_std": 0.5}
+        text |= {"num_hidden_layers": 1, "num_attention_heads": 2, "word_embed_proj_dim": WIDTH}
+        text |= {"max_position_embeddings": 128}
+    config = Blip2Config(
+        vision_config=_vision(),
+        qformer_config={
+            "vocab_size": 10,
+            "hidden_size": WIDTH,
+            "intermediate_size": WIDTH,
+            "num_hidden_layers": 2,
+            "num_attention_heads": 2,
+            "encoder_hidden_size": WIDTH,
+        },
+        text_config=text,
+        num_query_tokens=3,
+        image_token_index=image_token,
+    )
+    Blip2ForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+_CHAT = (
+    "{% for message in messages %}{% for part in message.content %}"
+    "{% if part.type == 'image' %}<image>{% else %} {{ part.text }}{% endif %}"
+    "{% endfor %}{% endfor %} answer :"
+)
+
+
+def build_llava(folder: Path, seed: int = 0, *, chat: bool = True) -> Path:
+    """A transformers folder of the LLaVA class: an image-text-to-text model with chats."""
+    from transformers import (
+        CLIPImageProcessor,
+        LlavaConfig,
+        LlavaForConditionalGeneration,
+        LlavaProcessor,
+    )
+
+    torch.manual_seed(seed)
+    words = tokenizer(max_length=64)
+    words.add_tokens(["<image>"], special_tokens=True)
+    size = {"height": IMAGE_SIZE, "width": IMAGE_SIZE}
+    processor = LlavaProcessor(
+        CLIPImageProcessor(size=size, crop_size=size),
+        words,
+        patch_size=PATCH,
+        vision_feature_select_strategy="default",
+        num_additional_image_tokens=1,
+        chat_template=_CHAT if chat else None,
+    )
+    config = LlavaConfig(
+        vision_config={"model_type": "clip_vision_model", **_vision()},
+        text_config={
+            "model_type": "llama",
+            **_language(words, max_position_embeddings=128, initializer_range=0.5),
+        },
+        image_token_index=words.convert_tokens_to_ids("<image>"),
+        vision_feature_layer=-1,
+    )
+    LlavaForConditionalGeneration(config).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
