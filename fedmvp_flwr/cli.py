@@ -1,7 +1,7 @@
-"""The command `fedmvp`: simulate, complete, preflight, report."""
+"""The command `fedmvp`: simulate, complete, preflight, quality, report."""
 
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
@@ -134,14 +134,7 @@ def complete(
 
     config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
     console = Console()
-    with _interruptible(), Progress(console=console, disable=not console.is_terminal) as bars:
-        tasks: dict[str, Any] = {}
-
-        def show(stage: str, done: int, total: int) -> None:
-            if stage not in tasks:
-                tasks[stage] = bars.add_task(stage, total=total)
-            bars.update(tasks[stage], completed=done, total=total)
-
+    with _interruptible(), _progress_bars(console) as show:
         summary = prepare_all(config, num_clients, show)
     console.print(_fields_table(vars(summary)))
 
@@ -168,6 +161,53 @@ def preflight(
     if report.problems:
         raise typer.Exit(ExitCode.FAILED)
     console.print("No problem found.", style="green")
+
+
+@app.command()
+def quality(
+    app_dir: AppOption = None,
+    run_config: RunConfigOption = None,
+    num_clients: NumClientsOption = 10,
+    cache: CacheOption = None,
+    samples: Annotated[int, typer.Option(help="At most so many complete pairs.")] = 200,
+    split: Annotated[str, typer.Option(help="The split that the pairs come from.")] = "test",
+    client: Annotated[
+        int | None, typer.Option(help="Take the pairs that this client has complete instead.")
+    ] = None,
+    templates: Annotated[
+        str, typer.Option(help="Prompt templates to compare, separated by commas.")
+    ] = "",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder of the report. Default: runs/quality-DATE-TIME.")
+    ] = None,
+) -> None:
+    """Complete complete pairs anyway, and report how close that comes to the truth."""
+    from fedmvp_flwr.quality.page import write_quality
+    from fedmvp_flwr.quality.run import default_folder, run_quality
+
+    config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
+    console = Console()
+    names = tuple(name.strip() for name in templates.split(",") if name.strip())
+    with _interruptible(), _progress_bars(console) as show:
+        results = run_quality(
+            config,
+            num_samples=samples,
+            split=split,
+            client=client,
+            num_clients=num_clients,
+            templates=names,
+            on_progress=show,
+        )
+        folder = default_folder(out, f"quality-{datetime.now().astimezone():%Y%m%d-%H%M%S}")
+        paths = write_quality(folder, results)
+    overall = {name: result.numbers["overall"] for name, result in results.items()}
+    rows = [
+        {"measure": key, **{name: _short(values[key]) for name, values in overall.items()}}
+        for key in next(iter(overall.values()))
+    ]
+    console.print(_rows_table(rows))
+    for path in paths:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
 @app.command()
@@ -203,6 +243,24 @@ def _interruptible() -> Iterator[None]:
     except KeyboardInterrupt as error:
         Console(stderr=True).print("Interrupted. Nothing is left running.", style="yellow")
         raise typer.Exit(ExitCode.INTERRUPTED) from error
+
+
+@contextmanager
+def _progress_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+    """One bar per stage, on terminals only."""
+    with Progress(console=console, disable=not console.is_terminal) as bars:
+        tasks: dict[str, Any] = {}
+
+        def show(stage: str, done: int, total: int) -> None:
+            if stage not in tasks:
+                tasks[stage] = bars.add_task(stage, total=total)
+            bars.update(tasks[stage], completed=done, total=total)
+
+        yield show
+
+
+def _short(value: float | None) -> str:
+    return "" if value is None else f"{value:.4g}"
 
 
 def _ignore(line: str) -> None:

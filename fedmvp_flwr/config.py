@@ -19,6 +19,7 @@ _PARTITIONS = ("dirichlet", "iid", "pathological", "shards")
 _PARTITIONS_WITH_NAME = ("column", "file")
 _PATTERNS = ("class", "client", "content", "random", "real")
 _PATTERNS_WITH_NAME = ("file",)
+Dtype = Literal["fp32", "bf16", "fp16"]
 
 
 def _kebab(name: str) -> str:
@@ -153,8 +154,10 @@ class RunConfig(BaseModel):
         "fedmvp",
         description="`fedmvp`: all losses, CKA weights. `fedavg`: cross-entropy, example weights.",
     )
-    completion: Literal["foundation", "none"] = Field(
-        "foundation", description="`foundation`: frozen models fill the holes. `none`: holes stay."
+    completion: Literal["foundation", "retrieval", "none"] = Field(
+        "foundation",
+        description="`foundation`: frozen models fill the holes. `retrieval`: the nearest complete "
+        "sample does. `none`: holes stay.",
     )
     incomplete: Literal["mask", "drop"] = Field(
         "mask", description="Samples that still have a hole: `mask` it, or `drop` the sample."
@@ -210,7 +213,9 @@ class RunConfig(BaseModel):
 
     # Completion
     prompt_template: str = Field(
-        "coarse-to-fine", description="`coarse`, `coarse-to-fine` or `detailed`."
+        "coarse-to-fine",
+        description="`coarse`, `coarse-to-fine` or `detailed`; for chat models `instruct` or "
+        "`instruct-coarse`.",
     )
     caption_questions: str = Field(
         "what colour are the petals? => {} petals; what shape are the petals? => {} petals; "
@@ -234,6 +239,39 @@ class RunConfig(BaseModel):
     generator_steps: int = Field(0, ge=0, description="Sampling steps; 0: the model's own default.")
     generator_guidance: float = Field(
         -1.0, ge=-1, description="Guidance scale; -1: the model's own default."
+    )
+
+    # Bring your own frozen models
+    gate_encoder: str = Field(
+        "",
+        description="Image-text model that the quality gate measures with; empty: the encoders.",
+    )
+    retrieval_source: Literal["own", "public"] = Field(
+        "own",
+        description="Where `retrieval` looks: the client's `own` complete pairs, or a `public` "
+        "split that everyone holds.",
+    )
+    retrieval_split: str = Field(
+        "public", description="Name of the data set's split for `retrieval-source='public'`."
+    )
+    captioner_dtype: Dtype = Field("fp32", description="Type that the captioner computes in.")
+    captioner_batch_size: int = Field(
+        0, ge=0, description="Images per call of the captioner; 0: `foundation-batch-size`."
+    )
+    captioner_max_tokens: int = Field(
+        0, ge=0, description="Longest caption or answer in tokens; 0: the adapter's default."
+    )
+    generator_dtype: Dtype = Field("fp32", description="Type that the generator computes in.")
+    generator_batch_size: int = Field(
+        0, ge=0, description="Images per call of the generator; 0: `foundation-batch-size`."
+    )
+    generator_size: int = Field(
+        0, ge=0, description="Height and width in pixels; 0: the model's own default."
+    )
+    generator_offload: Literal["none", "model", "sequential"] = Field(
+        "none",
+        description="Keep the generator in main memory and move to the GPU one `model` or layer "
+        "after layer (`sequential`) as needed; takes the package accelerate.",
     )
 
     # The probe
@@ -320,6 +358,16 @@ class RunConfig(BaseModel):
         """Column that `partition='column:NAME'` deals by; empty for other partitions."""
         kind, _, name = self.partition.partition(":")
         return name if kind == "column" else ""
+
+    @property
+    def captions_at_once(self) -> int:
+        """Images per call of the captioner."""
+        return self.captioner_batch_size or self.foundation_batch_size
+
+    @property
+    def images_at_once(self) -> int:
+        """Prompts per call of the image generator."""
+        return self.generator_batch_size or self.foundation_batch_size
 
     @property
     def needs_probe(self) -> bool:

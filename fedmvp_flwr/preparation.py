@@ -22,15 +22,17 @@ from fedmvp_flwr.aggregation.probe import (
     save_probe,
 )
 from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold, gate
+from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.assignment import Assignment, assign
 from fedmvp_flwr.data.patterns import held_out_mask, training_mask, whole_test_mask
 from fedmvp_flwr.data.records import record_hash, save_record
 from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
-from fedmvp_flwr.errors import DataError, ModelError
+from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.evaluation import Conditions, only
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -142,6 +144,7 @@ def prepare_client(
     """
     samples = client_samples(dataset, config, node)
     wanted = completion_requests(samples.train, config)
+    pool = retrieval_pool(samples.train, dataset, config)
     with FeatureStore(node.cache_dir) as store:
         train = prepare_samples(
             samples.train,
@@ -150,16 +153,17 @@ def prepare_client(
             store=store,
             config=config,
             class_names=dataset.class_names,
+            pool=pool,
             on_progress=on_progress,
         )
-        test = prepare_test(samples.test, config, models, store, on_progress)
+        test = prepare_test(samples.test, config, models, store, on_progress, pool)
     has_pair = any(sample.complete for sample in samples.train)
     threshold = (
         calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback
     )
     accepted = accept(train, threshold, config)
     batch = training_batch(train, accepted, config)
-    summary = _summary(dataset, samples, train, accepted, threshold)
+    summary = _summary(dataset, samples, train, accepted, threshold, models)
     return ClientData(
         batch,
         conditions(test, threshold, config),
@@ -182,12 +186,8 @@ def fallback_threshold(summaries: Sequence[Mapping[str, Any]]) -> float:
 
 def require_comparable(models: FoundationModels, config: RunConfig) -> None:
     """Raise a ModelError if the quality gate is on but has nothing to measure with."""
-    if config.completion != "none" and config.quality_gate and not models.comparable:
-        raise ModelError(
-            f"quality-gate={config.quality_gate} compares images with texts, but "
-            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' "
-            "share no embedding space. Use one image-text model for both, or quality-gate=0."
-        )
+    if config.completion != "none":
+        check_gate(models, config)
 
 
 def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
@@ -202,8 +202,12 @@ def prepare_test(
     models: FoundationModels,
     store: FeatureStore,
     on_progress: Progress | None = None,
+    pool: Sequence[Sample] = (),
 ) -> PreparedSet:
-    """Encode test samples and complete each modality from the other one, where that is there."""
+    """Encode test samples and complete each modality from the other one, where that is there.
+
+    Retrieval takes from `pool`, never from other test samples.
+    """
     wanted = config.completion != "none"
     return prepare_samples(
         samples,
@@ -213,6 +217,7 @@ def prepare_test(
         models=models,
         store=store,
         config=config,
+        pool=pool,
         on_progress=on_progress,
     )
 
@@ -313,6 +318,7 @@ def _summary(
     train: PreparedSet,
     accepted: Mapping[str, Tensor],
     threshold: float,
+    models: FoundationModels,
 ) -> dict[str, Any]:
     labels = torch.tensor([sample.label for sample in samples.train])
     return {
@@ -333,6 +339,7 @@ def _summary(
         },
         "gate-threshold": threshold,
         "seconds": dict(train.seconds),
+        "models": models.identities(),
         "hashes": {
             "split": samples.split_hash,
             "mask": samples.mask_hash,

@@ -13,6 +13,7 @@ from torch import Tensor
 from fedmvp_flwr.aggregation.checkpoint import save_tensors
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash, write_atomic
+from fedmvp_flwr.errors import ModelError
 
 _RESULT_FILES = (
     "metrics.jsonl",
@@ -25,7 +26,17 @@ _RESULT_FILES = (
     "completions/??-original.png",
     "completions/??-generated.png",
 )
-_PACKAGES = ("flwr", "torch", "ray", "transformers", "diffusers", "open_clip_torch", "numpy")
+_PACKAGES = (
+    "flwr",
+    "torch",
+    "ray",
+    "transformers",
+    "diffusers",
+    "open_clip_torch",
+    "timm",
+    "numpy",
+)
+_SHOWN = 12  # characters of a fingerprint
 
 
 def total_completions(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -37,6 +48,34 @@ def total_completions(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[
             for name, count in counts.items():
                 total[name] += count
     return totals
+
+
+def require_same_encoders(
+    summaries: Sequence[Mapping[str, Any]], own: Mapping[str, Mapping[str, Any]]
+) -> None:
+    """Refuse clients whose frozen encoders are not those of the server.
+
+    Args:
+        summaries: what the clients tell; each has "partition-id" and "models".
+        own: the server's models, as `FoundationModels.identities` names them.
+
+    Raises:
+        ModelError: names every client that has others; its features would mean something else.
+    """
+    problems = []
+    for summary in summaries:
+        for key in ("image-encoder", "text-encoder"):
+            theirs, ours = summary["models"][key]["fingerprint"], own[key]["fingerprint"]
+            if theirs != ours:
+                problems.append(
+                    f"client {summary['partition-id']} has another {key} ({theirs[:_SHOWN]}, here "
+                    f"{ours[:_SHOWN]})"
+                )
+    if problems:
+        raise ModelError(
+            f"All nodes need the same frozen encoders, but {'; '.join(problems)}. Compare the "
+            "model folders (name, weights, tokenizer, library settings)."
+        )
 
 
 def versions() -> dict[str, str]:

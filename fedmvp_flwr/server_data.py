@@ -10,6 +10,7 @@ from torch import Tensor
 
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.patterns import whole_test_mask
@@ -37,8 +38,9 @@ def prepare_server_test(
     """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
     whole = dataset.splits["test"]
     samples = whole_test_mask(whole, config).apply(whole)
+    pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
     with FeatureStore(cache_folder(config)) as store:
-        return prepare_test(samples, config, models, store, on_progress)
+        return prepare_test(samples, config, models, store, on_progress, pool)
 
 
 def save_completion_samples(
@@ -56,6 +58,7 @@ def save_completion_samples(
     if config.completion == "none":
         return
     samples = dataset.splits["test"]
+    pool = retrieval_pool((), dataset, config)
     accepted = accept(test, threshold, config)
     folder = out / _FOLDER
     rows = []
@@ -73,6 +76,7 @@ def save_completion_samples(
                 store=store,
                 config=config,
                 class_names=dataset.class_names,
+                pool=pool,
             )
             if made is None or sample.image is None:
                 continue

@@ -47,6 +47,7 @@ from fedmvp_flwr.probe_tuning import ProbeTuner
 from fedmvp_flwr.reporting import JsonlSink, ReportError, write_report_if_available
 from fedmvp_flwr.results import (
     clear_results,
+    require_same_encoders,
     run_hashes,
     save_model,
     total_completions,
@@ -99,6 +100,7 @@ class Run:
             )
             test = prepare_server_test(dataset, config, models)  # while the clients prepare
             summaries = collect_summaries(grid, pending, config.round_timeout)
+        require_same_encoders(summaries, models.identities())
         for summary in summaries:
             self._event("client", summary)
         # Summed over processes that work side by side, unlike the other, wall-clock, figures.
@@ -113,6 +115,7 @@ class Run:
             if probe:
                 require_same_features(probe, test.real)
                 save_probe(self.out / "probe.safetensors", probe)
+        self._models = models.identities()
         models.release()
 
         num_classes = len(dataset.class_names)
@@ -234,6 +237,7 @@ class Run:
                 "bytes": self.bytes,
                 "seconds": self._all_seconds(),
                 "completions": total_completions(summaries),
+                "models": self._models,
                 "config": self.config.to_run_config(),
                 "versions": versions(),
                 "hashes": run_hashes(summaries, probe.digest if probe else None),

@@ -216,3 +216,25 @@ def test_report_names_the_page(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) 
     monkeypatch.setitem(sys.modules, module.__name__, module)
     result = CliRunner().invoke(cli.app, ["report", str(tmp_path)])
     assert result.output.strip() == str(tmp_path / "report.html")
+
+
+def test_quality_measures_and_writes_its_files(tmp_path: Path) -> None:
+    settings = "train-samples=30 test-samples=12 completion='retrieval' quality-gate=0.2"
+    arguments = ["quality", "--app", str(REPOSITORY), "--samples", "8", "-c", settings]
+    arguments += ["--cache", str(tmp_path / "cache"), "--out", str(tmp_path / "report")]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == 0, result.output
+    assert "rouge-l" in result.output
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == [
+        "quality.html",
+        "quality.json",
+    ]
+
+
+def test_quality_names_what_it_cannot_measure(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["quality", "--app", str(REPOSITORY), "--split", "absent"]
+    arguments += ["-c", "train-samples=30 test-samples=12", "--cache", str(tmp_path)]
+    assert _main(monkeypatch, *arguments) == cli.ExitCode.FAILED
+    assert "--split absent" in capsys.readouterr().err.replace("\n", " ")

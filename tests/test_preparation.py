@@ -79,9 +79,19 @@ def node(tmp_path):
     return Node(1, 4, tmp_path / "cache")
 
 
+class NamedModels:
+    image_generator = image_encoder = text_encoder = None
+
+    def fingerprint(self, role):
+        return f"fingerprint of {role}"
+
+    def identities(self):
+        return {"image-encoder": {"spec": "a:b", "fingerprint": "f", "revision": None}}
+
+
 def client(node, **settings):
     settings = {"partition": "iid", "missing_ratio": 0.8} | settings
-    return prepare_client(TinyData(), RunConfig(**settings), node, models=None)
+    return prepare_client(TinyData(), RunConfig(**settings), node, NamedModels())
 
 
 def test_a_client_gets_its_samples_with_their_holes(node):
@@ -280,8 +290,11 @@ def test_a_gate_needs_encoders_that_can_be_compared():
     class Models:
         comparable = False
 
-    with pytest.raises(ModelError, match="no embedding space"):
+    with pytest.raises(ModelError, match=r"no embedding space.*gate-encoder"):
         require_comparable(Models(), RunConfig())
+    with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' has no common space"):
+        require_comparable(Models(), RunConfig(gate_encoder="timm:a:/b"))
+    require_comparable(Models(), RunConfig(completion="retrieval"))  # gated by distance
     require_comparable(Models(), RunConfig(quality_gate=0.0))
     require_comparable(Models(), RunConfig(completion="none"))
 
@@ -290,13 +303,6 @@ def test_a_gate_needs_encoders_that_can_be_compared():
 def probe(make_batch):
     batch = make_batch(4)
     return Probe(batch, _digest(_tensors(batch)))
-
-
-class NamedModels:
-    image_generator = image_encoder = text_encoder = None
-
-    def fingerprint(self, role):
-        return f"fingerprint of {role}"
 
 
 def test_a_given_probe_is_used(probe, tmp_path):

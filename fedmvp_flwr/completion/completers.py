@@ -51,12 +51,28 @@ class Completion:
     provenance: dict[str, Any]
 
 
-class Completer(Protocol):
-    """Fills one modality of samples from their other one."""
+class NamesCompletions(Protocol):
+    """Knows under which key the store keeps a completion."""
 
-    def key(self, modality: str, digest: str, class_name: str | None) -> str:
-        """Return the store's key of the completion made from a source; nothing is loaded."""
+    def key(
+        self, modality: str, digest: str, class_name: str | None, sample_key: str
+    ) -> str | None:
+        """Return the store's key of the completion made from a source; nothing is loaded.
+
+        Args:
+            modality: the missing one.
+            digest: of the source.
+            class_name: the label's name where it may enter a prompt.
+            sample_key: the sample that asks.
+
+        Returns:
+            The key, None where this sample cannot be completed.
+        """
         ...
+
+
+class Completer(NamesCompletions, Protocol):
+    """Makes one modality of samples from their other one, each sample by itself."""
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
         """Make the missing modality from each source, independently of the other sources."""
@@ -94,10 +110,12 @@ class FoundationCompleter:
                 "seed": config.completion_seed,
                 "steps": models.config.generator_steps,
                 "guidance": models.config.generator_guidance,
+                **_changed(models.config, "generator_size", "generator_dtype"),
             },
             TEXT: {
                 "prompt": self._template.caption_prompt,
                 "questions": [dataclasses.astuple(question) for question in self._questions],
+                **_changed(models.config, "captioner_max_tokens", "captioner_dtype"),
             },
         }
         self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
@@ -105,8 +123,11 @@ class FoundationCompleter:
             TEXT: self._describe,
         }
 
-    def key(self, modality: str, digest: str, class_name: str | None) -> str:
-        """Return the key: source, model fingerprint, prompts, settings and class name if any."""
+    def key(self, modality: str, digest: str, class_name: str | None, sample_key: str) -> str:
+        """Return the key: source, model fingerprint, prompts, settings and class name if any.
+
+        Which sample asks has no part in it.
+        """
         return key_for(
             "completion",
             modality=modality,
@@ -117,8 +138,9 @@ class FoundationCompleter:
         )
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
-        """Caption images or draw texts, in batches of `foundation-batch-size`."""
-        size = self._config.foundation_batch_size
+        """Caption images or draw texts, in batches of the model's own size."""
+        sizes = {IMAGE: self._config.images_at_once, TEXT: self._config.captions_at_once}
+        size = sizes[modality]
         make = self._makers[modality]
         return [
             completion
@@ -166,15 +188,11 @@ class FoundationCompleter:
         }
 
 
-COMPLETERS: dict[str, Callable[[FoundationModels, RunConfig], Completer]] = {
-    "foundation": FoundationCompleter
-}
-
-
-def completer_for(models: FoundationModels, config: RunConfig) -> Completer | None:
-    """Return the completer that `completion` names, None for `none`."""
-    make = COMPLETERS.get(config.completion)
-    return make(models, config) if make else None
+def _changed(config: RunConfig, *names: str) -> dict[str, Any]:
+    """Settings that differ from their default: the keys of older stores stay what they were."""
+    fields = RunConfig.model_fields
+    values = {name: getattr(config, name) for name in names}
+    return {name: value for name, value in values.items() if value != fields[name].default}
 
 
 def _ask(

@@ -13,27 +13,25 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import (
-    SOURCE_OF,
-    Content,
-    Source,
-    completer_for,
-)
+from fedmvp_flwr.completion.completers import SOURCE_OF, Content, FoundationCompleter, Source
+from fedmvp_flwr.completion.encoding import Encoding
 from fedmvp_flwr.completion.plan import (
     Wanted,
     check_flags,
     check_gate,
     class_name_for,
     content_digest,
+    load_image,
     wanted_completions,
 )
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import pair_similarity
+from fedmvp_flwr.completion.retrieval import RetrievalCompleter, recorded_typicality
 from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.completion.ways import completer_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
-from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.features import Batch, ModalityBatch, ModalityFeatures, stack_modality
+from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 if TYPE_CHECKING:
@@ -52,6 +50,7 @@ def prepare_samples(
     store: FeatureStore,
     config: RunConfig,
     class_names: Sequence[str] = (),
+    pool: Sequence[Sample] = (),
     on_progress: Progress | None = None,
 ) -> PreparedSet:
     """Complete samples and compute their frozen features, each thing at most once ever.
@@ -65,6 +64,8 @@ def prepare_samples(
         config: prompts, seed and batch size; the models know their own settings.
         class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
             whose labels may never enter a prompt.
+        pool: complete samples that `completion = "retrieval"` may take from; a sample of the pool
+            is never completed by itself, and one with nothing to take from stays as it is.
         on_progress: called with (stage, done, total) after each chunk.
 
     Raises:
@@ -73,11 +74,12 @@ def prepare_samples(
         ModelError: a model is missing, or the quality gate is on and the encoders share no space.
         StoreError: the store cannot be used.
     """
-    work = _Preparation(samples, complete, models, store, config, class_names, on_progress)
+    work = _Preparation(samples, complete, models, store, config, class_names, pool, on_progress)
     work.look_up()
     work.pass_over_images()
     work.pass_over_generated_images()
     work.pass_over_texts()
+    work.pass_over_neighbours()
     return work.result()
 
 
@@ -89,22 +91,26 @@ def load_completion(
     store: FeatureStore,
     config: RunConfig,
     class_names: Sequence[str] = (),
+    pool: Sequence[Sample] = (),
 ) -> "str | Image | None":
     """Return the stored completion of a sample's modality; None if there is none.
 
     The arguments are those of `prepare_samples`; nothing is computed and no model is loaded.
     """
-    completer = completer_for(models, config)
+    completer = completer_for(models, config, pool)
     digest = content_digest(sample, SOURCE_OF[modality])
     if completer is None or digest is None:
         return None
-    key = completer.key(modality, digest, class_name_for(sample, config, class_names))
-    value = store.get_many([key]).get(key)
+    key = completer.key(modality, digest, class_name_for(sample, config, class_names), sample.key)
+    value = store.get_many([key]).get(key) if key is not None else None
     if value is None:
         return None
     record = codec.CompletionRecord.from_bytes(value)
     if record.text is not None:
         return record.text
+    if isinstance(completer, RetrievalCompleter):
+        owner = completer.image(record.digest)
+        return load_image(owner) if owner else None
     content = codec.content_key(record.digest)
     found = store.get_many([content])
     return codec.image_from_bytes(found[content]) if found else None
@@ -121,18 +127,21 @@ class _Preparation:
         store: FeatureStore,
         config: RunConfig,
         class_names: Sequence[str],
+        pool: Sequence[Sample],
         on_progress: Progress | None,
     ) -> None:
         self.samples, self.models, self.store, self.config = samples, models, store, config
         self.on_progress = on_progress
         self.seconds = {_COMPLETION: 0.0, _FEATURES: 0.0}
-        self.completer = completer_for(models, config)
+        self.completer = completer_for(models, config, pool)
         self.digests = {m: [content_digest(sample, m) for sample in samples] for m in MODALITIES}
         self.wanted = self._plan(complete, class_names)
         self.records: dict[str, codec.CompletionRecord] = {}
         self.in_store: set[str] = set()
-        self.features: dict[tuple[str, str], ModalityFeatures] = {}
-        self.widths: dict[str, tuple[int, int]] = {}
+        self.encoding = Encoding(models, store)
+        apart = models.gate is not models
+        self.gate = Encoding(models.gate, store) if apart else self.encoding
+        self.encodings = (self.encoding, self.gate) if apart else (self.encoding,)
 
     def _plan(
         self, complete: Mapping[str, Sequence[bool]], class_names: Sequence[str]
@@ -145,55 +154,53 @@ class _Preparation:
             self.samples, self.digests, complete, self.completer, self.config, class_names
         )
 
+    @property
+    def _pool(self) -> tuple[Sample, ...]:
+        """The samples to take from, if one is asked for."""
+        asked = any(item for rows in self.wanted.values() for item in rows)
+        return self.completer.pool if asked and self._retriever else ()
+
+    @property
+    def _retriever(self) -> RetrievalCompleter | None:
+        return self.completer if isinstance(self.completer, RetrievalCompleter) else None
+
     def look_up(self) -> None:
         """Fetch every record and feature that the store has."""
         with self._clock(_FEATURES):
-            self._look_up_records()
-            self._look_up_features()
-
-    def _look_up_records(self) -> None:
-        keys = [item.key for m in MODALITIES for item in self.wanted[m] if item]
-        for key, value in self.store.get_many(keys).items():
-            self.records[key] = codec.CompletionRecord.from_bytes(value)
-        self.in_store = set(self.records)
-
-    def _look_up_features(self) -> None:
-        by_key = {}
-        for modality in MODALITIES:
-            by_key[codec.widths_key(modality, self.models)] = (modality, "")
-            for digest in self._all_digests(modality):
-                by_key[self._features_key(modality, digest)] = (modality, digest)
-        for key, value in self.store.get_many(by_key).items():
-            modality, digest = by_key[key]
-            if digest:
-                self.features[modality, digest] = codec.features_from_bytes(value)
-            else:
-                self.widths[modality] = codec.widths_from_bytes(value)
+            keys = [item.key for m in MODALITIES for item in self.wanted[m] if item]
+            for key, value in self.store.get_many(keys).items():
+                self.records[key] = codec.CompletionRecord.from_bytes(value)
+            self.in_store = set(self.records)
+            digests = {m: self._all_digests(m) for m in MODALITIES}
+            for encoding in self.encodings:
+                encoding.look_up(digests)
 
     def pass_over_images(self) -> None:
         """Load each real image that is needed once: caption it, and compute its features."""
         captions = self._missing_completions(TEXT)
         references = {
             digest: sample
-            for sample, digest in zip(self.samples, self.digests[IMAGE], strict=True)
-            if digest is not None
+            for sample in (*self.samples, *self._pool)
+            if (digest := content_digest(sample, IMAGE)) is not None
         }
-        bare = [d for d in references if d not in captions and (IMAGE, d) not in self.features]
-        blind = len(bare) + sum((IMAGE, digest) not in self.features for digest in captions)
-        total, done, before = sum(map(len, captions.values())), 0, len(self.features)
-        for chunk in self._chunks([*captions, *bare]):
+        bare = [d for d in references if d not in captions and self._lacks(IMAGE, d)]
+        blind = [*bare, *(digest for digest in captions if self._lacks(IMAGE, digest))]
+        total, done, seen = sum(map(len, captions.values())), 0, 0
+        size = min(self.config.captions_at_once, self.config.foundation_batch_size)
+        for chunk in [*self._chunks(list(captions), size), *self._chunks(bare)]:
             with self._clock(_COMPLETION if chunk[0] in captions else _FEATURES):
-                images = {digest: _load_image(references[digest]) for digest in chunk}
+                images = {digest: load_image(references[digest]) for digest in chunk}
             sources = [
                 (item.key, Source(images[digest], digest, item.class_name))
                 for digest in chunk
                 for item in captions.get(digest, ())
             ]
             items, _ = self._complete(TEXT, sources)
+            seen += sum(self._lacks(IMAGE, digest) for digest in images)
             self.store.put_many(items | self._encode(IMAGE, images))
             done += len(sources)
             self._report("captions", done, total)
-            self._report("image features", len(self.features) - before, blind)
+            self._report("image features", seen, len(blind))
 
     def pass_over_generated_images(self) -> None:
         """Draw the images that are missing, and compute the features of all generated ones."""
@@ -205,7 +212,7 @@ class _Preparation:
         ]
         texts = self._real_texts()
         done = 0
-        for chunk in self._chunks(jobs):
+        for chunk in self._chunks(jobs, self.config.images_at_once):
             sources = [(item.key, Source(texts[d], d, item.class_name)) for item, d in chunk]
             items, contents = self._complete(IMAGE, sources)
             self.store.put_many(items | self._encode(IMAGE, contents))
@@ -214,11 +221,13 @@ class _Preparation:
 
     def _restore_generated_images(self) -> None:
         """Encode stored images that another encoder has seen; forget records of lost ones."""
+        if self._retriever:  # its images are the pool's, encoded by now
+            return
         keys = {item.key for item in self.wanted[IMAGE] if item}
         blind = {
             key: record
             for key, record in self.records.items()
-            if key in keys and (IMAGE, record.digest) not in self.features
+            if key in keys and self._lacks(IMAGE, record.digest)
         }
         for chunk in self._chunks(list(blind)):
             with self._clock(_FEATURES):
@@ -240,7 +249,7 @@ class _Preparation:
         for record in self.records.values():
             if record.text is not None:
                 texts[record.digest] = record.text
-        missing = [digest for digest in texts if (TEXT, digest) not in self.features]
+        missing = [digest for digest in texts if self._lacks(TEXT, digest)]
         missing.sort(key=lambda digest: len(texts[digest]))
         done = 0
         for chunk in self._chunks(missing):
@@ -248,45 +257,74 @@ class _Preparation:
             done += len(chunk)
             self._report("text features", done, len(missing))
 
+    def pass_over_neighbours(self) -> None:
+        """Take what is missing over from the nearest samples; all features are known by now."""
+        retriever = self._retriever
+        if retriever is None:
+            return
+        with self._clock(_COMPLETION):
+            for modality in MODALITIES:
+                missing = {
+                    i.key: i for i in self.wanted[modality] if i and i.key not in self.records
+                }
+                wanted = list(missing.values())
+                found = retriever.retrieve(modality, wanted, self.encoding.features)
+                records = dict(zip(missing, found, strict=True))
+                self.records |= records
+                self.store.put_many({key: record.to_bytes() for key, record in records.items()})
+                self._report(f"{modality} neighbours", len(wanted), len(wanted))
+
     def result(self) -> PreparedSet:
         """Assemble what has been found and made."""
         labels = torch.tensor([sample.label for sample in self.samples], dtype=torch.int64)
-        real = {m: self._stack(m, self.digests[m], generated=False) for m in MODALITIES}
-        completed, made, reused = {}, {}, {}
+        real = {m: self.encoding.stack(m, self.digests[m], generated=False) for m in MODALITIES}
+        completed, made, reused, similarity = {}, {}, {}, {}
         for modality in MODALITIES:
             keys = [item.key if item else None for item in self.wanted[modality]]
-            digests = [self.records[key].digest if key else None for key in keys]
-            completed[modality] = self._stack(modality, digests, generated=True)
+            records = [self.records[key] if key else None for key in keys]
+            digests = [record.digest if record else None for record in records]
+            completed[modality] = self.encoding.stack(modality, digests, generated=True)
             reused[modality] = sum(key in self.in_store for key in keys)
             made[modality] = sum(key is not None for key in keys) - reused[modality]
-        similarity = {
-            m: self._similarity({m: completed[m], SOURCE_OF[m]: real[SOURCE_OF[m]]})
-            for m in MODALITIES
-        }
+            source = SOURCE_OF[modality]
+            similarity[modality] = (
+                self._similarity({modality: digests, source: self.digests[source]})
+                if self.models.comparable
+                else recorded_typicality(records)
+            )
         return PreparedSet(
             keys=tuple(sample.key for sample in self.samples),
             real=Batch(real, labels),
             completed=completed,
             similarity=similarity,
-            pair_similarity=self._similarity(real),
+            pair_similarity=self._pair_similarity(),
             made=made,
             reused=reused,
             seconds=self.seconds,
         )
 
-    def _similarity(self, pair: Mapping[str, ModalityBatch]) -> Tensor:
-        if not self.models.comparable:
-            return torch.full((len(self.samples),), torch.nan)
-        cosine = pair_similarity(pair[IMAGE].pooled, pair[TEXT].pooled)
-        return cosine.masked_fill(~(pair[IMAGE].present & pair[TEXT].present), torch.nan)
+    def _pair_similarity(self) -> Tensor:
+        if self.models.comparable:
+            return self._similarity(self.digests)
+        if self._retriever and self._pool:
+            return self._retriever.typicality_of_pairs(self.samples, self.encoding.features)
+        return torch.full((len(self.samples),), torch.nan)
 
-    def _stack(
-        self, modality: str, digests: Sequence[str | None], *, generated: bool
-    ) -> ModalityBatch:
-        features = [self.features[modality, d] if d is not None else None for d in digests]
-        if modality not in self.widths:
-            self._encode(modality, {})
-        return stack_modality(features, [generated] * len(features), *self.widths[modality])
+    def _similarity(self, digests: Mapping[str, Sequence[str | None]]) -> Tensor:
+        """Cosine (N,) of images and texts as the gate's encoders see them, NaN where one lacks."""
+        rows = [
+            row
+            for row, pair in enumerate(zip(digests[IMAGE], digests[TEXT], strict=True))
+            if None not in pair
+        ]
+        cosine = torch.full((len(self.samples),), torch.nan)
+        if rows:
+            image, text = (
+                torch.stack([self.gate.features[m, str(digests[m][row])].pooled for row in rows])
+                for m in (IMAGE, TEXT)
+            )
+            cosine[torch.tensor(rows)] = pair_similarity(image, text)
+        return cosine
 
     def _complete(
         self, modality: str, sources: Sequence[tuple[str, Source]]
@@ -294,7 +332,7 @@ class _Preparation:
         """Complete one chunk; return what to store and the generated contents by digest."""
         items: dict[str, bytes] = {}
         contents: dict[str, Content] = {}
-        if not sources or self.completer is None:
+        if not sources or not isinstance(self.completer, FoundationCompleter):
             return items, contents
         with self._clock(_COMPLETION):
             completions = self.completer.complete(modality, [source for _, source in sources])
@@ -305,26 +343,20 @@ class _Preparation:
         return items, contents
 
     def _encode(self, modality: str, contents: Mapping[str, Content]) -> dict[str, bytes]:
-        """Compute the features that are missing of one chunk, by digest; return what to store."""
-        missing = [digest for digest in contents if (modality, digest) not in self.features]
+        """Compute what is missing of one chunk's features, by digest; return what to store."""
         items: dict[str, bytes] = {}
-        if not missing and modality in self.widths:
-            return items
         with self._clock(_FEATURES):
-            encoder = self.models.encoder(modality)
-            if modality not in self.widths:
-                self.widths[modality] = (encoder.token_width, encoder.pooled_width)
-                key = codec.widths_key(modality, self.models)
-                items[key] = codec.widths_to_bytes(self.widths[modality])
-                self.store.put_many(items)
-            encoded = encoder.encode([contents[digest] for digest in missing])
-            for digest, features in zip(missing, encoded, strict=True):
-                self.features[modality, digest] = features
-                items[self._features_key(modality, digest)] = codec.features_to_bytes(features)
+            for encoding in self.encodings:
+                items |= encoding.encode(modality, contents)
         return items
 
+    def _lacks(self, modality: str, digest: str) -> bool:
+        return any((modality, digest) not in encoding.features for encoding in self.encodings)
+
     def _missing_completions(self, modality: str) -> dict[str, list[Wanted]]:
-        """Completions not yet made, each once, by the digest of their source."""
+        """Completions to be generated now, each once, by the digest of their source."""
+        if self._retriever:
+            return {}
         missing: dict[str, dict[str, Wanted]] = {}
         for item in self.wanted[modality]:
             if item and item.key not in self.records:
@@ -332,19 +364,20 @@ class _Preparation:
         return {digest: list(items.values()) for digest, items in missing.items()}
 
     def _all_digests(self, modality: str) -> set[str]:
-        real = {digest for digest in self.digests[modality] if digest is not None}
+        there = [content_digest(sample, modality) for sample in (*self.samples, *self._pool)]
+        real = {digest for digest in there if digest is not None}
         keys = {item.key for item in self.wanted[modality] if item}
         return real | {self.records[key].digest for key in keys if key in self.records}
 
     def _real_texts(self) -> dict[str, str]:
-        pairs = zip(self.digests[TEXT], self.samples, strict=True)
-        return {d: sample.text for d, sample in pairs if d is not None and sample.text is not None}
+        return {
+            digest: sample.text
+            for sample in (*self.samples, *self._pool)
+            if sample.text is not None and (digest := content_digest(sample, TEXT)) is not None
+        }
 
-    def _features_key(self, modality: str, digest: str) -> str:
-        return codec.features_key(modality, digest, self.models)
-
-    def _chunks(self, items: list[_T]) -> Iterator[list[_T]]:
-        size = self.config.foundation_batch_size
+    def _chunks(self, items: list[_T], size: int = 0) -> Iterator[list[_T]]:
+        size = size or self.config.foundation_batch_size
         for start in range(0, len(items), size):
             yield items[start : start + size]
 
@@ -357,15 +390,3 @@ class _Preparation:
     def _report(self, stage: str, done: int, total: int) -> None:
         if self.on_progress is not None and total:
             self.on_progress(stage, done, total)
-
-
-def _load_image(sample: Sample) -> "Image":
-    assert sample.image is not None
-    try:
-        return sample.image.load()
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"Sample '{sample.key}': its image cannot be decoded ({error}). Repair or remove it."
-        ) from error

@@ -2,12 +2,16 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from fedmvp_flwr.completion.completers import SOURCE_OF, Completer
+from fedmvp_flwr.completion.completers import SOURCE_OF, NamesCompletions
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import MODALITIES, TEXT, Sample, text_digest
 from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 
 @dataclass(frozen=True)
@@ -18,11 +22,13 @@ class Wanted:
         key: its key in the store.
         source_digest: hex SHA-256 of what it is made from.
         class_name: the label's name where it enters the prompt.
+        sample_key: the sample that asks.
     """
 
     key: str
     source_digest: str
     class_name: str | None
+    sample_key: str
 
 
 def content_digest(sample: Sample, modality: str) -> str | None:
@@ -41,7 +47,7 @@ def wanted_completions(
     samples: Sequence[Sample],
     digests: Mapping[str, Sequence[str | None]],
     complete: Mapping[str, Sequence[bool]],
-    completer: Completer,
+    completer: NamesCompletions,
     config: RunConfig,
     class_names: Sequence[str],
 ) -> dict[str, list[Wanted | None]]:
@@ -72,7 +78,9 @@ def wanted_completions(
                     f"no {SOURCE_OF[modality]} either. Leave it out."
                 )
             class_name = class_name_for(sample, config, class_names)
-            rows[row] = Wanted(completer.key(modality, digest, class_name), digest, class_name)
+            key = completer.key(modality, digest, class_name, sample.key)
+            if key is not None:
+                rows[row] = Wanted(key, digest, class_name, sample.key)
         wanted[modality] = rows
     return wanted
 
@@ -94,12 +102,38 @@ def check_flags(complete: Mapping[str, Sequence[bool]], count: int) -> None:
 def check_gate(models: FoundationModels, config: RunConfig) -> None:
     """Refuse a quality gate that could not measure anything.
 
+    Retrieval without a common space is gated by the distance to the neighbour instead.
+
     Raises:
-        ModelError: the gate is on, and the encoders' pooled embeddings cannot be compared.
+        ModelError: the gate is on, and the pooled embeddings cannot be compared.
     """
-    if config.quality_gate > 0 and not models.comparable:
+    if not config.quality_gate or config.completion != "foundation" or models.comparable:
+        return
+    if config.gate_encoder:
         raise ModelError(
-            f"quality-gate={config.quality_gate} compares images with texts, but "
-            f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' "
-            "share no space. Use the two sides of one image-text model, or set quality-gate=0."
+            f"gate-encoder='{config.gate_encoder}' has no common space of images and texts. Use an "
+            "image-text model (open_clip, CLIP or SigLIP), or set quality-gate=0."
         )
+    raise ModelError(
+        f"quality-gate={config.quality_gate} compares images with texts, but "
+        f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' share no "
+        "embedding space. Use the two sides of one image-text model, name one with gate-encoder, "
+        "or set quality-gate=0."
+    )
+
+
+def load_image(sample: Sample) -> "Image":
+    """Decode a sample's image.
+
+    Raises:
+        DataError: it cannot be decoded; names the sample.
+    """
+    assert sample.image is not None
+    try:
+        return sample.image.load()
+    except (OSError, ValueError) as error:
+        if isinstance(error, DataError):
+            raise
+        raise DataError(
+            f"Sample '{sample.key}': its image cannot be decoded ({error}). Repair or remove it."
+        ) from error

@@ -27,11 +27,6 @@ class Question:
     text: str
     phrase: str = _ANSWER_SLOT
 
-    @property
-    def prompt(self) -> str:
-        """What the captioner is asked to continue (the form of the visual question answering)."""
-        return f"question: {self.text} answer:"
-
 
 @dataclass(frozen=True)
 class PromptTemplate:
@@ -41,17 +36,21 @@ class PromptTemplate:
         caption_prompt: what the captioner continues to a caption.
         asks: whether the questions are asked as well.
         image_prompt: holds "{}" in the place of the text that an image is made from.
+        question_prompt: holds "{}" in the place of a question; the default is the form of visual
+            question answering that BLIP and BLIP-2 were trained with.
     """
 
     caption_prompt: str
     asks: bool
     image_prompt: str
+    question_prompt: str = "question: {} answer:"
 
     def caption_prompts(
         self, questions: Sequence[Question], class_name: str | None = None
     ) -> tuple[str, ...]:
         """Return everything that the captioner is asked about one image, the caption first."""
-        prompts = (self.caption_prompt, *(q.prompt for q in questions if self.asks))
+        asked = [self.question_prompt.replace(_ANSWER_SLOT, q.text) for q in questions]
+        prompts = (self.caption_prompt, *(asked if self.asks else ()))
         return tuple(_with_class(prompt, class_name) for prompt in prompts)
 
     def assemble(
@@ -80,6 +79,16 @@ TEMPLATES: dict[str, PromptTemplate] = {
     "coarse-to-fine": PromptTemplate("a picture of", asks=True, image_prompt="a picture of {}"),
     "detailed": PromptTemplate(
         "a detailed picture of", asks=False, image_prompt="a detailed picture of {}"
+    ),
+    # Captioners with a chat template are told what to do instead of being given a beginning.
+    "instruct": PromptTemplate(
+        "Describe this picture in one sentence.",
+        asks=True,
+        image_prompt="a picture of {}",
+        question_prompt="{} Answer with one or two words.",
+    ),
+    "instruct-coarse": PromptTemplate(
+        "Describe this picture in one sentence.", asks=False, image_prompt="{}"
     ),
 }
 

@@ -8,6 +8,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, TEXT
 from fedmvp_flwr.features import ModalityFeatures
 from fedmvp_flwr.foundation.fingerprint import model_fingerprint, space_fingerprint
+from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.protocols import Captioner, ImageEncoder, ImageGenerator, TextEncoder
 from fedmvp_flwr.foundation.specs import LoadContext, ModelSpec, Role, load_model, parse_spec
 
@@ -42,6 +43,7 @@ class FoundationModels:
         self._fingerprints: dict[Role, str] = {}
         self._loaded: dict[Role, Any] = {}
         self._shared: dict[str, Any] = {}
+        self._key = ""  # names the run-config key in errors, if it is not the role's own
 
     @classmethod
     def from_config(
@@ -65,11 +67,62 @@ class FoundationModels:
                 roles += list(GENERATOR_ROLES.values())
         for role in roles:
             models.fingerprint(role)
+        if models.gate is not models:
+            for role in ENCODER_ROLES.values():
+                models.gate.fingerprint(role)
         return models
+
+    @functools.cached_property
+    def gate(self) -> "FoundationModels":
+        """The models whose encoders judge completions: these, or those of `gate-encoder`.
+
+        Only the pooled embeddings of the gate's encoders are looked at, so that their tokens are
+        kept to one.
+        """
+        config = self.config
+        if not config.gate_encoder or config.completion == "none" or not config.quality_gate:
+            return self
+        spec = config.gate_encoder
+        update = {
+            "image_encoder": spec,
+            "text_encoder": spec,
+            "gate_encoder": "",
+            "image_grid": 1,
+            "text_max_tokens": 1,
+        }
+        gate = FoundationModels(config.model_copy(update=update), self.device)
+        gate._key = "gate-encoder"
+        return gate
+
+    def identities(self) -> dict[str, dict[str, str | None]]:
+        """Return what names the models that have been asked for: spec, fingerprint, hub revision.
+
+        Returns:
+            By run-config key; a hub revision is "owner/name@commit", None for a local model.
+        """
+        named = {
+            role.replace("_", "-"): {
+                "spec": str(getattr(self.config, role)),
+                "fingerprint": fingerprint,
+                "revision": revision_of(self._spec(role).folder),
+            }
+            for role, fingerprint in sorted(self._fingerprints.items())
+        }
+        if self.gate is not self:
+            named["gate-encoder"] = self.gate.identities()["image-encoder"]
+        return named
+
+    def spec(self, role: Role) -> ModelSpec:
+        """Return where a role's model lies.
+
+        Raises:
+            ModelError: the model is not there or not known.
+        """
+        return self._spec(role)
 
     @property
     def models_loaded(self) -> tuple[Role, ...]:
-        """The roles whose model is in memory."""
+        """The roles whose model is in memory, those of the gate left out."""
         return tuple(sorted(self._loaded))
 
     def fingerprint(self, role: Role) -> str:
@@ -88,7 +141,9 @@ class FoundationModels:
 
     @functools.cached_property
     def comparable(self) -> bool:
-        """Whether the pooled embeddings of images and texts can be compared by cosine."""
+        """Whether the gate's pooled embeddings of images and texts can be compared by cosine."""
+        if self.gate is not self:
+            return self.gate.comparable
         return self.space(IMAGE) is not None and self.space(IMAGE) == self.space(TEXT)
 
     def encoder(self, modality: str) -> Encoder:
@@ -119,15 +174,24 @@ class FoundationModels:
         """Drop the loaded models; a later use loads them again."""
         self._loaded.clear()
         self._shared.clear()
+        if self.gate is not self:
+            self.gate.release()
 
     def _spec(self, role: Role) -> ModelSpec:
         if role not in self._specs:
-            self._specs[role] = parse_spec(role, getattr(self.config, role))
+            self._specs[role] = parse_spec(role, getattr(self.config, role), self._key)
         return self._specs[role]
 
     def _load(self, role: Role) -> Any:  # noqa: ANN401 - one protocol per role
         if role not in self._loaded:
             spec = self._spec(role)
-            context = LoadContext(spec.folder, self.device, self.config, self._shared)
+            context = LoadContext(
+                spec.folder,
+                self.device,
+                self.config,
+                self._shared,
+                spec.architecture,
+                spec.weights,
+            )
             self._loaded[role] = load_model(spec, context)
         return self._loaded[role]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.dtypes import DTYPES
 from fedmvp_flwr.foundation.quiet import quiet_libraries
 from fedmvp_flwr.foundation.specs import LoadContext
 
@@ -50,7 +51,8 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     """Load the pipeline from the folder; nothing is fetched and no code of it is run.
 
     Raises:
-        ModelError: the folder's `fedmvp.json` names an argument that the pipeline does not take.
+        ModelError: the folder's `fedmvp.json` names an argument that the pipeline does not take,
+            or the parts cannot be offloaded as the settings ask.
     """
     from diffusers import AutoPipelineForText2Image
     from diffusers.utils import is_accelerate_available
@@ -62,8 +64,9 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
             use_safetensors=True,
             local_files_only=True,
             low_cpu_mem_usage=is_accelerate_available(),  # it would warn about its own default
+            dtype=DTYPES[context.config.generator_dtype],
         )
-    pipeline = pipeline.to(context.device)
+    pipeline = _place(pipeline, context)
     pipeline.set_progress_bar_config(disable=True)
     config = context.config
     call = _call_arguments(pipeline, context.folder)
@@ -71,7 +74,33 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
         call["num_inference_steps"] = config.generator_steps
     if config.generator_guidance >= 0:
         call["guidance_scale"] = config.generator_guidance
+    if config.generator_size > 0:
+        call["height"] = call["width"] = config.generator_size
     return DiffusersGenerator(pipeline, call)
+
+
+def _place(pipeline: Any, context: LoadContext) -> Any:  # noqa: ANN401 - an untyped library's object
+    """Move the pipeline to its device, or let accelerate move its parts there when they work.
+
+    Raises:
+        ModelError: offloading without a GPU or without accelerate.
+    """
+    from diffusers.utils import is_accelerate_available
+
+    way = context.config.generator_offload
+    if way == "none":
+        return pipeline.to(context.device)
+    if context.device == "cpu" or not is_accelerate_available():
+        lack = "a GPU (device)" if context.device == "cpu" else "the package accelerate"
+        raise ModelError(
+            f"generator-offload='{way}' needs {lack}. Use generator-offload='none', or install it."
+        )
+    offload = {
+        "model": pipeline.enable_model_cpu_offload,
+        "sequential": pipeline.enable_sequential_cpu_offload,
+    }
+    offload[way](device=context.device)
+    return pipeline
 
 
 def _call_arguments(pipeline: Any, folder: Path) -> dict[str, Any]:  # noqa: ANN401 - an untyped library's object

@@ -1,7 +1,8 @@
 """Names a frozen model by its content, without loading it.
 
 Everything in the feature store is keyed by this name: other weights, another tokenizer or a
-changed adapter give another name, and a model that moved to another folder keeps its name.
+changed adapter give another name, and a model that moved to another folder keeps its name. A hub
+model is named by its repository and the commit that it was resolved to.
 """
 
 import functools
@@ -9,20 +10,22 @@ import hashlib
 from pathlib import Path
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.specs import ModelSpec
 
-_RELEVANT = {".json", ".safetensors", ".txt", ".model"}  # configs, weights, vocabularies
+_RELEVANT = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # configs, weights, vocabularies
 _WEIGHTS = ".safetensors"
 _CHUNK_BYTES = 1 << 20
 
 
 def model_fingerprint(spec: ModelSpec) -> str:
-    """Return the hex SHA-256 of the model's relevant files and of its adapter's version.
+    """Return the hex SHA-256 of the model's content and of its adapter's version.
 
     Raises:
         ModelError: the folder holds no safetensors weights, or a file cannot be read.
     """
-    return _combine(f"{spec.library}/{spec.adapter.version}", spec.folder)
+    prefix = f"{spec.library}/{spec.adapter.version}"
+    return _combine(f"{prefix}/{spec.architecture}" if spec.architecture else prefix, spec)
 
 
 def space_fingerprint(spec: ModelSpec) -> str | None:
@@ -30,26 +33,48 @@ def space_fingerprint(spec: ModelSpec) -> str | None:
 
     Two encoders with equal names can be compared by cosine.
     """
-    return _combine(spec.library, spec.folder) if spec.adapter.joint_space else None
+    return _combine(f"{spec.library}{spec.architecture}", spec) if spec.joint else None
 
 
-def _combine(prefix: str, folder: Path) -> str:
+def model_files(spec: ModelSpec) -> list[Path]:
+    """Return the model's configs, weights and vocabularies, sorted.
+
+    Raises:
+        ModelError: there are no safetensors weights among them.
+    """
     files = [
         path
-        for path in sorted(folder.rglob("*"))
+        for path in sorted(spec.folder.rglob("*"))
         if path.suffix in _RELEVANT and path.is_file() and not path.name.startswith(".")
     ]
+    if spec.weights is not None:  # other weights beside the named ones have no part in it
+        chosen = spec.folder / spec.weights
+        files = [path for path in files if path.suffix != _WEIGHTS or path == chosen]
     if not any(path.suffix == _WEIGHTS for path in files):
         raise ModelError(
-            f"{folder} holds no {_WEIGHTS} weights. Convert the model to safetensors; other "
+            f"{spec.folder} holds no {_WEIGHTS} weights. Convert the model to safetensors; other "
             "formats are not loaded, because they may run code."
         )
+    return files
+
+
+def model_bytes(spec: ModelSpec) -> int:
+    """Return the size of the model's files."""
+    return sum(path.stat().st_size for path in model_files(spec))
+
+
+def _combine(prefix: str, spec: ModelSpec) -> str:
+    files = model_files(spec)
     combined = hashlib.sha256(prefix.encode())
+    revision = revision_of(spec.folder)
+    if revision is not None:  # the cache's files are named by their hashes: none to compute
+        combined.update(f"\n{revision}".encode())
+        return combined.hexdigest()
     try:
         for path in files:
             status = path.stat()
             digest = _file_digest(path, status.st_size, status.st_mtime_ns)
-            combined.update(f"\n{path.relative_to(folder).as_posix()}\x1f{digest}".encode())
+            combined.update(f"\n{path.relative_to(spec.folder).as_posix()}\x1f{digest}".encode())
     except OSError as error:
         raise ModelError(f"The model file {error.filename} cannot be read: {error}") from error
     return combined.hexdigest()

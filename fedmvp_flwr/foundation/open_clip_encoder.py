@@ -4,8 +4,11 @@ The pooled embeddings are the normalised projections into the joint space; the t
 of the last layer, normalised as the model does before it pools them.
 """
 
+import difflib
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -13,11 +16,17 @@ from torch import Tensor
 
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.features import ModalityFeatures
+from fedmvp_flwr.foundation.place import single_weights
 from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.tokens import pool_to_grid, to_features
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_CONFIG = "open_clip_config.json"
+_TOKENIZER = "tokenizer_config.json"
+_CHANNELS = 3
+_SIMPLE_TOKENIZER_LENGTH = 77
 _LAST_LAYER = 1  # forward_intermediates: the last n layers
 _SIMPLE_TOKENIZER_PAD = 0  # open_clip's own tokenizer pads with zeros
 
@@ -68,14 +77,8 @@ class OpenClipImageEncoder:
                 normalize_intermediates=plain_pooling,
             )
             maps = output["image_intermediates"][-1]  # (N, D, rows, columns)
-            if min(maps.shape[-2:]) < self._grid:
-                raise ModelError(
-                    f"image-grid={self._grid}: the image encoder's token map has only "
-                    f"{tuple(maps.shape[-2:])} rows and columns; choose at most that many."
-                )
-            pooled_maps = torch.nn.functional.adaptive_avg_pool2d(maps.float(), self._grid)
-            tokens = pooled_maps.flatten(2).transpose(1, 2)  # (N, grid * grid, D)
-        return _split(tokens, output["image_features"], [tokens.shape[1]] * len(items))
+            tokens = pool_to_grid(maps, self._grid)
+        return to_features(tokens, output["image_features"])
 
 
 class OpenClipTextEncoder:
@@ -113,7 +116,8 @@ class OpenClipTextEncoder:
                 text_output_fmt="NLC",
             )
         lengths = _real_lengths(ids, self._pad).clamp(1, self._max_tokens)
-        return _split(output["text_intermediates"][-1], output["text_features"], lengths.tolist())
+        tokens, pooled = output["text_intermediates"][-1], output["text_features"]
+        return to_features(tokens, pooled, lengths.tolist())
 
 
 def load_image_encoder(context: LoadContext) -> OpenClipImageEncoder:
@@ -128,17 +132,70 @@ def load_text_encoder(context: LoadContext) -> OpenClipTextEncoder:
 
 def _load(context: LoadContext) -> _Clip:
     """Load weights, preprocessing and tokenizer together; both sides share them."""
-    name = f"local-dir:{context.folder}"
+    name = f"open_clip:{context.architecture}:{context.folder}:{context.weights}"
     if name not in context.shared:
         import open_clip
 
-        model, _, preprocess = open_clip.create_model_and_transforms(
-            name, device=context.device, require_pretrained=True
-        )
-        tokenizer = open_clip.get_tokenizer(name)
+        if context.architecture:
+            model, preprocess, tokenizer = _load_architecture(context)
+        else:
+            folder = f"local-dir:{context.folder}"
+            model, _, preprocess = open_clip.create_model_and_transforms(
+                folder, device=context.device, require_pretrained=True
+            )
+            tokenizer = open_clip.get_tokenizer(folder)
         context.shared[name] = _Clip(model.eval().requires_grad_(False), preprocess, tokenizer)
     clip: _Clip = context.shared[name]
     return clip
+
+
+def _load_architecture(context: LoadContext) -> tuple[Any, Any, Any]:
+    """Load local weights of an architecture that open_clip knows by name.
+
+    The preprocessing is read from the folder, because open_clip would silently take a default
+    one that the weights may not have been trained with.
+    """
+    import open_clip
+
+    preprocessing = _preprocessing(context.folder / _CONFIG)
+    architecture = open_clip.get_model_config(context.architecture)
+    if architecture is None:
+        near = difflib.get_close_matches(context.architecture, open_clip.list_models(), n=1)
+        hint = f" Did you mean '{near[0]}'?" if near else ""
+        raise ModelError(f"open_clip knows no model '{context.architecture}'.{hint}")
+    length = architecture["text_cfg"].get("context_length", _SIMPLE_TOKENIZER_LENGTH)
+    if (context.folder / _TOKENIZER).is_file():
+        tokenizer = open_clip.tokenizer.HFTokenizer(str(context.folder), context_length=length)
+    elif architecture["text_cfg"].get("hf_tokenizer_name"):
+        raise ModelError(
+            f"{context.folder} holds no {_TOKENIZER}, which {context.architecture} needs: put the "
+            "files of its tokenizer there."
+        )
+    else:
+        tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=length)
+    model, _, preprocess = open_clip.create_model_and_transforms(
+        context.architecture,
+        pretrained=str(single_weights(context.folder, context.weights)),
+        device=context.device,
+        image_mean=tuple(preprocessing["mean"]),
+        image_std=tuple(preprocessing["std"]),
+        image_interpolation=preprocessing.get("interpolation"),
+        image_resize_mode=preprocessing.get("resize_mode"),
+    )
+    return model, preprocess, tokenizer
+
+
+def _preprocessing(path: Path) -> dict[str, Any]:
+    try:
+        found = json.loads(path.read_text(encoding="utf-8"))["preprocess_cfg"]
+        if len(found["mean"]) == len(found["std"]) == _CHANNELS:
+            return dict(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        pass
+    raise ModelError(
+        f'{path}: expected {{"preprocess_cfg": {{"mean": [r, g, b], "std": [r, g, b]}}}}, the '
+        "scaling that the weights were trained with."
+    )
 
 
 def _pad_id(tokenizer: Any) -> int:  # noqa: ANN401 - an untyped library's object
@@ -151,11 +208,3 @@ def _real_lengths(ids: Tensor, pad: int) -> Tensor:
     """Length (N,) of each row of (N, L) token ids without its trailing padding."""
     positions = torch.arange(1, ids.shape[1] + 1)
     return ((ids != pad) * positions).amax(dim=1)
-
-
-def _split(tokens: Tensor, pooled: Tensor, lengths: Sequence[int]) -> list[ModalityFeatures]:
-    tokens, pooled = tokens.to("cpu", torch.float16), pooled.to("cpu", torch.float16)
-    return [
-        ModalityFeatures(tokens[row, :length].clone(), pooled[row].clone())
-        for row, length in enumerate(lengths)
-    ]

@@ -6,6 +6,7 @@ strings, so that reading a spec imports no library.
 
 import difflib
 import importlib
+import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,8 @@ from typing import Any, Literal, get_args
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.hub import hub_folder, is_hub_name
+from fedmvp_flwr.foundation.place import embedded_folder, is_path, local_place
 
 Role = Literal["image_encoder", "text_encoder", "captioner", "image_generator"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -20,12 +23,14 @@ ROLES: tuple[Role, ...] = get_args(Role)
 _EMBEDDED = "embedded"
 _LOCAL = "local"
 _NAMES = (_EMBEDDED, _LOCAL)
-_EMBEDDED_MODELS: dict[Role, str] = {
-    "image_encoder": "encoder",
-    "text_encoder": "encoder",
-    "captioner": "captioner",
-    "image_generator": "generator",
+_EMBEDDED_MODELS: dict[Role, dict[str, str]] = {
+    "image_encoder": {"open_clip": "encoder"},
+    "text_encoder": {"open_clip": "encoder"},
+    "captioner": {"transformers": "captioner"},
+    "image_generator": {"diffusers": "generator"},
 }
+# transformers' image-text models whose two sides end in one space, by `model_type`.
+JOINT_TYPES = frozenset({"clip", "siglip", "chinese_clip", "altclip", "metaclip_2"})
 
 
 @dataclass(frozen=True)
@@ -37,30 +42,48 @@ class Library:
         version: rises when the adapter computes something else, so that stored values expire.
         marker: the file that every model folder of this library holds.
         joint_space: the pooled embeddings of one model's images and texts are comparable.
+        joint_types: the same, for the models whose config names one of these `model_type`s.
+        architectures: the spec may name an architecture, "library:ARCHITECTURE:/path".
     """
 
     loader: str
     version: int
     marker: str
     joint_space: bool = False
+    joint_types: frozenset[str] = frozenset()
+    architectures: bool = False
 
 
-_OPEN_CLIP = "fedmvp_flwr.foundation.open_clip_encoder"
+_ADAPTERS = "fedmvp_flwr.foundation"
+
+
+def _open_clip(side: str) -> Library:
+    loader = f"{_ADAPTERS}.open_clip_encoder:load_{side}_encoder"
+    return Library(loader, 1, "open_clip_config.json", joint_space=True, architectures=True)
+
+
+def _transformers(side: str) -> Library:
+    loader = f"{_ADAPTERS}.transformers_{side}_encoder:load_{side}_encoder"
+    return Library(loader, 1, "config.json", joint_types=JOINT_TYPES)
+
+
 LIBRARIES: dict[Role, dict[str, Library]] = {
     "image_encoder": {
-        "open_clip": Library(f"{_OPEN_CLIP}:load_image_encoder", 1, "open_clip_config.json", True)
+        "open_clip": _open_clip("image"),
+        "timm": Library(
+            f"{_ADAPTERS}.timm_encoder:load_image_encoder", 1, "config.json", architectures=True
+        ),
+        "transformers": _transformers("image"),
     },
-    "text_encoder": {
-        "open_clip": Library(f"{_OPEN_CLIP}:load_text_encoder", 1, "open_clip_config.json", True)
-    },
+    "text_encoder": {"open_clip": _open_clip("text"), "transformers": _transformers("text")},
     "captioner": {
         "transformers": Library(
-            "fedmvp_flwr.foundation.transformers_captioner:load_captioner", 1, "config.json"
+            f"{_ADAPTERS}.transformers_captioner:load_captioner", 1, "config.json"
         )
     },
     "image_generator": {
         "diffusers": Library(
-            "fedmvp_flwr.foundation.diffusers_generator:load_generator", 1, "model_index.json"
+            f"{_ADAPTERS}.diffusers_generator:load_generator", 1, "model_index.json"
         )
     },
 }
@@ -68,16 +91,32 @@ LIBRARIES: dict[Role, dict[str, Library]] = {
 
 @dataclass(frozen=True)
 class ModelSpec:
-    """One frozen model: its role, its library and the folder that holds it."""
+    """One frozen model: its role, its library and where it lies.
+
+    Attributes:
+        role: what it is for.
+        library: which library loads it.
+        folder: the folder that holds it.
+        architecture: the library's name of it, where the spec names one, else empty.
+        weights: name of the weights file, where the spec names one.
+    """
 
     role: Role
     library: str
     folder: Path
+    architecture: str = ""
+    weights: str | None = None
 
     @property
     def adapter(self) -> Library:
         """The registry's entry."""
         return LIBRARIES[self.role][self.library]
+
+    @property
+    def joint(self) -> bool:
+        """Whether its pooled embeddings can be compared with those of its other side."""
+        types = self.adapter.joint_types
+        return self.adapter.joint_space or bool(types and _model_type(self.folder) in types)
 
 
 @dataclass(frozen=True)
@@ -89,38 +128,43 @@ class LoadContext:
         device: where the model computes.
         config: the run's settings (image grid, text length, generator steps).
         shared: parts that several roles of one bundle load only once, by a name of the loader.
+        architecture: the library's name of the model, where the spec names one, else empty.
+        weights: name of the weights file, where the spec names one.
     """
 
     folder: Path
     device: str
     config: RunConfig
     shared: dict[str, Any]
+    architecture: str = ""
+    weights: str | None = None
 
 
-def parse_spec(role: Role, text: str) -> ModelSpec:
+def parse_spec(role: Role, text: str, key: str = "") -> ModelSpec:
     """Read the spec of one role and find the model's folder; nothing is loaded.
 
     Args:
         role: what the model is for.
-        text: "library:embedded" or "library:local:/absolute/folder".
+        text: "library:embedded", "library:/absolute/folder" (or "library:local:/folder"),
+            "library:owner/name[@revision]" on the hub; for timm and open_clip also
+            "library:ARCHITECTURE:/path", for open_clip "open_clip:ARCHITECTURE:PRETRAINED".
+        key: the run-config key, for errors; default: that of the role.
 
     Raises:
         ModelError: an unknown library or name, or a folder that is not there; says what to do.
     """
-    key = role.replace("_", "-")
+    key = key or role.replace("_", "-")
     library, _, rest = text.partition(":")
-    name, _, path = rest.partition(":")
     if library not in LIBRARIES[role]:
         raise ModelError(f"{key}={text!r}: {_unknown('library', library, LIBRARIES[role])}")
-    if name not in _NAMES:
-        raise ModelError(f"{key}={text!r}: {_unknown('name', name, _NAMES)}")
-    if name == _EMBEDDED and path:
-        raise ModelError(f"{key}={text!r}: `embedded` takes no path; use '{library}:local:{path}'.")
-    folder = _embedded_folder(key, role) if name == _EMBEDDED else _local_folder(key, text, path)
-    marker = LIBRARIES[role][library].marker
-    if not (folder / marker).is_file():
-        raise ModelError(f"{key}={text!r}: {folder} is no {library} model, it holds no {marker}.")
-    return ModelSpec(role, library, folder)
+    spec = _locate(role, library, rest, key, text)
+    marker = spec.adapter.marker
+    if not (spec.folder / marker).is_file():
+        raise ModelError(
+            f"{key}={text!r}: {spec.folder} is no {library} model, it holds no {marker}."
+            + (_TIMM_HINT if library == "timm" else "")
+        )
+    return spec
 
 
 def load_model(spec: ModelSpec, context: LoadContext) -> Any:  # noqa: ANN401 - by role
@@ -146,32 +190,66 @@ def load_model(spec: ModelSpec, context: LoadContext) -> Any:  # noqa: ANN401 - 
         ) from error
 
 
-def _embedded_folder(key: str, role: Role) -> Path:
-    hint = (
-        "Install the package fedmvp_assets (it comes with the repository: make setup), build its "
-        "models (python -m fedmvp_assets.build), or name a model of your own: "
-        f"{key}='library:local:/folder'."
-    )
+_TIMM_HINT = (
+    ' Write one: {"architecture": "NAME", "num_classes": N, "model_args": {...}, "pretrained_cfg": '
+    '{"input_size": [3, 224, 224], "mean": [...], "std": [...]}} (docs/models.md).'
+)
+
+
+def _locate(role: Role, library: str, rest: str, key: str, text: str) -> ModelSpec:
+    """Tell embedded, local, architecture and hub specs apart."""
+    name, colon, path = rest.partition(":")
+    if name == _EMBEDDED:
+        models = _EMBEDDED_MODELS[role]
+        if path:
+            raise ModelError(
+                f"{key}={text!r}: `embedded` takes no path; use '{library}:local:{path}'."
+            )
+        if library not in models:
+            raise ModelError(f"{key}={text!r}: {_unknown('embedded library', library, models)}")
+        return ModelSpec(role, library, embedded_folder(key, models[library]))
+    if name == _LOCAL or is_path(rest):
+        folder, weights = local_place(key, text, path if name == _LOCAL else rest)
+        return ModelSpec(role, library, folder, weights=weights)
+    adapter = LIBRARIES[role][library]
+    if adapter.architectures and colon and is_path(path):
+        folder, weights = local_place(key, text, path)
+        return ModelSpec(role, library, folder, name, weights)
+    if library == "open_clip" and colon and path:
+        rest = _pretrained_name(key, text, name, path)
+    if not is_hub_name(rest):
+        unknown = _unknown("name", name, _NAMES)
+        raise ModelError(f"{key}={text!r}: {unknown} Or a hub name, {library}:owner/name.")
+    return ModelSpec(role, library, hub_folder(key, rest, library, adapter.marker))
+
+
+def _pretrained_name(key: str, text: str, architecture: str, tag: str) -> str:
+    """Return the hub name of an open_clip architecture's pretrained tag."""
     try:
-        from fedmvp_assets import model_path
+        import open_clip
+        from open_clip.pretrained import get_pretrained_cfg
     except ImportError as error:
-        raise ModelError(f"{key}: the embedded models are not installed. {hint}") from error
-    try:
-        return Path(model_path(_EMBEDDED_MODELS[role]))
-    except FileNotFoundError as error:
-        raise ModelError(f"{key}: {error} {hint}") from error
-
-
-def _local_folder(key: str, text: str, path: str) -> Path:
-    folder = Path(path).expanduser()
-    if not path or not folder.is_absolute():
+        raise ModelError(f"{key}={text!r}: open_clip cannot be imported ({error}).") from error
+    entry = get_pretrained_cfg(architecture, tag)
+    if not entry:
+        known = [t for a, t in open_clip.list_pretrained() if a == architecture]
+        what = _unknown("pretrained tag", tag, known) if known else f"no model '{architecture}'."
+        raise ModelError(f"{key}={text!r}: open_clip knows {what}")
+    repository = str(entry.get("hf_hub", "")).rstrip("/")
+    if not is_hub_name(repository):
         raise ModelError(
-            f"{key}={text!r}: expected an absolute folder, 'library:local:/folder'; Flower's "
-            "processes do not run in your current directory."
+            f"{key}={text!r}: these weights are not on the hub as safetensors. Fetch and convert "
+            f"them, then use '{key}=open_clip:{architecture}:/folder'."
         )
-    if not folder.is_dir():
-        raise ModelError(f"{key}={text!r}: the folder {folder} does not exist.")
-    return folder
+    return repository
+
+
+def _model_type(folder: Path) -> str:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(config.get("model_type", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""  # the loader will say what is wrong with it
 
 
 def _unknown(what: str, given: str, known: Iterable[str]) -> str:

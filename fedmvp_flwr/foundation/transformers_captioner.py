@@ -1,24 +1,36 @@
-"""Captioner from one Hugging Face transformers folder of the BLIP class."""
+"""Captioners from one Hugging Face transformers folder: BLIP, BLIP-2, or any chat model."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 
+from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.dtypes import DTYPES
+from fedmvp_flwr.foundation.protocols import Captioner
 from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MAX_NEW_TOKENS = 48  # twice BLIP's usual caption; decoding stops at the end token anyway
+MAX_NEW_TOKENS = 48  # twice BLIP's usual caption; decoding stops at the end token anyway
+_KNOWN = ("blip", "blip-2")
 
 
 class BlipCaptioner:
     """Greedy captions and answers; the images are seen once for any number of prompts."""
 
-    def __init__(self, model: Any, processor: Any, device: str) -> None:  # noqa: ANN401 - untyped
-        """Take a loaded `BlipForConditionalGeneration` and its processor."""
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - an untyped library's object
+        processor: Any,  # noqa: ANN401
+        device: str,
+        longest: int = MAX_NEW_TOKENS,
+    ) -> None:
+        """Take a loaded `BlipForConditionalGeneration`, its processor, and the longest answer."""
         self._model, self._processor, self._device = model, processor, device
+        self._longest = longest
 
     def caption(self, images: Sequence["Image"], prompt: str) -> list[str]:
         """Continue `prompt` for each image; return the new text only, stripped."""
@@ -30,8 +42,9 @@ class BlipCaptioner:
             return [[] for _ in prompts]
         rgb = [image.convert("RGB") for image in images]
         pixels = self._processor.image_processor(images=rgb, return_tensors="pt")["pixel_values"]
+        pixels = pixels.to(self._device, self._model.dtype)
         with torch.inference_mode():
-            seen = self._model.vision_model(pixel_values=pixels.to(self._device))[0]
+            seen = self._model.vision_model(pixel_values=pixels)[0]
             return [self._continue(seen, prompt) for prompt in prompts]
 
     def _continue(self, seen: torch.Tensor, prompt: str) -> list[str]:
@@ -48,7 +61,7 @@ class BlipCaptioner:
             encoder_attention_mask=torch.ones(seen.shape[:2], dtype=torch.long, device=seen.device),
             eos_token_id=text_config.sep_token_id,
             pad_token_id=text_config.pad_token_id,
-            max_new_tokens=max(1, min(_MAX_NEW_TOKENS, room)),
+            max_new_tokens=max(1, min(self._longest, room)),
             do_sample=False,
             num_beams=1,
             use_cache=True,
@@ -57,20 +70,36 @@ class BlipCaptioner:
         return [" ".join(text.split()) for text in texts]
 
 
-def load_captioner(context: LoadContext) -> BlipCaptioner:
-    """Load model and processor from the folder; nothing is fetched and no code of it is run."""
-    from transformers import AutoProcessor, BlipForConditionalGeneration
+def load_captioner(context: LoadContext) -> Captioner:
+    """Load model and processor from the folder; nothing is fetched and no code of it is run.
+
+    Raises:
+        ModelError: a model that is neither BLIP nor BLIP-2 and has no chat template.
+    """
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
     from fedmvp_flwr.foundation.quiet import quiet_libraries
+    from fedmvp_flwr.foundation.transformers_answers import Blip2Captioner, ChatCaptioner
 
+    config_class: Any = AutoConfig
     processor_class: Any = AutoProcessor
-    model_class: Any = BlipForConditionalGeneration
+    model_class: Any = AutoModelForImageTextToText
     with quiet_libraries():
-        processor = processor_class.from_pretrained(
-            context.folder, local_files_only=True, trust_remote_code=False
-        )
+        kind = config_class.from_pretrained(context.folder, **LOCAL_ONLY).model_type
+        processor = processor_class.from_pretrained(context.folder, **LOCAL_ONLY)
+        chats = bool(getattr(processor, "chat_template", None))
+        if kind not in _KNOWN and not chats:
+            raise ModelError(
+                f"captioner: {context.folder} is a '{kind}' without a chat template; expected "
+                "BLIP, BLIP-2, or an image-text-to-text model whose processor has one."
+            )
         model = model_class.from_pretrained(
-            context.folder, local_files_only=True, use_safetensors=True
+            context.folder,
+            use_safetensors=True,
+            dtype=DTYPES[context.config.captioner_dtype],
+            **LOCAL_ONLY,
         )
     model = model.to(context.device).eval().requires_grad_(False)
-    return BlipCaptioner(model, processor, context.device)
+    longest = context.config.captioner_max_tokens or MAX_NEW_TOKENS
+    adapter = {"blip": BlipCaptioner, "blip-2": Blip2Captioner}.get(kind, ChatCaptioner)
+    return adapter(model, processor, context.device, longest)

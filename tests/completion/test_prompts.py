@@ -73,3 +73,12 @@ def test_an_unknown_template_names_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'coarse'"):
         template_named("corase")
     assert RunConfig().prompt_template in TEMPLATES
+
+
+def test_a_chat_template_is_told_what_to_do():
+    prompts = template_named("instruct").caption_prompts([COLOUR])
+    assert prompts == (
+        "Describe this picture in one sentence.",
+        "what colour are the petals? Answer with one or two words.",
+    )
+    assert len(template_named("instruct-coarse").caption_prompts([COLOUR])) == 1

@@ -175,6 +175,51 @@ def test_generator_settings_override_those_of_the_folder(config, pixart_folder):
     assert (call["num_inference_steps"], call["guidance_scale"]) == (3, 0.0)
 
 
+def test_size_and_type_of_the_images_are_settings(config, stable_diffusion_folder):
+    update = {
+        "image_generator": f"diffusers:{stable_diffusion_folder}",
+        "generator_steps": 1,
+        "generator_guidance": 1.0,
+        "generator_size": 24,
+        "generator_dtype": "bf16",
+    }
+    generator = FoundationModels(config.model_copy(update=update)).image_generator
+    assert (
+        generator._pipeline.unet.dtype == generator._pipeline.text_encoder.dtype == torch.bfloat16
+    )
+    assert [image.size for image in generator.generate(["a red flower"], [1])] == [(24, 24)]
+
+
+@pytest.mark.parametrize("way", ["model", "sequential"])
+def test_offloading_needs_a_gpu(way, config):
+    models = FoundationModels(config.model_copy(update={"generator_offload": way}))
+    with pytest.raises(ModelError, match=f"generator-offload='{way}' needs a GPU"):
+        _ = models.image_generator
+
+
+@pytest.mark.parametrize("way", ["model", "sequential"])
+def test_offloading_is_left_to_the_pipeline(way, config, monkeypatch):
+    from fedmvp_flwr.foundation.diffusers_generator import _place
+    from fedmvp_flwr.foundation.specs import LoadContext
+
+    calls = []
+
+    class Pipeline:
+        def enable_model_cpu_offload(self, device):
+            calls.append(("model", device))
+
+        def enable_sequential_cpu_offload(self, device):
+            calls.append(("sequential", device))
+
+    context = LoadContext(None, "cuda:1", config.model_copy(update={"generator_offload": way}), {})
+    monkeypatch.setattr("diffusers.utils.is_accelerate_available", lambda: False)
+    with pytest.raises(ModelError, match="accelerate"):
+        _place(Pipeline(), context)
+    monkeypatch.setattr("diffusers.utils.is_accelerate_available", lambda: True)
+    _place(Pipeline(), context)
+    assert calls == [(way, "cuda:1")]
+
+
 @pytest.mark.parametrize(
     ("settings", "message"),
     [

@@ -1,0 +1,114 @@
+"""Models that are named by their place on the Hugging Face hub: "owner/name" or "owner/name@rev".
+
+A name is resolved to the folder of one revision in the hub's own cache; from there on it is a
+local model like any other. What is in the cache is used as it is, without a call; what is not is
+fetched by the hub's own library, once, unless HF_HUB_OFFLINE forbids it.
+"""
+
+import json
+import re
+from pathlib import Path
+
+from fedmvp_flwr.errors import ModelError
+
+_NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
+_DEFAULT_REVISION = "main"
+_TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+_WANTED = {
+    # A pipeline's parts lie in folders of their own; files beside them are second copies.
+    "diffusers": ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"),
+}
+_UNWANTED = ("*.fp16.*", "*.non_ema.*", "*.fp16-*", "onnx/*", "openvino/*", "*/openvino_*")
+_WEIGHTS = "*.safetensors"
+
+
+def is_hub_name(text: str) -> bool:
+    """Whether a text has the form "owner/name" or "owner/name@revision"."""
+    return _NAME.fullmatch(text) is not None
+
+
+def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
+    """Return the folder of a hub model's revision, fetched now if it is not in the cache.
+
+    Args:
+        key: the run-config key, for errors.
+        name: "owner/name" or "owner/name@revision"; without a revision what the cache holds of
+            `main` is used, however old it is.
+        library: the library that will load it; decides which files are fetched.
+        marker: the file without which the folder is of no use.
+
+    Raises:
+        ModelError: it is not in the cache and cannot or may not be fetched; says what to do.
+    """
+    repository, _, revision = name.partition("@")
+    try:
+        from huggingface_hub import constants
+    except ImportError as error:
+        raise ModelError(
+            f"{key}: '{name}' is a name on the Hugging Face hub, which needs the package "
+            "huggingface_hub: pip install 'fedmvp-flwr[foundation]'."
+        ) from error
+    cached = _cached(repository, revision or _DEFAULT_REVISION, Path(constants.HF_HUB_CACHE))
+    if cached and (cached / marker).is_file() and _has_weights(cached):
+        return cached
+    pinned = f" --revision {revision}" if revision else ""
+    how = (
+        f"Fetch it once where there is a network: hf download {repository}{pinned} (then copy the "
+        "cache folder here), or give a local folder: "
+        f"{key}='{library}:/absolute/folder'."
+    )
+    if constants.HF_HUB_OFFLINE:
+        raise ModelError(
+            f"{key}: '{name}' is not in the hub's cache {constants.HF_HUB_CACHE} ({marker} and "
+            f"safetensors weights are needed), and HF_HUB_OFFLINE is set. {how}"
+        )
+    return _fetch(key, repository, revision, library, how)
+
+
+def revision_of(folder: Path) -> str | None:
+    """Return "owner/name@commit" of a folder in the hub's cache, None for any other folder."""
+    if folder.parent.name != "snapshots" or not folder.parents[1].name.startswith("models--"):
+        return None
+    repository = folder.parents[1].name.removeprefix("models--").replace("--", "/", 1)
+    return f"{repository}@{folder.name}"
+
+
+def _cached(repository: str, revision: str, cache: Path) -> Path | None:
+    """Find a revision in the cache, by its commit or by a branch or tag that points to it."""
+    root = cache / f"models--{repository.replace('/', '--')}"
+    direct = root / "snapshots" / revision
+    if direct.is_dir():
+        return direct
+    reference = root / "refs" / revision
+    if not reference.is_file():
+        return None
+    folder = root / "snapshots" / reference.read_text(encoding="utf-8").strip()
+    return folder if folder.is_dir() else None
+
+
+def _has_weights(folder: Path) -> bool:
+    """Whether there are weights, and every part of those that are split into several files."""
+    for index in folder.rglob(f"{_WEIGHTS}.index.json"):
+        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
+        if not all((index.parent / part).is_file() for part in set(parts)):
+            return False
+    return any(folder.rglob(_WEIGHTS))
+
+
+def _fetch(key: str, repository: str, revision: str, library: str, how: str) -> Path:
+    from huggingface_hub import snapshot_download
+
+    wanted = _WANTED.get(library, (*_TEXT_FILES, _WEIGHTS))
+    try:
+        folder = snapshot_download(
+            repository,
+            revision=revision or None,
+            allow_patterns=list(wanted),
+            ignore_patterns=list(_UNWANTED),
+        )
+    except Exception as error:  # the hub's, the network's, the disk's
+        raise ModelError(
+            f"{key}: '{repository}' cannot be fetched from the hub: {type(error).__name__}: "
+            f"{error}. {how}"
+        ) from error
+    return Path(folder)

@@ -1,0 +1,52 @@
+"""Loads a transformers encoder so that nothing is fetched, run or left at random."""
+
+from typing import Any
+
+import torch
+
+from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.quiet import quiet_libraries
+from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext
+
+LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+# Heads that our features do not use; a checkpoint may lack them.
+_UNUSED = ("pooler.", "classifier.", "logit_scale", "logit_bias", "embeddings.position_ids")
+_SHOWN_KEYS = 3
+
+
+def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped library's object
+    """Load the model of a folder through AutoModel, once for all roles that share the folder.
+
+    Raises:
+        ModelError: the folder lacks weights that the features need; they would be random.
+    """
+    name = f"transformers:{context.folder}"
+    if name not in context.shared:
+        from transformers import AutoModel
+
+        model_class: Any = AutoModel
+        with quiet_libraries():
+            model, info = model_class.from_pretrained(
+                context.folder,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                **LOCAL_ONLY,
+            )
+        joint = model.config.model_type in JOINT_TYPES
+        missing = sorted(
+            key for key in info["missing_keys"] if joint or not any(part in key for part in _UNUSED)
+        )
+        if missing:
+            raise ModelError(
+                f"{context.folder} lacks {len(missing)} weights of {type(model).__name__} "
+                f"({', '.join(missing[:_SHOWN_KEYS])}, ...): they would be random. Use a complete "
+                "checkpoint."
+            )
+        context.shared[name] = model.to(context.device).eval().requires_grad_(False)
+    return context.shared[name]
+
+
+def is_joint(model: Any) -> bool:  # noqa: ANN401 - an untyped library's object
+    """Whether the model has an image and a text side that end in one space."""
+    return str(model.config.model_type) in JOINT_TYPES

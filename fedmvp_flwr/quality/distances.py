@@ -1,0 +1,66 @@
+"""Distances between two sets of features: Fréchet, and by kernel for few samples."""
+
+import torch
+from torch import Tensor
+
+_KERNEL_DEGREE = 3  # Binkowski et al. 2018
+_LEAST = 2
+
+
+def frechet_distance(first: Tensor, second: Tensor) -> float:
+    """Fréchet distance of Gaussians fitted to two sets of features (FID, Heusel et al. 2017).
+
+    |m1 - m2|^2 + tr(S1) + tr(S2) - 2 tr((S1 S2)^(1/2)). The last trace is the nuclear norm of
+    the product of both centred sets, so that few samples need no D x D matrix. It is biased upwards
+    for few samples: compare only values from equal numbers.
+
+    Args:
+        first: (N, D), N >= 2.
+        second: (M, D), M >= 2.
+
+    Raises:
+        ValueError: fewer than two samples, or other widths.
+    """
+    first, second = _checked(first, second)
+    means = first.mean(dim=0), second.mean(dim=0)
+    left = (first - means[0]) / (len(first) - 1) ** 0.5
+    right = (second - means[1]) / (len(second) - 1) ** 0.5
+    roots = [torch.linalg.qr(part, mode="r").R for part in (left, right)]  # at most (D, D)
+    shared = torch.linalg.svdvals(roots[0] @ roots[1].T).sum()
+    value = (means[0] - means[1]).square().sum() + left.square().sum() + right.square().sum()
+    return max(float(value - 2 * shared), 0.0)
+
+
+def kernel_distance(first: Tensor, second: Tensor) -> float:
+    """Unbiased squared maximum mean discrepancy with the cubic kernel (KID).
+
+    The kernel is (x . y / D + 1)^3 on features scaled to a mean squared length of D, so that
+    encoders of any scale can be used. May be slightly negative for equal distributions.
+
+    Args:
+        first: (N, D), N >= 2.
+        second: (M, D), M >= 2.
+
+    Raises:
+        ValueError: fewer than two samples, or other widths.
+    """
+    first, second = _checked(first, second)
+    scale = torch.cat([first, second]).square().mean().clamp_min(1e-12).sqrt()
+    first, second = first / scale, second / scale
+
+    def kernel(a: Tensor, b: Tensor) -> Tensor:
+        return (a @ b.T / a.shape[1] + 1) ** _KERNEL_DEGREE
+
+    def mean_of_others(matrix: Tensor) -> Tensor:
+        count = len(matrix)
+        return (matrix.sum() - matrix.diagonal().sum()) / (count * (count - 1))
+
+    within = mean_of_others(kernel(first, first)) + mean_of_others(kernel(second, second))
+    return float(within - 2 * kernel(first, second).mean())
+
+
+def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
+    shapes = tuple(first.shape), tuple(second.shape)
+    if min(len(first), len(second)) < _LEAST or first.shape[1:] != second.shape[1:]:
+        raise ValueError(f"expected two sets of at least 2 features of one width, got {shapes}.")
+    return first.double(), second.double()

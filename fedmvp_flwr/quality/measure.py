@@ -1,0 +1,253 @@
+"""Holds out complete pairs, completes them anyway, and measures against the truth.
+
+For every pair the text is made from the image and the image from the text, by the very path that
+a run takes; the real ones are what the completions are compared with.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fedmvp_flwr.completion.pipeline import Progress, load_completion, prepare_samples
+from fedmvp_flwr.completion.plan import load_image
+from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.completion.quality import calibrate_threshold, gate
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.quality.agreement import cross_fitted_classes
+from fedmvp_flwr.quality.distances import frechet_distance, kernel_distance
+from fedmvp_flwr.quality.overlap import rouge_l, token_match
+from fedmvp_flwr.seeds import torch_generator
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+LEAST_PAIRS = 4  # two halves of two, for the distances among real images
+GATES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)  # settings of `quality-gate` that are tried out
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A held-out pair and what was made of each side; None where nothing could be made.
+
+    Attributes:
+        sample: the real pair.
+        image: the image made from the text.
+        text: the text made from the image.
+    """
+
+    sample: Sample
+    image: "Image | None"
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Quality:
+    """What was measured with one set of settings.
+
+    Attributes:
+        numbers: JSON values: overall, per class, and per setting of the gate.
+        pairs: the held-out pairs with their completions, in the order of the rows.
+        rows: JSON values per pair.
+    """
+
+    numbers: dict[str, Any]
+    pairs: tuple[Pair, ...]
+    rows: tuple[dict[str, Any], ...]
+
+
+def held_out(samples: Sequence[Sample], count: int, seed: int) -> tuple[Sample, ...]:
+    """Choose up to `count` complete pairs, the same for the same seed.
+
+    Raises:
+        DataError: fewer than 4 samples are complete.
+    """
+    complete = [sample for sample in samples if sample.complete]
+    if min(len(complete), count) < LEAST_PAIRS:
+        raise DataError(
+            f"Quality needs at least {LEAST_PAIRS} complete pairs to compare with; there are "
+            f"{len(complete)}, and {count} are asked for."
+        )
+    order = torch.randperm(len(complete), generator=torch_generator(seed, "quality"))
+    return tuple(complete[place] for place in sorted(order[:count].tolist()))
+
+
+def measure_quality(
+    pairs: Sequence[Sample],
+    class_names: Sequence[str],
+    pool: Sequence[Sample],
+    *,
+    models: FoundationModels,
+    store: FeatureStore,
+    config: RunConfig,
+    on_progress: Progress | None = None,
+) -> Quality:
+    """Complete both sides of complete pairs and measure the completions.
+
+    Args:
+        pairs: at least 4 complete samples.
+        class_names: in label order; they enter no prompt.
+        pool: what `completion = "retrieval"` may take from; no pair is completed by itself.
+        models: the frozen models.
+        store: where completions and features are kept; a run finds them there.
+        config: the run's settings.
+        on_progress: called with (stage, done, total).
+
+    Raises:
+        DataError: completion is off, or nothing could be completed.
+    """
+    if config.completion == "none":
+        raise DataError("completion='none' completes nothing whose quality could be measured.")
+    prepared = prepare_samples(
+        pairs,
+        complete=dict.fromkeys(MODALITIES, [True] * len(pairs)),
+        models=models,
+        store=store,
+        config=config,
+        pool=pool,
+        on_progress=on_progress,
+    )
+    if not all(made.present.all() for made in prepared.completed.values()):
+        raise DataError(
+            "Nothing to take from: retrieval needs complete pairs beside the one to complete."
+        )
+    made = tuple(_completed(sample, models, store, config, pool) for sample in pairs)
+    classes = {
+        name: cross_fitted_classes(
+            prepared.real.modalities[name].pooled,
+            prepared.real.labels,
+            prepared.completed[name].pooled,
+            len(class_names),
+        )
+        for name in MODALITIES
+    }
+    rows = tuple(_rows(made, prepared, classes, class_names))
+    numbers = {
+        "pairs": len(pairs),
+        "completion": config.completion,
+        "prompt-template": config.prompt_template,
+        "similarity": "image-text cosine" if models.comparable else "typicality of the neighbour",
+        "overall": _summary(rows) | _distances(prepared),
+        "per-class": {
+            name: _summary([row for row in rows if row["class"] == name])
+            for name in sorted({row["class"] for row in rows})
+        },
+        "gate": [_gated(prepared, rows, quantile) for quantile in GATES],
+        "made": prepared.made,
+        "seconds": prepared.seconds,
+        "models": models.identities(),
+    }
+    return Quality(numbers, made, rows)
+
+
+def _completed(
+    sample: Sample,
+    models: FoundationModels,
+    store: FeatureStore,
+    config: RunConfig,
+    pool: Sequence[Sample],
+) -> Pair:
+    image, text = (
+        load_completion(sample, name, models=models, store=store, config=config, pool=pool)
+        for name in MODALITIES
+    )
+    return Pair(
+        sample, None if isinstance(image, str) else image, text if isinstance(text, str) else None
+    )
+
+
+def _rows(
+    pairs: Sequence[Pair],
+    prepared: PreparedSet,
+    classes: dict[str, tuple[Tensor, Tensor]],
+    class_names: Sequence[str],
+) -> list[dict[str, Any]]:
+    real, completed = prepared.real.modalities, prepared.completed
+    alike = torch.cosine_similarity(
+        completed[IMAGE].pooled.float(), real[IMAGE].pooled.float(), dim=1
+    )
+    rows = []
+    for row, pair in enumerate(pairs):
+        label = pair.sample.label
+        rows.append(
+            {
+                "key": pair.sample.key,
+                "class": class_names[label],
+                "true-similarity": _number(prepared.pair_similarity[row]),
+                "image-similarity": _number(prepared.similarity[IMAGE][row]),
+                "text-similarity": _number(prepared.similarity[TEXT][row]),
+                "image-to-true-image": float(alike[row]),
+                "rouge-l": rouge_l(pair.text or "", pair.sample.text or ""),
+                "token-match": token_match(
+                    completed[TEXT].tokens[row][completed[TEXT].mask[row]],
+                    real[TEXT].tokens[row][real[TEXT].mask[row]],
+                ),
+                "true-image-agrees": int(classes[IMAGE][0][row]) == label,
+                "image-agrees": int(classes[IMAGE][1][row]) == label,
+                "true-text-agrees": int(classes[TEXT][0][row]) == label,
+                "text-agrees": int(classes[TEXT][1][row]) == label,
+            }
+        )
+    return rows
+
+
+def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Mean of every measure over the rows, None where no row has it."""
+    names = [name for name in rows[0] if name not in ("key", "class")]
+    means: dict[str, Any] = {"pairs": len(rows)}
+    for name in names:
+        values = [float(row[name]) for row in rows if row[name] is not None]
+        means[name] = sum(values) / len(values) if values else None
+    return means
+
+
+def _distances(prepared: PreparedSet) -> dict[str, Any]:
+    """Distances of the completed to the real images, and of the real ones among themselves.
+
+    The Fréchet distance depends on the number of samples, so that all three are between halves:
+    the generated ones of one half against the real ones of the other.
+    """
+    real = prepared.real.modalities[IMAGE].pooled.float()
+    made = prepared.completed[IMAGE].pooled.float()
+    even, odd = slice(0, None, 2), slice(1, None, 2)
+    return {
+        "frechet": frechet_distance(made[even], real[odd]),
+        "frechet-of-real": frechet_distance(real[even], real[odd]),
+        "kid": kernel_distance(made, real),
+        "kid-of-real": kernel_distance(real[even], real[odd]),
+    }
+
+
+def _gated(
+    prepared: PreparedSet, rows: Sequence[dict[str, Any]], quantile: float
+) -> dict[str, Any]:
+    """What a gate at this quantile of the real pairs would let through, and how good that is."""
+    threshold = calibrate_threshold(prepared.pair_similarity, quantile)
+    result: dict[str, Any] = {"quality-gate": quantile, "threshold": threshold}
+    for name in MODALITIES:
+        values = prepared.similarity[name]
+        passed = gate(values, threshold) if quantile else torch.ones(len(rows), dtype=torch.bool)
+        kept = [row for row, flag in zip(rows, passed.tolist(), strict=True) if flag]
+        result[f"{name}-accepted"] = len(kept) / len(rows)
+        agrees = [row[f"{name}-agrees"] for row in kept]
+        result[f"{name}-agreement-of-accepted"] = sum(agrees) / len(agrees) if agrees else None
+    return result
+
+
+def _number(value: Tensor) -> float | None:
+    return None if bool(value.isnan()) else float(value)
+
+
+def real_image(pair: Pair) -> "Image":
+    """Decode the real image of a pair.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    return load_image(pair.sample)

@@ -1,0 +1,201 @@
+"""Retrieval: the nearest complete sample fills the hole, never the sample itself."""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+import torch
+
+from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import Sample, text_digest
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.foundation.bundle import FoundationModels
+
+
+@pytest.fixture(scope="module")
+def config(tiny_config):
+    return tiny_config.model_copy(update={"completion": "retrieval", "captioner": "no:such"})
+
+
+@pytest.fixture(scope="module")
+def models(config):
+    return FoundationModels.from_config(config)
+
+
+def prepare(samples, complete, pool, config, root, models=None):
+    models = models or FoundationModels.from_config(config)
+    with FeatureStore(root) as store:
+        return prepare_samples(
+            samples, complete=complete, models=models, store=store, config=config, pool=pool
+        )
+
+
+def oracle(samples, row, source, pool, models):
+    """The pool's nearest sample by the encoder's own embeddings, one after another."""
+    encoder = models.encoder(source)
+
+    def embed(sample):
+        content = sample.text if source == "text" else sample.image.load()
+        return encoder.encode([content])[0].pooled.float()
+
+    query = embed(samples[row])
+    others = [sample for sample in pool if sample.key != samples[row].key]
+    cosines = [float(torch.cosine_similarity(query, embed(s), dim=0)) for s in others]
+    return others[int(np.argmax(cosines))], max(cosines)
+
+
+def test_the_nearest_complete_pair_fills_the_hole(samples, holes, config, models, tmp_path):
+    prepared = prepare(samples, holes(samples), samples, config, tmp_path, models)
+    pool = [sample for sample in samples if sample.complete]
+    assert prepared.made == {"image": 3, "text": 3}
+    for target, source in (("text", "image"), ("image", "text")):
+        made = prepared.completed[target]
+        for row, sample in enumerate(samples):
+            if sample.has(target):
+                assert not made.present[row]
+                continue
+            neighbour, _ = oracle(samples, row, source, pool, models)
+            assert made.generated[row]
+            there = prepared.real.modalities[target]
+            assert torch.equal(made.pooled[row], there.pooled[samples.index(neighbour)])
+    assert set(models.models_loaded) == {"image_encoder", "text_encoder"}
+
+
+def test_what_was_taken_over_is_found_again(samples, holes, config, models, tmp_path):
+    prepare(samples, holes(samples), samples, config, tmp_path, models)
+    options = {"models": models, "store": FeatureStore(tmp_path), "config": config}
+    text = load_completion(samples[1], "text", pool=samples, **options)
+    pool = [sample for sample in samples if sample.complete]
+    assert text == oracle(samples, 1, "image", pool, models)[0].text
+    image = load_completion(samples[2], "image", pool=samples, **options)
+    expected = oracle(samples, 2, "text", pool, models)[0].image.load()
+    assert np.array_equal(np.asarray(image), np.asarray(expected))
+    assert load_completion(samples[1], "text", **options) is None  # another pool
+
+
+def test_a_second_run_searches_nothing_and_loads_nothing(
+    samples, forbidden_samples, holes, config, models, tmp_path
+):
+    first = prepare(samples, holes(samples), samples, config, tmp_path, models)
+    fresh = FoundationModels.from_config(config)
+    again = prepare(forbidden_samples, holes(samples), forbidden_samples, config, tmp_path, fresh)
+    assert fresh.models_loaded == ()
+    assert again.reused == first.made
+    assert again.made == {"image": 0, "text": 0}
+    assert torch.equal(again.completed["image"].pooled, first.completed["image"].pooled)
+
+
+def test_a_sample_of_the_pool_is_never_completed_by_itself(samples, config, models, tmp_path):
+    whole = [sample for sample in samples if sample.complete]
+    everything = dict.fromkeys(("image", "text"), [True] * len(whole))
+    prepared = prepare(whole, everything, whole, config, tmp_path, models)
+    for row in range(len(whole)):
+        neighbour, _ = oracle(whole, row, "image", whole, models)
+        assert neighbour.key != whole[row].key
+        mine = prepared.completed["text"].pooled[row]
+        assert torch.equal(mine, prepared.real.modalities["text"].pooled[whole.index(neighbour)])
+
+
+def test_a_twin_of_the_pool_may_be_taken(samples, config, models, tmp_path):
+    twin = Sample("twin", 0, samples[0].image, None)
+    prepared = prepare([twin], {"text": [True]}, [samples[0], samples[3]], config, tmp_path, models)
+    record = load_completion(
+        twin,
+        "text",
+        models=models,
+        store=FeatureStore(tmp_path),
+        config=config,
+        pool=[samples[0], samples[3]],
+    )
+    assert record == samples[0].text
+    assert prepared.completed["text"].present.all()
+
+
+@pytest.mark.parametrize("pool", [0, 1])
+def test_with_nothing_to_take_from_the_hole_stays(pool, samples, config, models, tmp_path):
+    own = [samples[0]]
+    prepared = prepare(own, {"text": [True]}, own[:pool], config, tmp_path, models)
+    assert prepared.made == {"image": 0, "text": 0}
+    assert not prepared.completed["text"].present.any()
+
+
+def test_another_pool_is_another_completion(samples, holes, config, models, tmp_path):
+    prepare(samples, holes(samples), samples, config, tmp_path, models)
+    again = prepare(samples, holes(samples), samples[:4], config, tmp_path, models)
+    assert again.reused == {"image": 0, "text": 0}
+
+
+def test_encoders_without_a_common_space_are_gated_by_the_distance(
+    samples, holes, config, tiny_folders, tmp_path
+):
+    spec = f"open_clip:local:{tiny_folders['other-clip']}"
+    apart = config.model_copy(update={"text_encoder": spec, "quality_gate": 0.3})
+    prepared = prepare(samples, holes(samples), samples, apart, tmp_path)
+    pool = [sample for sample in samples if sample.complete]
+    models = FoundationModels.from_config(apart)
+    for target, source in (("text", "image"), ("image", "text")):
+        usual = [oracle(pool, row, source, pool, models)[1] for row in range(len(pool))]
+        for row, sample in enumerate(samples):
+            value = float(prepared.similarity[target][row])
+            if sample.has(target):
+                assert math.isnan(value)
+                continue
+            cosine = oracle(samples, row, source, pool, models)[1]
+            rank = sum(other <= cosine for other in usual)
+            assert value == pytest.approx((1 + rank) / (1 + len(pool)))
+        if target == "text":  # the pairs are judged by their images
+            for row, cosine in enumerate(usual):
+                rank = sum(other <= cosine + 1e-6 for other in usual)
+                mine = float(prepared.pair_similarity[samples.index(pool[row])])
+                assert mine == pytest.approx(rank / len(pool))
+    assert int((~prepared.pair_similarity.isnan()).sum()) == len(pool)
+
+
+@dataclass(frozen=True)
+class Data:
+    splits: dict
+
+
+def test_where_clients_and_server_may_take_from(samples):
+    data = Data({"train": samples, "test": samples, "public": samples[:2], "bare": samples[1:3]})
+    own = RunConfig(completion="retrieval")
+    assert [s.key for s in retrieval_pool(samples[:4], data, own)] == ["sample-0", "sample-3"]
+    assert retrieval_pool((), data, own) == ()
+    public = RunConfig(completion="retrieval", retrieval_source="public")
+    assert [s.key for s in retrieval_pool(samples[3:], data, public)] == ["sample-0"]
+    assert retrieval_pool(samples, data, RunConfig()) == ()
+
+
+@pytest.mark.parametrize(
+    ("split", "message"),
+    [
+        ("absent", "no split 'absent' .it has bare, train"),
+        ("train", "not public"),
+        ("bare", "holds no complete pair"),
+    ],
+)
+def test_wrong_public_splits(split, message, samples):
+    data = Data({"train": samples, "bare": samples[1:3]})
+    config = RunConfig(completion="retrieval", retrieval_source="public", retrieval_split=split)
+    with pytest.raises(DataError, match=message):
+        retrieval_pool((), data, config)
+
+
+def test_provenance_names_the_neighbour(samples, config, models, tmp_path):
+    from fedmvp_flwr.completion.codec import CompletionRecord
+    from fedmvp_flwr.completion.retrieval import RetrievalCompleter
+
+    prepare(samples[:2], {"text": [False, True]}, samples, config, tmp_path, models)
+    completer = RetrievalCompleter(models, config, samples)
+    digest = samples[1].image.digest
+    key = completer.key("text", digest, None, samples[1].key)
+    record = CompletionRecord.from_bytes(FeatureStore(tmp_path).get_many([key])[key])
+    pool = [sample for sample in samples if sample.complete]
+    neighbour, cosine = oracle(samples, 1, "image", pool, models)
+    assert record.provenance["neighbour"] == neighbour.key
+    assert record.provenance["cosine"] == pytest.approx(cosine, abs=1e-3)
+    assert record.digest == text_digest(neighbour.text)

@@ -1,0 +1,53 @@
+import pytest
+import torch
+
+from fedmvp_flwr.quality.agreement import apply_probe, cross_fitted_classes, fit_probe
+
+
+def clusters(count, seed=0, width=6):
+    generator = torch.Generator().manual_seed(seed)
+    labels = torch.arange(count) % 3
+    centres = 4 * torch.eye(3, width)
+    return centres[labels] + torch.randn(count, width, generator=generator), labels
+
+
+def test_the_probe_is_a_ridge_regression():
+    from sklearn.linear_model import Ridge
+
+    features, labels = clusters(20)
+    centred = features - features.mean(0)
+    strength = 0.1 * float((centred @ centred.T).diagonal().mean())
+    oracle = Ridge(alpha=strength).fit(features.numpy(), torch.eye(3)[labels].numpy())
+    weights = fit_probe(features, labels, 3)
+    assert torch.allclose(weights[:-1].T, torch.tensor(oracle.coef_).double(), atol=1e-5)
+    assert torch.allclose(weights[-1], torch.tensor(oracle.intercept_).double(), atol=1e-5)
+
+
+def test_separate_clusters_are_told_apart():
+    features, labels = clusters(60)
+    fresh, truth = clusters(30, seed=1)
+    predicted = apply_probe(fit_probe(features, labels, 3), fresh)
+    assert float((predicted == truth).float().mean()) > 0.9
+
+
+def test_completions_are_judged_by_probes_that_did_not_see_their_sample():
+    features, labels = clusters(60)
+    real, same = cross_fitted_classes(features, labels, features, 3)
+    assert torch.equal(real, same)
+    wrong = features.roll(1, dims=0)  # the completion shows the class of the sample before
+    _, other = cross_fitted_classes(features, labels, wrong, 3)
+    assert float((other == labels).float().mean()) < 0.1
+    assert float((other == labels.roll(1)).float().mean()) > 0.9
+
+
+def test_labels_without_pattern_are_not_learnt_by_heart():
+    generator = torch.Generator().manual_seed(0)
+    features = torch.randn(300, 100, generator=generator)
+    labels = torch.randint(2, (300,), generator=generator)
+    real, _ = cross_fitted_classes(features, labels, features, 2)
+    assert float((real == labels).float().mean()) == pytest.approx(0.5, abs=0.1)
+
+
+def test_no_sample():
+    with pytest.raises(ValueError, match="at least one"):
+        fit_probe(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 2)

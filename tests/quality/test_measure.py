@@ -1,0 +1,138 @@
+"""Held-out pairs of the embedded data, completed by the embedded models and by retrieval."""
+
+import json
+
+import pytest
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.data.samples import Sample
+from fedmvp_flwr.errors import DataError, FedMVPError
+from fedmvp_flwr.quality.measure import GATES, held_out
+from fedmvp_flwr.quality.page import write_quality
+from fedmvp_flwr.quality.run import run_quality
+
+
+@pytest.fixture(scope="module")
+def config(tmp_path_factory):
+    return RunConfig(
+        train_samples=60,
+        test_samples=40,
+        generator_steps=2,
+        cache_dir=str(tmp_path_factory.mktemp("cache")),
+        prompt_template="coarse",
+    )
+
+
+@pytest.fixture(scope="module")
+def both(config):
+    return run_quality(config, num_samples=24, templates=("coarse", "coarse-to-fine"))
+
+
+def test_every_pair_is_measured_under_every_template(both, config):
+    assert list(both) == ["coarse", "coarse-to-fine"]
+    names = load_dataset(config).class_names
+    for result in both.values():
+        numbers = result.numbers
+        assert numbers["pairs"] == len(result.rows) == len(result.pairs) == 24
+        assert sum(group["pairs"] for group in numbers["per-class"].values()) == 24
+        assert set(numbers["per-class"]) <= set(names)
+        for row, pair in zip(result.rows, result.pairs, strict=True):
+            assert row["key"] == pair.sample.key
+            assert pair.image is not None
+            assert pair.text is not None
+            assert 0 <= row["rouge-l"] <= 1
+            assert -1 <= row["image-similarity"] <= 1.001
+    assert both["coarse"].rows != both["coarse-to-fine"].rows
+
+
+def test_means_are_those_of_the_rows(both):
+    result = both["coarse"]
+    mean = sum(row["rouge-l"] for row in result.rows) / len(result.rows)
+    assert result.numbers["overall"]["rouge-l"] == pytest.approx(mean)
+    agree = sum(row["text-agrees"] for row in result.rows) / len(result.rows)
+    assert result.numbers["overall"]["text-agrees"] == pytest.approx(agree)
+    assert result.numbers["overall"]["frechet"] > 0
+
+
+def test_a_stricter_gate_lets_less_through(both):
+    gates = both["coarse"].numbers["gate"]
+    assert [row["quality-gate"] for row in gates] == list(GATES)
+    assert gates[0]["image-accepted"] == gates[0]["text-accepted"] == 1
+    for name in ("image", "text"):
+        shares = [row[f"{name}-accepted"] for row in gates]
+        assert shares == sorted(shares, reverse=True)
+
+
+def test_a_run_finds_the_completions_again(both, config):
+    again = run_quality(config, num_samples=24)
+    assert list(again) == ["coarse"]
+    assert again["coarse"].numbers["made"] == {"image": 0, "text": 0}
+    assert again["coarse"].rows == both["coarse"].rows
+
+
+def test_the_page_and_the_numbers(both, tmp_path):
+    path, page = write_quality(tmp_path / "new", both)
+    numbers = json.loads(path.read_text())
+    assert numbers["coarse"]["overall"] == both["coarse"].numbers["overall"]
+    assert len(numbers["coarse"]["rows"]) == 24
+    text = page.read_text()
+    assert text.count("data:image/png;base64") == 2 * 2 * 24
+    assert "http" not in text.replace("http-equiv", "")
+    for word in ("coarse-to-fine", "KID", "ROUGE-L"):
+        assert word in text
+
+
+def test_a_page_trusts_no_text(config, both, tmp_path):
+    from dataclasses import replace
+
+    result = both["coarse"]
+    evil = "<script>alert(1)</script>"
+    pairs = tuple(replace(pair, text=evil) for pair in result.pairs)
+    _, page = write_quality(tmp_path, {evil: replace(result, pairs=pairs)})
+    assert "<script>" not in page.read_text()
+
+
+def test_retrieval_takes_from_the_other_pairs(config):
+    other = config.model_copy(update={"completion": "retrieval"})
+    result = run_quality(other, num_samples=12)["retrieval"]
+    assert result.numbers["completion"] == "retrieval"
+    texts = {pair.sample.text for pair in result.pairs}
+    assert all(pair.text in texts for pair in result.pairs)
+    assert any(pair.text != pair.sample.text for pair in result.pairs)
+    assert result.numbers["overall"]["kid"] < 0.5
+
+
+def test_the_pairs_of_one_client(config):
+    other = config.model_copy(
+        update={"completion": "retrieval", "missing_ratio": 0.5, "partition": "iid"}
+    )
+    result = run_quality(other, client=1, num_clients=3)["retrieval"]
+    train = {sample.key for sample in load_dataset(other).splits["train"]}
+    assert {pair.sample.key for pair in result.pairs} <= train
+    assert len(result.pairs) == 10
+    with pytest.raises(DataError, match="--client 3"):
+        run_quality(other, client=3, num_clients=3)
+
+
+def test_choice_of_pairs():
+    samples = [Sample(str(i), 0, None if i % 2 else object(), "text") for i in range(20)]
+    chosen = held_out(samples, 5, seed=1)
+    assert chosen == held_out(samples, 5, seed=1) != held_out(samples, 5, seed=2)
+    assert all(sample.complete for sample in chosen)
+    assert len(held_out(samples, 50, seed=1)) == 10
+    with pytest.raises(DataError, match="at least 4"):
+        held_out(samples[:6], 50, seed=1)
+
+
+@pytest.mark.parametrize(
+    ("settings", "options", "message"),
+    [
+        ({"completion": "none"}, {}, "completion='none'"),
+        ({}, {"split": "absent"}, "--split absent"),
+        ({}, {"templates": ("no-such",)}, "prompt-template='no-such'"),
+    ],
+)
+def test_what_cannot_be_measured(settings, options, message, config):
+    with pytest.raises(FedMVPError, match=message):
+        run_quality(config.model_copy(update=settings), num_samples=8, **options)
