@@ -13,6 +13,7 @@ from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node, cache_folder, output_folder, require_writable
+from fedmvp_flwr.preflight_models import add_models, add_workload
 from fedmvp_flwr.preparation import client_samples, require_comparable, require_pair
 
 _T = TypeVar("_T")
@@ -25,18 +26,26 @@ class PreflightReport:
     Attributes:
         problems: one sentence each; empty if the run can start.
         rows: one per client: samples, classes, complete pairs, holes.
+        models: one per frozen model: setting, spec, size in MB, fingerprint, hub revision.
+        work: one per kind of work of the frozen models: how many, how many are left to do.
+        estimates: what that takes, by name: seconds, MB on disk, MB of a message.
     """
 
     problems: list[str] = field(default_factory=list)
     rows: list[dict[str, int]] = field(default_factory=list)
+    models: list[dict[str, str | float]] = field(default_factory=list)
+    work: list[dict[str, str | float]] = field(default_factory=list)
+    estimates: dict[str, float] = field(default_factory=dict)
 
 
-def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
-    """Check folders, device, models, data, split and holes of a run; nothing is computed.
+def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> PreflightReport:
+    """Check folders, device, models, data, split and holes of a run; nothing is stored.
 
     Args:
         config: the run's settings.
         num_clients: how many clients share the training samples.
+        timed: also load the frozen models and time them on a few samples, to estimate how long
+            completion takes; without it, no model is loaded.
     """
     report = PreflightReport()
 
@@ -51,8 +60,9 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
         check(lambda: output_folder(config, 0))
     writable = check(lambda: require_writable(cache_folder(config), "cache-dir"))
     device = check(lambda: resolve_device(config.device))
-    models = check(lambda: FoundationModels.from_config(config, str(device or "cpu")))
-    if models:
+    models = check(lambda: FoundationModels.from_config(config, str(device or "cpu"), ()))
+    add_models(report, config, str(device or "cpu"))
+    if models and not report.problems:
         check(lambda: require_comparable(models, config))
     if config.probe_file and config.needs_probe:
         check(lambda: load_probe(Path(config.probe_file).expanduser()))
@@ -62,6 +72,8 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
             row = check(lambda: _client_row(dataset, config, client, num_clients))  # noqa: B023
             if row:
                 report.rows.append(row)
+    if dataset and writable and models and not report.problems:
+        check(lambda: add_workload(report, dataset, config, models, num_clients, timed))
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
 
