@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fedmvp_flwr.aggregation.probe import load_probe
+from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data.samples import Dataset
@@ -67,6 +68,10 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if config.probe_file and config.needs_probe:
         check(lambda: load_probe(Path(config.probe_file).expanduser()))
     dataset = check(lambda: load_dataset(config))
+    if dataset:
+        check(lambda: retrieval_pool((), dataset, config))
+    if dataset and config.needs_probe and not config.probe_file:
+        check(lambda: public_pairs(dataset, config) if config.probe_source == "public" else ())
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
             row = check(lambda: _client_row(dataset, config, client, num_clients))  # noqa: B023

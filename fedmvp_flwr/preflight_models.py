@@ -128,4 +128,4 @@ def _needed(config: RunConfig) -> list[tuple[str, Role, str]]:
 
 def _draws(config: RunConfig) -> bool:
     """Whether images are generated: to fill holes, or for the probe."""
-    return config.completion == "foundation" or (config.needs_probe and not config.probe_file)
+    return config.completion == "foundation" or config.generates_probe

@@ -17,6 +17,7 @@ from fedmvp_flwr.aggregation.probe import (
     Probe,
     generate_probe,
     load_probe,
+    probe_of,
     probe_texts,
     save_probe,
 )
@@ -24,7 +25,7 @@ from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import calibrate_threshold, gate
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.missing import random_mask
@@ -37,7 +38,7 @@ from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.seeds import numpy_generator
+from fedmvp_flwr.seeds import numpy_generator, torch_generator
 
 Progress = Callable[[str, int, int], None]
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
@@ -237,13 +238,15 @@ def conditions(test: PreparedSet, threshold: float, config: RunConfig) -> Condit
 
 
 def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
-    """Return the probe of a run: from its file, from the cache, or newly generated.
+    """Return the probe of a run: from its file, from the public split, or generated once.
 
     Raises:
         DataError: the file cannot be used, or its features do not fit the encoders.
     """
     if config.probe_file:
         return load_probe(Path(config.probe_file).expanduser())
+    if config.probe_source == "public":
+        return _public_probe(dataset, config, models)
     texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
     key = key_for(
         "probe",
@@ -268,6 +271,21 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         )
         save_probe(path, probe)
         return probe
+
+
+def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
+    """Take real public pairs as the probe, up to `probe-per-class` of each class."""
+    by_class: dict[int, list[Sample]] = {}
+    for sample in public_pairs(dataset, config):
+        by_class.setdefault(sample.label, []).append(sample)
+    chosen: list[Sample] = []
+    for label, samples in sorted(by_class.items()):
+        generator = torch_generator(config.completion_seed, "probe", label)
+        order = torch.randperm(len(samples), generator=generator)[: config.probe_per_class]
+        chosen += [samples[place] for place in order.tolist()]
+    with FeatureStore(cache_folder(config)) as store:
+        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+    return probe_of(prepared.real)
 
 
 def _summary(

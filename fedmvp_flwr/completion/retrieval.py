@@ -146,21 +146,30 @@ def retrieval_pool(
         return ()
     if config.retrieval_source == "own":
         return tuple(sample for sample in own if sample.complete)
-    split = config.retrieval_split
+    return public_pairs(dataset, config)
+
+
+def public_pairs(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
+    """Return the complete samples of the split that everyone may see.
+
+    Raises:
+        DataError: the data set has no such split, or it holds no complete pair.
+    """
+    split = config.public_split
     if split not in dataset.splits:
         raise DataError(
-            f"retrieval-source='public': the data set has no split '{split}' (it has "
-            f"{', '.join(sorted(dataset.splits))}). Name another with retrieval-split, or use "
-            "retrieval-source='own'."
+            f"public-split='{split}': the data set has no split of this name (it has "
+            f"{', '.join(sorted(dataset.splits))}). Name another one, or use "
+            "retrieval-source='own' and probe-source='generated'."
         )
     if split in ("train", "test"):
         raise DataError(
-            f"retrieval-split='{split}' is what clients own or are tested on, not public data. "
-            "Name another split, or use retrieval-source='own'."
+            f"public-split='{split}' is what clients own or are tested on, not public data. Name "
+            "another split, or use retrieval-source='own' and probe-source='generated'."
         )
     pool = tuple(sample for sample in dataset.splits[split] if sample.complete)
     if not pool:
-        raise DataError(f"retrieval-split='{split}' holds no complete pair.")
+        raise DataError(f"public-split='{split}' holds no complete pair.")
     return pool
 
 
