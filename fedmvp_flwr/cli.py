@@ -156,7 +156,8 @@ def preflight(
     console = Console()
     with _interruptible():
         report = check(config, num_clients, timed)
-    for rows in (report.rows, report.models, report.work):
+    tables: tuple[Sequence[Mapping[str, Any]], ...] = (report.rows, report.models, report.work)
+    for rows in tables:
         if rows:
             console.print(_rows_table(rows))
     for name, value in report.estimates.items():

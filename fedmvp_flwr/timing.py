@@ -63,7 +63,8 @@ def time_models(samples: Sequence[Sample], models: FoundationModels, config: Run
             raise DataError(f"No sample has a {modality} that the models could be timed on.")
     decoding, images = _timed(lambda: [load_image(sample) for sample in chosen[IMAGE]])
     contents = {IMAGE: images, TEXT: [sample.text for sample in chosen[TEXT]]}
-    loading, widths = 0.0, {}
+    loading = 0.0
+    widths: Widths = {}
     for kinds, encoders in encodings(models):
         for modality in MODALITIES:
             items = contents[modality]

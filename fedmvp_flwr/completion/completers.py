@@ -1,6 +1,6 @@
 """Completers: fill a missing modality from the one that is there.
 
-A new way of completion is one class with the protocol `Completer` and one line in `COMPLETERS`.
+A new way of completion is one class with the protocol `Completer` and one line in `ways.py`.
 """
 
 import dataclasses
@@ -71,6 +71,7 @@ class NamesCompletions(Protocol):
         ...
 
 
+@runtime_checkable
 class Completer(NamesCompletions, Protocol):
     """Makes one modality of samples from their other one, each sample by itself."""
 

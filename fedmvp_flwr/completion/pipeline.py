@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import SOURCE_OF, Content, FoundationCompleter, Source
+from fedmvp_flwr.completion.completers import SOURCE_OF, Completer, Content, Source
 from fedmvp_flwr.completion.encoding import Encoding
 from fedmvp_flwr.completion.plan import (
     Wanted,
@@ -158,7 +158,7 @@ class _Preparation:
     def _pool(self) -> tuple[Sample, ...]:
         """The samples to take from, if one is asked for."""
         asked = any(item for rows in self.wanted.values() for item in rows)
-        return self.completer.pool if asked and self._retriever else ()
+        return self._retriever.pool if self._retriever and asked else ()
 
     @property
     def _retriever(self) -> RetrievalCompleter | None:
@@ -332,7 +332,7 @@ class _Preparation:
         """Complete one chunk; return what to store and the generated contents by digest."""
         items: dict[str, bytes] = {}
         contents: dict[str, Content] = {}
-        if not sources or not isinstance(self.completer, FoundationCompleter):
+        if not sources or not isinstance(self.completer, Completer):
             return items, contents
         with self._clock(_COMPLETION):
             completions = self.completer.complete(modality, [source for _, source in sources])
