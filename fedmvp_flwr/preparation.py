@@ -21,6 +21,7 @@ from fedmvp_flwr.aggregation.probe import (
     probe_texts,
     save_probe,
 )
+from fedmvp_flwr.completion.completers import changed_settings
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
@@ -255,7 +256,11 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         seed=config.completion_seed,
         image_grid=config.image_grid,
         text_max_tokens=config.text_max_tokens,
-        generator=[config.generator_steps, config.generator_guidance],
+        generator=[
+            config.generator_steps,
+            config.generator_guidance,
+            *changed_settings(config, "generator_size", "generator_dtype").values(),
+        ],
     )
     path = cache_folder(config) / "probes" / f"{key}.safetensors"
     try:
@@ -267,7 +272,7 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             models.image_encoder,
             models.text_encoder,
             config.completion_seed,
-            config.foundation_batch_size,
+            min(config.images_at_once, config.foundation_batch_size),
         )
         save_probe(path, probe)
         return probe
