@@ -1,7 +1,7 @@
 """The command `fedmvp`: simulate, complete, preflight, quality, report."""
 
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
@@ -145,6 +145,9 @@ def preflight(
     run_config: RunConfigOption = None,
     num_clients: NumClientsOption = 10,
     cache: CacheOption = None,
+    timed: Annotated[
+        bool, typer.Option("--time", help="Time the frozen models on a few samples.")
+    ] = False,
 ) -> None:
     """Check data, split, holes and models of every client, without training anything."""
     from fedmvp_flwr.preflight import preflight as check
@@ -152,10 +155,17 @@ def preflight(
     config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
     console = Console()
     with _interruptible():
-        report = check(config, num_clients)
-    console.print(_rows_table(report.rows))
+        report = check(config, num_clients, timed)
+    tables: tuple[Sequence[Mapping[str, Any]], ...] = (report.rows, report.models, report.work)
+    for rows in tables:
+        if rows:
+            console.print(_rows_table(rows))
     for note in report.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
+    for name, value in report.estimates.items():
+        console.print(f"{name}: {value:.3g}")
+    if report.work and "completion s" not in report.estimates:
+        console.print("How long this takes: fedmvp preflight --time")
     for problem in report.problems:
         console.print(problem, style="red", markup=False, soft_wrap=True)
     if report.problems:
@@ -294,7 +304,7 @@ def _fields_table(fields: Mapping[str, Any]) -> Table:
     return table
 
 
-def _rows_table(rows: list[dict[str, Any]]) -> Table:
+def _rows_table(rows: Sequence[Mapping[str, Any]]) -> Table:
     columns = list(dict.fromkeys(key for row in rows for key in row))
     table = Table(*columns)
     for row in rows:

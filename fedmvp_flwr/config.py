@@ -251,8 +251,14 @@ class RunConfig(BaseModel):
         description="Where `retrieval` looks: the client's `own` complete pairs, or a `public` "
         "split that everyone holds.",
     )
-    retrieval_split: str = Field(
-        "public", description="Name of the data set's split for `retrieval-source='public'`."
+    public_split: str = Field(
+        "public",
+        description="The data set's split that `retrieval-source` and `probe-source` mean.",
+    )
+    probe_source: Literal["generated", "public"] = Field(
+        "generated",
+        description="`generated`: the probe is generated from class descriptions, as in the paper. "
+        "`public`: it is real pairs of the public split.",
     )
     captioner_dtype: Dtype = Field("fp32", description="Type that the captioner computes in.")
     captioner_batch_size: int = Field(
@@ -384,6 +390,11 @@ def _one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> st
     near = difflib.get_close_matches(prefix, [*words, *prefixes], n=1)
     allowed = ", ".join([*words, *(f"{prefix}:..." for prefix in prefixes)])
     raise ValueError(f"expected {allowed}" + (f"; did you mean '{near[0]}'?" if near else ""))
+
+    @property
+    def generates_probe(self) -> bool:
+        """Whether the image generator has to make the probe."""
+        return self.needs_probe and not self.probe_file and self.probe_source == "generated"
 
 
 def _unknown_key(key: str) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from fedmvp_flwr.aggregation.probe import load_probe
+from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data_preflight import client_row, data_notes
@@ -13,6 +14,7 @@ from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder, output_folder, require_writable
+from fedmvp_flwr.preflight_models import add_models, add_workload
 from fedmvp_flwr.preparation import require_comparable
 
 _T = TypeVar("_T")
@@ -26,19 +28,27 @@ class PreflightReport:
         problems: one sentence each; empty if the run can start.
         rows: one per client: samples, classes, complete pairs, holes, held-out samples.
         notes: one line each, about what is peculiar and need not be repaired.
+        models: one per frozen model: setting, spec, size in MB, fingerprint, hub revision.
+        work: one per kind of work of the frozen models: how many, how many are left to do.
+        estimates: what that takes, by name: seconds, MB on disk, MB of a message.
     """
 
     problems: list[str] = field(default_factory=list)
     rows: list[dict[str, int]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    models: list[dict[str, str | float]] = field(default_factory=list)
+    work: list[dict[str, str | float]] = field(default_factory=list)
+    estimates: dict[str, float] = field(default_factory=dict)
 
 
-def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
-    """Check folders, device, models, data, split and holes of a run; nothing is computed.
+def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> PreflightReport:
+    """Check folders, device, models, data, split and holes of a run; nothing is stored.
 
     Args:
         config: the run's settings.
         num_clients: how many clients share the training samples.
+        timed: also load the frozen models and time them on a few samples, to estimate how long
+            completion takes; without it, no model is loaded.
     """
     report = PreflightReport()
 
@@ -53,12 +63,17 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
         check(lambda: output_folder(config, 0))
     writable = check(lambda: require_writable(cache_folder(config), "cache-dir"))
     device = check(lambda: resolve_device(config.device))
-    models = check(lambda: FoundationModels.from_config(config, str(device or "cpu")))
-    if models:
+    models = check(lambda: FoundationModels.from_config(config, str(device or "cpu"), ()))
+    add_models(report, config, str(device or "cpu"))
+    if models and not report.problems:
         check(lambda: require_comparable(models, config))
     if config.probe_file and config.needs_probe:
         check(lambda: load_probe(Path(config.probe_file).expanduser()))
     dataset = check(lambda: load_dataset(config))
+    if dataset:
+        check(lambda: retrieval_pool((), dataset, config))
+    if dataset and config.needs_probe and not config.probe_file:
+        check(lambda: public_pairs(dataset, config) if config.probe_source == "public" else ())
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
             row = check(lambda: client_row(dataset, config, client, num_clients))  # noqa: B023
@@ -66,5 +81,7 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
                 report.rows.append(row)
     if dataset:
         report.notes += check(lambda: data_notes(dataset, config, report.rows)) or []
+    if dataset and writable and models and not report.problems:
+        check(lambda: add_workload(report, dataset, config, models, num_clients, timed))
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report

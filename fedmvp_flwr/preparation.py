@@ -18,14 +18,16 @@ from fedmvp_flwr.aggregation.probe import (
     Probe,
     generate_probe,
     load_probe,
+    probe_of,
     probe_texts,
     save_probe,
 )
+from fedmvp_flwr.completion.completers import changed_settings
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold, gate
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.assignment import Assignment, assign
@@ -38,6 +40,7 @@ from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.seeds import torch_generator
 
 GATE_FALLBACK = "gate-fallback"  # in the config of messages, see `fallback_threshold`
 Progress = Callable[[str, int, int], None]
@@ -279,13 +282,15 @@ def _other(modality: str) -> str:
 
 
 def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
-    """Return the probe of a run: from its file, from the cache, or newly generated.
+    """Return the probe of a run: from its file, from the public split, or generated once.
 
     Raises:
         DataError: the file cannot be used, or its features do not fit the encoders.
     """
     if config.probe_file:
         return load_probe(Path(config.probe_file).expanduser())
+    if config.probe_source == "public":
+        return _public_probe(dataset, config, models)
     texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
     key = key_for(
         "probe",
@@ -294,7 +299,11 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         seed=config.completion_seed,
         image_grid=config.image_grid,
         text_max_tokens=config.text_max_tokens,
-        generator=[config.generator_steps, config.generator_guidance],
+        generator=[
+            config.generator_steps,
+            config.generator_guidance,
+            *changed_settings(config, "generator_size", "generator_dtype").values(),
+        ],
     )
     path = cache_folder(config) / "probes" / f"{key}.safetensors"
     try:
@@ -306,10 +315,25 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             models.image_encoder,
             models.text_encoder,
             config.completion_seed,
-            config.foundation_batch_size,
+            min(config.images_at_once, config.foundation_batch_size),
         )
         save_probe(path, probe)
         return probe
+
+
+def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
+    """Take real public pairs as the probe, up to `probe-per-class` of each class."""
+    by_class: dict[int, list[Sample]] = {}
+    for sample in public_pairs(dataset, config):
+        by_class.setdefault(sample.label, []).append(sample)
+    chosen: list[Sample] = []
+    for label, samples in sorted(by_class.items()):
+        generator = torch_generator(config.completion_seed, "probe", label)
+        order = torch.randperm(len(samples), generator=generator)[: config.probe_per_class]
+        chosen += [samples[place] for place in order.tolist()]
+    with FeatureStore(cache_folder(config)) as store:
+        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+    return probe_of(prepared.real)
 
 
 def _summary(

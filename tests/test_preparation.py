@@ -50,7 +50,7 @@ def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
         item = ModalityFeatures(torch.ones(2, 3).half(), torch.ones(3).half())
         return stack_modality([item if f else None for f in flags], [generated] * len(flags), 3, 3)
 
-    asked = {name: list(complete[name]) for name in MODALITIES}
+    asked = {name: list(complete.get(name, [False] * len(samples))) for name in MODALITIES}
     real = {name: stack([s.has(name) for s in samples], False) for name in MODALITIES}
     made = {name: sum(asked[name]) for name in MODALITIES}
     ranks = torch.arange(len(samples)) / max(len(samples), 1)  # the first completions are worst
@@ -327,3 +327,20 @@ def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monke
     assert load_probe(path).digest == probe.digest
     prepare_probe(TinyData(), config.model_copy(update={"completion_seed": 9}), NamedModels())
     assert len(calls) == 3
+
+
+def test_a_probe_of_public_pairs(tmp_path):
+    class PublicData(TinyData):
+        def __init__(self):
+            super().__init__()
+            public = [Sample(f"p-{i}", i % 2, Picture(f"p{i}"), f"text {i}") for i in range(12)]
+            public.append(Sample("hole", 0, None, "no image"))
+            self.splits["public"] = public
+
+    config = RunConfig(cache_dir=str(tmp_path), probe_source="public", probe_per_class=4)
+    probe = prepare_probe(PublicData(), config, NamedModels())
+    assert probe.batch.labels.tolist() == [0] * 4 + [1] * 4
+    assert all(m.present.all() and not m.generated.any() for m in probe.batch.modalities.values())
+    assert prepare_probe(PublicData(), config, NamedModels()).digest == probe.digest
+    with pytest.raises(DataError, match="public-split"):
+        prepare_probe(TinyData(), config, NamedModels())

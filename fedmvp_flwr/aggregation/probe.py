@@ -88,6 +88,17 @@ def generate_probe(
         },
         torch.tensor([label for label, _ in texts]),
     )
+    return probe_of(batch)
+
+
+def probe_of(batch: Batch) -> Probe:
+    """Take complete, labelled samples as the probe.
+
+    Raises:
+        DataError: fewer than 2 samples.
+    """
+    if len(batch) < 2:
+        raise DataError(f"A probe of {len(batch)} sample(s): CKA needs at least 2.")
     return Probe(batch, _digest(_tensors(batch)))
 
 

@@ -1,6 +1,6 @@
 """Completers: fill a missing modality from the one that is there.
 
-A new way of completion is one class with the protocol `Completer` and one line in `COMPLETERS`.
+A new way of completion is one class with the protocol `Completer` and one line in `ways.py`.
 """
 
 import dataclasses
@@ -71,6 +71,7 @@ class NamesCompletions(Protocol):
         ...
 
 
+@runtime_checkable
 class Completer(NamesCompletions, Protocol):
     """Makes one modality of samples from their other one, each sample by itself."""
 
@@ -110,12 +111,12 @@ class FoundationCompleter:
                 "seed": config.completion_seed,
                 "steps": models.config.generator_steps,
                 "guidance": models.config.generator_guidance,
-                **_changed(models.config, "generator_size", "generator_dtype"),
+                **changed_settings(models.config, "generator_size", "generator_dtype"),
             },
             TEXT: {
                 "prompt": self._template.caption_prompt,
                 "questions": [dataclasses.astuple(question) for question in self._questions],
-                **_changed(models.config, "captioner_max_tokens", "captioner_dtype"),
+                **changed_settings(models.config, "captioner_max_tokens", "captioner_dtype"),
             },
         }
         self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
@@ -188,7 +189,7 @@ class FoundationCompleter:
         }
 
 
-def _changed(config: RunConfig, *names: str) -> dict[str, Any]:
+def changed_settings(config: RunConfig, *names: str) -> dict[str, Any]:
     """Settings that differ from their default: the keys of older stores stay what they were."""
     fields = RunConfig.model_fields
     values = {name: getattr(config, name) for name in names}

@@ -13,7 +13,13 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import SOURCE_OF, Content, FoundationCompleter, Source
+from fedmvp_flwr.completion.completers import (
+    SOURCE_OF,
+    Completer,
+    Content,
+    NamesCompletions,
+    Source,
+)
 from fedmvp_flwr.completion.encoding import Encoding
 from fedmvp_flwr.completion.plan import (
     Wanted,
@@ -92,12 +98,14 @@ def load_completion(
     config: RunConfig,
     class_names: Sequence[str] = (),
     pool: Sequence[Sample] = (),
+    completer: NamesCompletions | None = None,
 ) -> "str | Image | None":
     """Return the stored completion of a sample's modality; None if there is none.
 
-    The arguments are those of `prepare_samples`; nothing is computed and no model is loaded.
+    The arguments are those of `prepare_samples`; nothing is computed and no model is loaded. For
+    many samples `completer_for(models, config, pool)` is made once and handed over.
     """
-    completer = completer_for(models, config, pool)
+    completer = completer or completer_for(models, config, pool)
     digest = content_digest(sample, SOURCE_OF[modality])
     if completer is None or digest is None:
         return None
@@ -136,6 +144,7 @@ class _Preparation:
         self.completer = completer_for(models, config, pool)
         self.digests = {m: [content_digest(sample, m) for sample in samples] for m in MODALITIES}
         self.wanted = self._plan(complete, class_names)
+        self.holders = {m: self._holders(m) for m in MODALITIES}
         self.records: dict[str, codec.CompletionRecord] = {}
         self.in_store: set[str] = set()
         self.encoding = Encoding(models, store)
@@ -154,11 +163,18 @@ class _Preparation:
             self.samples, self.digests, complete, self.completer, self.config, class_names
         )
 
+    def _holders(self, modality: str) -> dict[str, Sample]:
+        """Every real content, by digest: the samples', and the pool's if one is asked for."""
+        pairs = list(zip(self.digests[modality], self.samples, strict=True))
+        if self._retriever and self._asked:
+            pool = self._retriever
+            pairs += zip(pool.digests[modality], pool.samples, strict=True)
+        return {digest: sample for digest, sample in pairs if digest is not None}
+
     @property
-    def _pool(self) -> tuple[Sample, ...]:
-        """The samples to take from, if one is asked for."""
-        asked = any(item for rows in self.wanted.values() for item in rows)
-        return self.completer.pool if asked and self._retriever else ()
+    def _asked(self) -> bool:
+        """Whether any completion is asked for."""
+        return any(item for rows in self.wanted.values() for item in rows)
 
     @property
     def _retriever(self) -> RetrievalCompleter | None:
@@ -178,11 +194,7 @@ class _Preparation:
     def pass_over_images(self) -> None:
         """Load each real image that is needed once: caption it, and compute its features."""
         captions = self._missing_completions(TEXT)
-        references = {
-            digest: sample
-            for sample in (*self.samples, *self._pool)
-            if (digest := content_digest(sample, IMAGE)) is not None
-        }
+        references = self.holders[IMAGE]
         bare = [d for d in references if d not in captions and self._lacks(IMAGE, d)]
         blind = [*bare, *(digest for digest in captions if self._lacks(IMAGE, digest))]
         total, done, seen = sum(map(len, captions.values())), 0, 0
@@ -306,7 +318,7 @@ class _Preparation:
     def _pair_similarity(self) -> Tensor:
         if self.models.comparable:
             return self._similarity(self.digests)
-        if self._retriever and self._pool:
+        if self._retriever and self._asked:
             return self._retriever.typicality_of_pairs(self.samples, self.encoding.features)
         return torch.full((len(self.samples),), torch.nan)
 
@@ -332,7 +344,7 @@ class _Preparation:
         """Complete one chunk; return what to store and the generated contents by digest."""
         items: dict[str, bytes] = {}
         contents: dict[str, Content] = {}
-        if not sources or not isinstance(self.completer, FoundationCompleter):
+        if not sources or not isinstance(self.completer, Completer):
             return items, contents
         with self._clock(_COMPLETION):
             completions = self.completer.complete(modality, [source for _, source in sources])
@@ -364,17 +376,13 @@ class _Preparation:
         return {digest: list(items.values()) for digest, items in missing.items()}
 
     def _all_digests(self, modality: str) -> set[str]:
-        there = [content_digest(sample, modality) for sample in (*self.samples, *self._pool)]
-        real = {digest for digest in there if digest is not None}
         keys = {item.key for item in self.wanted[modality] if item}
-        return real | {self.records[key].digest for key in keys if key in self.records}
+        return set(self.holders[modality]) | {
+            self.records[key].digest for key in keys if key in self.records
+        }
 
     def _real_texts(self) -> dict[str, str]:
-        return {
-            digest: sample.text
-            for sample in (*self.samples, *self._pool)
-            if sample.text is not None and (digest := content_digest(sample, TEXT)) is not None
-        }
+        return {digest: sample.text or "" for digest, sample in self.holders[TEXT].items()}
 
     def _chunks(self, items: list[_T], size: int = 0) -> Iterator[list[_T]]:
         size = size or self.config.foundation_batch_size

@@ -19,7 +19,8 @@ class PreparedSet:
         real: features of what is really there.
         completed: by modality, present where a completion was asked for; all flagged `generated`.
         similarity: by modality (N,), image-text cosine of the completion with the modality that it
-            was made from; NaN where there is none, or where the encoders cannot be compared.
+            was made from, as the gate's encoders see it; for retrieval without a common space how
+            usual the neighbour's distance is; NaN where there is none, or no way to compare.
         pair_similarity: (N,) the same of the real pairs; NaN where a sample is not complete.
         made: by modality, samples whose completion was made now.
         reused: by modality, samples whose completion was in the store.

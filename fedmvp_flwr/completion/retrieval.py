@@ -31,19 +31,23 @@ class RetrievalCompleter:
         models: the frozen models, only asked for their fingerprints.
         config: the run's settings.
         pool: the samples to take from; incomplete ones are passed over.
+
+    Attributes:
+        samples: those of the pool that are complete, sorted by key.
+        digests: of their contents, by modality.
     """
 
     def __init__(self, models: FoundationModels, config: RunConfig, pool: Sequence[Sample]) -> None:
         """See the class."""
         self._models = models
         complete = {sample.key: sample for sample in pool if sample.complete}
-        self.pool = tuple(complete[key] for key in sorted(complete))
-        self._place = {sample.key: place for place, sample in enumerate(self.pool)}
-        self._digests = {
+        self.samples = tuple(complete[key] for key in sorted(complete))
+        self._place = {sample.key: place for place, sample in enumerate(self.samples)}
+        self.digests = {
             modality: [content_digest(sample, modality) or "" for sample in self.pool]
             for modality in MODALITIES
         }
-        self._pool_key = key_for("pool", keys=list(self._place), digests=self._digests)
+        self._pool_key = key_for("pool", keys=list(self._place), digests=self.digests)
 
     def key(
         self, modality: str, digest: str, class_name: str | None, sample_key: str
@@ -53,7 +57,7 @@ class RetrievalCompleter:
         None where nothing is left to take from. The class name has no part in it.
         """
         inside = sample_key in self._place
-        if len(self.pool) <= inside:
+        if len(self.samples) <= inside:
             return None
         return key_for(
             "completion",
@@ -83,13 +87,13 @@ class RetrievalCompleter:
         source = SOURCE_OF[modality]
         queries = _pooled(source, [item.source_digest for item in wanted], features)
         places = self._places([item.sample_key for item in wanted])
-        pool = _pooled(source, self._digests[source], features)
+        pool = _pooled(source, self.digests[source], features)
         found, cosine = nearest(queries, pool, places)
         own = nearest(pool, pool, torch.arange(len(pool)))[1]
         usual = typicality(cosine, own, places != NOBODY)
         records = []
         for row, item in enumerate(wanted):
-            neighbour = self.pool[int(found[row])]
+            neighbour = self.samples[int(found[row])]
             provenance = {
                 "modality": modality,
                 "source": item.source_digest,
@@ -102,9 +106,9 @@ class RetrievalCompleter:
 
     def image(self, digest: str) -> Sample | None:
         """Return the sample of the pool whose image has this digest."""
-        if digest not in self._digests[IMAGE]:
+        if digest not in self.digests[IMAGE]:
             return None
-        return self.pool[self._digests[IMAGE].index(digest)]
+        return self.samples[self.digests[IMAGE].index(digest)]
 
     def typicality_of_pairs(self, samples: Sequence[Sample], features: Features) -> Tensor:
         """How usual the nearest neighbour of each complete sample's image is; NaN for the others.
@@ -113,10 +117,10 @@ class RetrievalCompleter:
         """
         values = torch.full((len(samples),), torch.nan)
         rows = [row for row, sample in enumerate(samples) if sample.complete]
-        if not rows or not self.pool:
+        if not rows or not self.samples:
             return values
         digests = [content_digest(samples[row], IMAGE) or "" for row in rows]
-        queries, pool = _pooled(IMAGE, digests, features), self._digests[IMAGE]
+        queries, pool = _pooled(IMAGE, digests, features), self.digests[IMAGE]
         candidates = _pooled(IMAGE, pool, features)
         places = self._places([samples[row].key for row in rows])
         _, cosine = nearest(queries, candidates, places)
@@ -146,21 +150,30 @@ def retrieval_pool(
         return ()
     if config.retrieval_source == "own":
         return tuple(sample for sample in own if sample.complete)
-    split = config.retrieval_split
+    return public_pairs(dataset, config)
+
+
+def public_pairs(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
+    """Return the complete samples of the split that everyone may see.
+
+    Raises:
+        DataError: the data set has no such split, or it holds no complete pair.
+    """
+    split = config.public_split
     if split not in dataset.splits:
         raise DataError(
-            f"retrieval-source='public': the data set has no split '{split}' (it has "
-            f"{', '.join(sorted(dataset.splits))}). Name another with retrieval-split, or use "
-            "retrieval-source='own'."
+            f"public-split='{split}': the data set has no split of this name (it has "
+            f"{', '.join(sorted(dataset.splits))}). Name another one, or use "
+            "retrieval-source='own' and probe-source='generated'."
         )
     if split in ("train", "test"):
         raise DataError(
-            f"retrieval-split='{split}' is what clients own or are tested on, not public data. "
-            "Name another split, or use retrieval-source='own'."
+            f"public-split='{split}' is what clients own or are tested on, not public data. Name "
+            "another split, or use retrieval-source='own' and probe-source='generated'."
         )
     pool = tuple(sample for sample in dataset.splits[split] if sample.complete)
     if not pool:
-        raise DataError(f"retrieval-split='{split}' holds no complete pair.")
+        raise DataError(f"public-split='{split}' holds no complete pair.")
     return pool
 
 

@@ -115,6 +115,19 @@ class FeatureStore:
             return {}
         return self._guarded(lambda connection: self._read(connection, wanted))
 
+    def contains(self, keys: Iterable[str]) -> set[str]:
+        """Return which of the keys are there, without reading and checking their values.
+
+        Raises:
+            StoreError: the store cannot be opened or read.
+        """
+        wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
+        if not wanted:
+            return set()
+        return self._guarded(
+            lambda connection: {key.hex() for key in table.present(connection, wanted)}
+        )
+
     def put_many(self, items: Mapping[str, bytes]) -> None:
         """Add values in one transaction; a key that is already there keeps its value.
 

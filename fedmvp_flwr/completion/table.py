@@ -68,6 +68,15 @@ def select(connection: sqlite3.Connection, keys: list[bytes]) -> Iterator[tuple[
         yield from connection.execute(f"{_SELECT} WHERE key IN ({marks})", part)
 
 
+def present(connection: sqlite3.Connection, keys: list[bytes]) -> Iterator[bytes]:
+    """Yield the keys that are there."""
+    for start in range(0, len(keys), _KEYS_PER_QUERY):
+        part = keys[start : start + _KEYS_PER_QUERY]
+        marks = ",".join("?" * len(part))
+        for (key,) in connection.execute(f"SELECT key FROM entry WHERE key IN ({marks})", part):
+            yield key
+
+
 def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Add rows in one transaction; a key that is there keeps its row."""
     with _transaction(connection):

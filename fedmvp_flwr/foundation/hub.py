@@ -24,7 +24,7 @@ _WEIGHTS = "*.safetensors"
 
 def is_hub_name(text: str) -> bool:
     """Whether a text has the form "owner/name" or "owner/name@revision"."""
-    return _NAME.fullmatch(text) is not None
+    return _NAME.fullmatch(text) is not None and ".." not in text
 
 
 def hub_folder(key: str, name: str, library: str, marker: str) -> Path:

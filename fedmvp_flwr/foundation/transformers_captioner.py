@@ -1,6 +1,6 @@
 """Captioners from one Hugging Face transformers folder: BLIP, BLIP-2, or any chat model."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -101,5 +101,8 @@ def load_captioner(context: LoadContext) -> Captioner:
         )
     model = model.to(context.device).eval().requires_grad_(False)
     longest = context.config.captioner_max_tokens or MAX_NEW_TOKENS
-    adapter = {"blip": BlipCaptioner, "blip-2": Blip2Captioner}.get(kind, ChatCaptioner)
-    return adapter(model, processor, context.device, longest)
+    adapters: dict[str, Callable[[Any, Any, str, int], Captioner]] = {
+        "blip": BlipCaptioner,
+        "blip-2": Blip2Captioner,
+    }
+    return adapters.get(kind, ChatCaptioner)(model, processor, context.device, longest)

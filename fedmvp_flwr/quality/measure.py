@@ -11,11 +11,13 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fedmvp_flwr.completion.completers import NamesCompletions
 from fedmvp_flwr.completion.pipeline import Progress, load_completion, prepare_samples
 from fedmvp_flwr.completion.plan import load_image
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import calibrate_threshold, gate
 from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.completion.ways import completer_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.errors import DataError
@@ -117,7 +119,8 @@ def measure_quality(
         raise DataError(
             "Nothing to take from: retrieval needs complete pairs beside the one to complete."
         )
-    made = tuple(_completed(sample, models, store, config, pool) for sample in pairs)
+    completer = completer_for(models, config, pool)
+    made = tuple(_completed(sample, models, store, config, completer) for sample in pairs)
     classes = {
         name: cross_fitted_classes(
             prepared.real.modalities[name].pooled,
@@ -151,10 +154,12 @@ def _completed(
     models: FoundationModels,
     store: FeatureStore,
     config: RunConfig,
-    pool: Sequence[Sample],
+    completer: NamesCompletions | None,
 ) -> Pair:
     image, text = (
-        load_completion(sample, name, models=models, store=store, config=config, pool=pool)
+        load_completion(
+            sample, name, models=models, store=store, config=config, completer=completer
+        )
         for name in MODALITIES
     )
     return Pair(

@@ -19,5 +19,5 @@ def test_clients_take_from_their_own_pairs(federate):
 
 @pytest.mark.slow
 def test_a_missing_public_split_is_named_before_round_1(federate):
-    with pytest.raises(Exception, match="no split 'public'"):
+    with pytest.raises(Exception, match="public-split='public'"):
         federate(**RETRIEVAL, retrieval_source="public")

@@ -173,14 +173,14 @@ def test_where_clients_and_server_may_take_from(samples):
 @pytest.mark.parametrize(
     ("split", "message"),
     [
-        ("absent", "no split 'absent' .it has bare, train"),
+        ("absent", "public-split='absent'.*it has bare, train"),
         ("train", "not public"),
         ("bare", "holds no complete pair"),
     ],
 )
 def test_wrong_public_splits(split, message, samples):
     data = Data({"train": samples, "bare": samples[1:3]})
-    config = RunConfig(completion="retrieval", retrieval_source="public", retrieval_split=split)
+    config = RunConfig(completion="retrieval", retrieval_source="public", public_split=split)
     with pytest.raises(DataError, match=message):
         retrieval_pool((), data, config)
 

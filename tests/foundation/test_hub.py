@@ -46,7 +46,8 @@ def cached_model(cache, name="owner/name", commit=COMMIT, marker="config.json"):
         ("timm/mobilenetv2_100.ra_in1k@v1", True),
         ("name", False),
         ("a/b/c", False),
-        ("../name", True),  # the hub's own library refuses it
+        ("../name", False),
+        ("owner/name@../../elsewhere", False),
         ("owner/name:x", False),
         ("", False),
     ],

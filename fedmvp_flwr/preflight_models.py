@@ -1,0 +1,131 @@
+"""The preflight's look at the frozen models: what they are, what they have to do, what it costs."""
+
+from typing import TYPE_CHECKING
+
+from fedmvp_flwr.completion.prompts import parse_questions, template_named
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import Dataset
+from fedmvp_flwr.errors import FedMVPError
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
+from fedmvp_flwr.foundation.fingerprint import model_bytes, model_fingerprint
+from fedmvp_flwr.foundation.hub import revision_of
+from fedmvp_flwr.foundation.specs import Role, parse_spec
+from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.timing import (
+    Widths,
+    estimated_bytes,
+    estimated_seconds,
+    known_widths,
+    message_bytes,
+    time_models,
+)
+from fedmvp_flwr.workload import count_work
+
+if TYPE_CHECKING:
+    from fedmvp_flwr.preflight import PreflightReport
+
+_MEGABYTE = 1e6
+_SHOWN = 12  # characters of a fingerprint
+
+
+def add_models(report: "PreflightReport", config: RunConfig, device: str) -> None:
+    """Find every model that the run needs; every one that is missing is a problem of its own.
+
+    Args:
+        report: gets rows and problems.
+        config: names the models.
+        device: where they would compute.
+    """
+    for key, role, spec in _needed(config):
+        try:
+            model = parse_spec(role, spec, key)
+            row: dict[str, str | float] = {
+                "setting": key,
+                "model": spec,
+                "MB": round(model_bytes(model) / _MEGABYTE, 1),
+                "fingerprint": model_fingerprint(model)[:_SHOWN],
+                "revision": revision_of(model.folder) or "",
+            }
+        except FedMVPError as error:
+            report.problems.append(str(error))
+        else:
+            if row not in report.models:
+                report.models.append(row)
+    if config.completion == "foundation":
+        try:
+            if template_named(config.prompt_template).asks:
+                parse_questions(config.caption_questions)
+        except FedMVPError as error:
+            report.problems.append(str(error))
+    if config.generator_offload != "none" and device == "cpu" and _draws(config):
+        report.problems.append(
+            f"generator-offload='{config.generator_offload}' needs a GPU, but device='cpu'."
+        )
+
+
+def add_workload(
+    report: "PreflightReport",
+    dataset: Dataset,
+    config: RunConfig,
+    models: FoundationModels,
+    num_clients: int,
+    timed: bool,
+) -> None:
+    """Count what the frozen models have to do, and estimate what it takes.
+
+    Args:
+        report: gets rows and estimates.
+        dataset: the data set.
+        config: the run's settings.
+        models: the frozen models; loaded only if `timed` and something is left to do.
+        num_clients: how many clients share the training samples.
+        timed: whether to time the models on a few samples.
+
+    Raises:
+        FedMVPError: a model cannot be loaded, or the message would be too large.
+    """
+    folder = cache_folder(config)
+    nodes = [Node(client, num_clients, folder) for client in range(num_clients)]
+    with FeatureStore(folder) as store:
+        work = count_work(dataset, config, models, nodes, store)
+        widths: Widths | None = known_widths(models, store)
+    report.work = [
+        {"work": kind, "all": total, "left": work.left[kind]} for kind, total in work.total.items()
+    ]
+    if work.done:
+        report.estimates |= {"completion s": 0.0, "further disk MB": 0.0}
+    elif timed:
+        timing = time_models(dataset.splits["train"], models, config)
+        widths = timing.widths
+        for row in report.work:
+            kind = str(row["work"])
+            row["ms each"] = round(1000 * timing.seconds.get(kind, 0.0), 1)
+            row["kB each"] = round(timing.bytes_each.get(kind, 0.0) / 1000, 1)
+        report.estimates |= {
+            "loading s": timing.loading,
+            "completion s": estimated_seconds(work, timing),
+            "further disk MB": estimated_bytes(work, timing) / _MEGABYTE,
+        }
+        models.release()
+    if widths is not None:
+        size = message_bytes(config, widths, len(dataset.class_names))
+        report.estimates["message MB"] = size / _MEGABYTE
+
+
+def _needed(config: RunConfig) -> list[tuple[str, Role, str]]:
+    """(run-config key, role, spec) of each model that the run would load."""
+    roles = list(ENCODER_ROLES.values())
+    if config.completion == "foundation":
+        roles += list(GENERATOR_ROLES.values())
+    elif _draws(config):
+        roles.append("image_generator")
+    needed = [(role.replace("_", "-"), role, str(getattr(config, role))) for role in roles]
+    if config.gate_encoder and config.completion != "none" and config.quality_gate:
+        needed += [("gate-encoder", role, config.gate_encoder) for role in ENCODER_ROLES.values()]
+    return needed
+
+
+def _draws(config: RunConfig) -> bool:
+    """Whether images are generated: to fill holes, or for the probe."""
+    return config.completion == "foundation" or config.generates_probe

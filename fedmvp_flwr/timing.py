@@ -1,0 +1,140 @@
+"""How long the frozen models of a run take and how much disk it needs, from a few samples."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from fedmvp_flwr.aggregation.wire import check_message_size, pack
+from fedmvp_flwr.completion import codec
+from fedmvp_flwr.completion.completers import SOURCE_OF, FoundationCompleter, Source
+from fedmvp_flwr.completion.plan import content_digest, load_image
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.model.network import FedMVPNetwork
+from fedmvp_flwr.workload import COMPLETED, Workload, encodings
+
+TIMED_SAMPLES = 8
+
+Widths = dict[str, tuple[int, int]]  # (token width, pooled width) by modality
+
+
+@dataclass(frozen=True)
+class Timing:
+    """What a few samples took.
+
+    Attributes:
+        seconds: by kind of work, per item, the loading of the models left out.
+        loading: seconds to load all models.
+        bytes_each: by kind of work, what the store keeps per item.
+        widths: (token width, pooled width) by modality.
+    """
+
+    seconds: dict[str, float]
+    loading: float
+    bytes_each: dict[str, float]
+    widths: Widths
+
+
+def time_models(samples: Sequence[Sample], models: FoundationModels, config: RunConfig) -> Timing:
+    """Load the models that a run needs and time each on a few samples.
+
+    Args:
+        samples: from which the first few images and texts are taken; at least one of each.
+        models: the frozen models.
+        config: the run's settings.
+
+    Raises:
+        ModelError: a model cannot be loaded.
+        DataError: an image cannot be decoded, or no sample has an image, or none a text.
+    """
+    seconds: dict[str, float] = {}
+    bytes_each: dict[str, float] = {}
+    chosen = {
+        m: [sample for sample in samples if sample.has(m)][:TIMED_SAMPLES] for m in MODALITIES
+    }
+    for modality, found in chosen.items():
+        if not found:
+            raise DataError(f"No sample has a {modality} that the models could be timed on.")
+    decoding, images = _timed(lambda: [load_image(sample) for sample in chosen[IMAGE]])
+    contents = {IMAGE: images, TEXT: [sample.text for sample in chosen[TEXT]]}
+    loading = 0.0
+    widths: Widths = {}
+    for kinds, encoders in encodings(models):
+        for modality in MODALITIES:
+            items = contents[modality]
+            spent, encoder = _timed(lambda: encoders.encoder(modality))  # noqa: B023 - called now
+            loading += spent
+            encoder.encode(items[:1])  # the first call also warms up
+            spent, features = _timed(lambda: encoder.encode(items))  # noqa: B023
+            if encoders is models:
+                widths[modality] = (encoder.token_width, encoder.pooled_width)
+                spent += decoding if modality == IMAGE else 0.0
+            seconds[kinds[modality]] = spent / len(items)
+            sizes = [len(codec.features_to_bytes(item)) for item in features]
+            bytes_each[kinds[modality]] = sum(sizes) / len(sizes)
+    if config.completion == "foundation":
+        completer = FoundationCompleter(models, config)
+        for modality in MODALITIES:
+            origin = SOURCE_OF[modality]
+            sources = [
+                Source(content, content_digest(sample, origin) or "")
+                for sample, content in zip(chosen[origin], contents[origin], strict=True)
+            ]
+            first, _ = _timed(lambda: completer.complete(modality, sources[:1]))  # noqa: B023
+            spent, made = _timed(lambda: completer.complete(modality, sources))  # noqa: B023
+            seconds[COMPLETED[modality]] = spent / len(sources)
+            loading += max(first - spent / len(sources), 0.0)
+            sizes = [sum(map(len, codec.completion_items("", item)[1].values())) for item in made]
+            bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
+    return Timing(seconds, loading, bytes_each, widths)
+
+
+def estimated_seconds(work: Workload, timing: Timing) -> float:
+    """Seconds until the store has everything, by one process, loading included."""
+    if work.done:
+        return 0.0
+    return timing.loading + sum(
+        count * timing.seconds.get(kind, 0.0) for kind, count in work.left.items()
+    )
+
+
+def estimated_bytes(work: Workload, timing: Timing) -> float:
+    """Bytes that the store will take in addition."""
+    return sum(count * timing.bytes_each.get(kind, 0.0) for kind, count in work.left.items())
+
+
+def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
+    """Bytes of the trainable arrays, which travel once each way per client and round.
+
+    Raises:
+        ConfigError: more than `max-message-mb`.
+    """
+    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
+        network = FedMVPNetwork.from_config(
+            config,
+            {name: pair[0] for name, pair in widths.items()},
+            {name: pair[1] for name, pair in widths.items()},
+            num_classes,
+        )
+    return check_message_size(pack(network.state_dict(), config.wire_dtype), config.max_message_mb)
+
+
+def known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None:
+    """The encoders' widths, if the store has them: then nothing needs to be loaded for them."""
+    keys = {m: codec.widths_key(m, models) for m in MODALITIES}
+    found = store.get_many(keys.values())
+    if len(found) < len(set(keys.values())):
+        return None
+    return {m: codec.widths_from_bytes(found[key]) for m, key in keys.items()}
+
+
+def _timed(action: Callable[[], Any]) -> tuple[float, Any]:
+    began = time.perf_counter()
+    result = action()
+    return time.perf_counter() - began, result
