@@ -381,6 +381,11 @@ class RunConfig(BaseModel):
         graph = self.client_weighting in ("importance", "importance-examples")
         return graph or self.tunes_on_probe
 
+    @property
+    def generates_probe(self) -> bool:
+        """Whether the image generator has to make the probe."""
+        return self.needs_probe and not self.probe_file and self.probe_source == "generated"
+
 
 def _one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
     """Refuse a value that is neither one of the words nor PREFIX:SOMETHING."""
@@ -390,11 +395,6 @@ def _one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> st
     near = difflib.get_close_matches(prefix, [*words, *prefixes], n=1)
     allowed = ", ".join([*words, *(f"{prefix}:..." for prefix in prefixes)])
     raise ValueError(f"expected {allowed}" + (f"; did you mean '{near[0]}'?" if near else ""))
-
-    @property
-    def generates_probe(self) -> bool:
-        """Whether the image generator has to make the probe."""
-        return self.needs_probe and not self.probe_file and self.probe_source == "generated"
 
 
 def _unknown_key(key: str) -> str:
