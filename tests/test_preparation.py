@@ -198,11 +198,11 @@ class HalfData(TinyData):
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
     config = RunConfig(partition="iid", quality_gate=0.5)
     for fallback, accepted in ((-1.0, 10), (0.5, 5), (2.0, 0)):
-        data = prepare_client(HalfData(), config, node, models=None, fallback=fallback)
+        data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
         assert data.summary["complete"] == 0
         assert data.summary["gate-threshold"] == fallback
         assert int(data.train.modalities["image"].generated.sum()) == accepted
-    own = prepare_client(TinyData(), config, node, models=None, fallback=2.0)
+    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=2.0)
     assert own.summary["gate-threshold"] == pytest.approx(0.5)
 
 
@@ -217,15 +217,15 @@ def test_the_fallback_is_the_median_of_clients_with_pairs():
 
 def test_a_client_with_nothing_to_train_on_says_so(node):
     config = RunConfig(partition="iid", completion="none", incomplete="drop")
-    data = prepare_client(HalfData(), config, node, models=None)
+    data = prepare_client(HalfData(), config, node, models=NamedModels())
     assert len(data.train) == data.summary["trainable"] == 0
     masked = config.model_copy(update={"incomplete": "mask"})
-    assert prepare_client(HalfData(), masked, node, models=None).summary["trainable"] == 10
+    assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary["trainable"] == 10
 
 
 def test_a_test_set_without_a_modality(node):
     config = RunConfig(partition="iid", quality_gate=0.0)
-    test = prepare_client(HalfData(), config, node, models=None).test
+    test = prepare_client(HalfData(), config, node, models=NamedModels()).test
     sizes = {name: len(batch) for name, batch in test.plain.items()}
     count = sizes["text-only"]
     assert sizes == {"complete": 0, "image-only": 0, "text-only": count, "given": count}
@@ -245,7 +245,7 @@ def test_holes_of_the_test_set(tmp_path):
         node = Node(i, 4, tmp_path)
         samples = client_samples(TinyData(), config, node)
         held_out += samples.test
-        test = prepare_client(TinyData(), config, node, models=None).test
+        test = prepare_client(TinyData(), config, node, models=NamedModels()).test
         whole = sum(s.complete for s in samples.test)
         sizes = {name: len(batch) for name, batch in test.plain.items()}
         assert sizes.pop("given", len(samples.test)) == len(samples.test)
