@@ -14,14 +14,17 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+_MASK = {"method": "fedavg", "completion": "none"}
 METHODS: dict[str, dict[str, Any]] = {
-    "drop-incomplete": {"method": "fedavg", "completion": "none", "incomplete": "drop"},
-    "mask": {"method": "fedavg", "completion": "none", "incomplete": "mask"},
-    "fedavg+completion": {"method": "fedavg", "completion": "foundation"},
-    "fedmvp": {"method": "fedmvp"},
-    "fedmvp, uniform weights": {"method": "fedmvp", "weighting": "uniform"},
-    "fedmvp, sharpened graph": {"method": "fedmvp", "graph-temperature": 0.1},
-    "complete data, fedavg": {"method": "fedavg", "completion": "none", "missing-ratio": 0.0},
+    "drop-incomplete": _MASK | {"incomplete": "drop"},
+    "mask": _MASK,
+    "fedavg+completion": {"method": "fedavg"},
+    "mask, probe tuning": _MASK | {"probe-tuning": "on"},
+    "fedmvp, no probe tuning": {"probe-tuning": "off"},
+    "fedmvp, uniform weights": {"weighting": "uniform"},
+    "fedmvp": {},
+    "fedmvp, sharpened graph": {"graph-temperature": 0.1},
+    "complete data, fedavg": _MASK | {"missing-ratio": 0.0},
 }
 CONDITIONS = ("complete", "image-only", "text-only")
 

@@ -164,8 +164,10 @@ def preflight(
         console.print(f"{name}: {value:.3g}")
     if report.work and "completion s" not in report.estimates:
         console.print("How long this takes: fedmvp preflight --time")
+    for note in report.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     for problem in report.problems:
-        console.print(problem, style="red", markup=False)
+        console.print(problem, style="red", markup=False, soft_wrap=True)
     if report.problems:
         raise typer.Exit(ExitCode.FAILED)
     console.print("No problem found.", style="green")

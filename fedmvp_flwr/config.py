@@ -8,13 +8,17 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fedmvp_flwr.errors import ConfigError
 
 Method = Literal["fedmvp", "fedavg"]
 Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
 WireDtype = Literal["fp16", "bf16", "fp32"]
+_PARTITIONS = ("dirichlet", "iid", "pathological", "shards")
+_PARTITIONS_WITH_NAME = ("column", "file")
+_PATTERNS = ("class", "client", "content", "random", "real")
+_PATTERNS_WITH_NAME = ("file",)
 Dtype = Literal["fp32", "bf16", "fp16"]
 
 
@@ -58,17 +62,24 @@ class RunConfig(BaseModel):
     # The data and its holes
     dataset: str = Field(
         "flora",
-        description="`flora`, the embedded data; `flora:N`, another set of the same species.",
+        description="`flora`, the embedded data; `flora:N`, another set of the same species; "
+        "`folder:PATH`, `hf:NAME-or-PATH`, `cub:PATH`, `flowers:PATH`, `coco:PATH`, "
+        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md.",
     )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."
     )
     test_samples: int = Field(500, ge=1, description="Flora: test samples.")
-    partition: Literal["dirichlet", "iid"] = Field(
-        "dirichlet", description="How the training samples are dealt to the clients."
+    partition: str = Field(
+        "dirichlet",
+        description="How the training samples are dealt to the clients: `dirichlet`, `iid`, "
+        "`shards`, `pathological`, `column:NAME` (a natural owner) or `file:PATH`.",
     )
     dirichlet_alpha: float = Field(
         0.5, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
+    )
+    classes_per_client: int = Field(
+        2, ge=1, description="Classes of a client with `pathological`, shards with `shards`."
     )
     missing_ratio: float = Field(
         0.8, ge=0, le=1, description="Share of a client's samples that lack one modality."
@@ -76,8 +87,66 @@ class RunConfig(BaseModel):
     missing_image_share: float = Field(
         0.5, ge=0, le=1, description="Share of those that lack the image; the others lack the text."
     )
-    missing_pattern: Literal["random"] = Field(
-        "random", description="Which samples lose a modality: `random`, completely at random."
+    missing_pattern: str = Field(
+        "random",
+        description="Which samples lose a modality: `random`, `class`, `client`, `content`, `real` "
+        "(none but real holes) or `file:PATH`, a saved mask.",
+    )
+    missing_strength: float = Field(
+        2.0, ge=0, description="How much `class` and `content` differ from chance; 0: not at all."
+    )
+    test_missing_pattern: str = Field(
+        "random", description="The same for the test samples, with `test-missing-ratio`."
+    )
+    test_missing_ratio: float = Field(
+        0.0, ge=0, le=1, description="Share of the test samples that lack one modality."
+    )
+
+    # Your own data (docs/data.md)
+    image_column: str = Field("", description="Column of the images; empty: the source's own.")
+    text_column: str = Field("", description="Column of the texts; empty: the source's own.")
+    label_column: str = Field("", description="Column of the labels; empty: the source's own.")
+    id_column: str = Field(
+        "", description="Column of the samples' keys; empty: the image's name, or the row."
+    )
+    split_column: str = Field(
+        "", description="Column that names the split; empty: `split`, where there is one."
+    )
+    train_split: str = Field(
+        "train", min_length=1, description="Split to train on; `a+b` joins two."
+    )
+    test_split: str = Field(
+        "test", description="Split to test on; empty: a `test-fraction` of the training split."
+    )
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of each class held out for testing, where the data has no split.",
+    )
+    benchmark_split: Literal["official", "paper"] = Field(
+        "official",
+        description="`cub`, `flowers`: the split of the archive, or one of the paper's sizes.",
+    )
+    split_seed: int = Field(
+        0, ge=0, description="Fixes that share and the choice of captions, apart from `seed`."
+    )
+    captions: Literal["sampled", "first", "joined"] = Field(
+        "sampled",
+        description="Of several texts of a sample: one drawn by its key and `split-seed`, the "
+        "first, or all in a row.",
+    )
+    text_max_chars: int = Field(100_000, ge=1, description="A longer text counts as a bad sample.")
+    class_names_file: str = Field(
+        "",
+        description="Text file of the class names in the order of the labels, one a line, each "
+        "with a description after a tab if you like; empty: the sorted labels.",
+    )
+    mask_class_words: bool = Field(
+        False, description="Replace the words of all class names in the texts by `item`."
+    )
+    bad_samples: Literal["refuse", "skip"] = Field(
+        "refuse", description="Broken, unsafe or contradictory samples: `refuse` to run, or `skip`."
     )
 
     # The method
@@ -216,6 +285,25 @@ class RunConfig(BaseModel):
     probe_file: str = Field(
         "", description="Use this saved probe (.safetensors) instead of generating one."
     )
+    probe_tuning: Literal["auto", "on", "off"] = Field(
+        "auto",
+        description="Whether the server trains the averaged model on the probe after each round; "
+        "`auto`: with `fedmvp`.",
+    )
+    probe_tuning_epochs: int = Field(1, ge=1, description="Epochs over the probe in a round.")
+    probe_tuning_rate: float = Field(
+        0.25, gt=0, description="Learning rate on the probe, as a share of the round's."
+    )
+
+    @field_validator("partition")
+    @classmethod
+    def _check_partition(cls, value: str) -> str:
+        return _one_of(value, _PARTITIONS, _PARTITIONS_WITH_NAME)
+
+    @field_validator("missing_pattern", "test_missing_pattern")
+    @classmethod
+    def _check_pattern(cls, value: str) -> str:
+        return _one_of(value, _PATTERNS, _PATTERNS_WITH_NAME)
 
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
@@ -265,6 +353,19 @@ class RunConfig(BaseModel):
         return "importance" if self.method == "fedmvp" else "examples"
 
     @property
+    def tunes_on_probe(self) -> bool:
+        """Whether the server trains on the probe, with `auto` resolved by the method."""
+        if self.probe_tuning != "auto":
+            return self.probe_tuning == "on"
+        return self.method == "fedmvp"
+
+    @property
+    def owner_column(self) -> str:
+        """Column that `partition='column:NAME'` deals by; empty for other partitions."""
+        kind, _, name = self.partition.partition(":")
+        return name if kind == "column" else ""
+
+    @property
     def captions_at_once(self) -> int:
         """Images per call of the captioner."""
         return self.captioner_batch_size or self.foundation_batch_size
@@ -276,13 +377,24 @@ class RunConfig(BaseModel):
 
     @property
     def needs_probe(self) -> bool:
-        """Whether the weights need representations of the probe."""
-        return self.client_weighting in ("importance", "importance-examples")
+        """Whether the weights or the tuning need the probe."""
+        graph = self.client_weighting in ("importance", "importance-examples")
+        return graph or self.tunes_on_probe
 
     @property
     def generates_probe(self) -> bool:
         """Whether the image generator has to make the probe."""
         return self.needs_probe and not self.probe_file and self.probe_source == "generated"
+
+
+def _one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
+    """Refuse a value that is neither one of the words nor PREFIX:SOMETHING."""
+    prefix, colon, rest = value.partition(":")
+    if value in words or (colon and prefix in prefixes and rest.strip()):
+        return value
+    near = difflib.get_close_matches(prefix, [*words, *prefixes], n=1)
+    allowed = ", ".join([*words, *(f"{prefix}:..." for prefix in prefixes)])
+    raise ValueError(f"expected {allowed}" + (f"; did you mean '{near[0]}'?" if near else ""))
 
 
 def _unknown_key(key: str) -> str:
@@ -295,4 +407,5 @@ def _describe(item: dict[str, Any]) -> str:
     key = ".".join(_kebab(str(part)) for part in item["loc"])
     if not key:
         return str(item["msg"]).removeprefix("Value error, ")
-    return f"{key}={item['input']!r}: {item['msg'].lower()}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{key}={item['input']!r}: {message.lower()}"

@@ -58,6 +58,12 @@ class ModalityBatch:
             function(self.generated),
         )
 
+    def trim(self) -> "ModalityBatch":
+        """Cut the token axis at the last valid token of any sample; one column always stays."""
+        used = self.mask.any(dim=0).nonzero()
+        length = int(used[-1]) + 1 if len(used) else 1
+        return replace(self, tokens=self.tokens[:, :length], mask=self.mask[:, :length])
+
     def hide(self, hidden: Tensor) -> "ModalityBatch":
         """Mark the modality as absent for the samples where `hidden` (N,) is True."""
         keep = ~hidden
@@ -86,6 +92,10 @@ class Batch:
             {name: m.map(lambda t: t[index]) for name, m in self.modalities.items()},
             self.labels[index],
         )
+
+    def trim(self) -> "Batch":
+        """Cut the padding that no sample of the batch needs; what a model computes stays."""
+        return Batch({name: m.trim() for name, m in self.modalities.items()}, self.labels)
 
     def to(self, device: torch.device | str) -> "Batch":
         """Move every tensor; floating-point features become float32 for computing."""

@@ -4,6 +4,7 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
+import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -25,12 +26,12 @@ from fedmvp_flwr.completion.completers import changed_settings
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.quality import calibrate_threshold, gate
+from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold, gate
 from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.missing import random_mask
-from fedmvp_flwr.data.partition import matching_indices, partition_indices
+from fedmvp_flwr.data.assignment import Assignment, assign
+from fedmvp_flwr.data.patterns import held_out_mask, training_mask, whole_test_mask
 from fedmvp_flwr.data.records import record_hash, save_record
 from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
 from fedmvp_flwr.errors import DataError
@@ -39,9 +40,11 @@ from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.seeds import numpy_generator, torch_generator
+from fedmvp_flwr.seeds import torch_generator
 
+GATE_FALLBACK = "gate-fallback"  # in the config of messages, see `fallback_threshold`
 Progress = Callable[[str, int, int], None]
+_Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
 
 
@@ -51,15 +54,17 @@ class ClientSamples:
 
     Attributes:
         train: its training samples, with their holes.
-        test: its held-out samples, complete.
+        test: its held-out samples, with their holes.
         split_hash: hash of the whole split, the same at every client.
         mask_hash: hash of this client's mask.
+        test_mask_hash: hash of the mask of the whole test split, the same at every client.
     """
 
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     split_hash: str
     mask_hash: str
+    test_mask_hash: str
 
 
 @dataclass(frozen=True)
@@ -77,43 +82,44 @@ class ClientData:
     summary: dict[str, Any] = field(default_factory=dict)
 
 
-def split_dataset(
-    dataset: Dataset, config: RunConfig, num_partitions: int
-) -> tuple[list[list[int]], list[list[int]]]:
+def split_dataset(dataset: Dataset, config: RunConfig, num_partitions: int) -> Assignment:
     """Indices of every client's training and held-out samples."""
     train, test = (
-        tuple(sample.label for sample in dataset.splits[split]) for split in ("train", "test")
+        tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
+        for split in ("train", "test")
     )
     return _split(train, test, config, num_partitions)
 
 
 @lru_cache(maxsize=2)
 def _split(
-    train_labels: tuple[int, ...],
-    test_labels: tuple[int, ...],
-    config: RunConfig,
-    num_partitions: int,
-) -> tuple[list[list[int]], list[list[int]]]:
-    train = partition_indices(train_labels, config, num_partitions)
-    return train, matching_indices(test_labels, train_labels, train, config.seed)
+    train: tuple[_Known, ...], test: tuple[_Known, ...], config: RunConfig, num_partitions: int
+) -> Assignment:
+    def bare(samples: tuple[_Known, ...]) -> list[Sample]:
+        return [Sample(key, label, None, None, owner) for key, label, owner in samples]
+
+    return assign(bare(train), bare(test), config, num_partitions)
 
 
 def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
-    """Deal a client its samples and make its holes; save split and mask as hashed records.
+    """Deal a client its samples and make its holes; save split and masks as hashed records.
 
     Raises:
-        DataError: the split or the mask cannot be made.
+        DataError: the split or the masks cannot be made.
     """
     train, test = split_dataset(dataset, config, node.num_partitions)
     split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
     own = [dataset.splits["train"][index] for index in train[node.partition_id]]
-    generator = numpy_generator(config.seed, "mask", node.partition_id)
-    mask = random_mask(
-        [sample.key for sample in own], config.missing_ratio, config.missing_image_share, generator
-    )
+    mask = training_mask(own, config, node.partition_id, node.num_partitions)
     mask_hash = save_record(node.cache_dir / "masks", mask.record())
-    held_out = tuple(dataset.splits["test"][index] for index in test[node.partition_id])
-    return ClientSamples(mask.apply(own), held_out, split_hash, mask_hash)
+    test_mask = whole_test_mask(dataset.splits["test"], config)
+    test_mask_hash = save_record(node.cache_dir / "masks", test_mask.record())
+    whole_test = test_mask.apply(dataset.splits["test"])
+    held_out = [whole_test[index] for index in test[node.partition_id]]
+    further = held_out_mask(held_out, config, node.partition_id, node.num_partitions)
+    return ClientSamples(
+        mask.apply(own), further.apply(held_out), split_hash, mask_hash, test_mask_hash
+    )
 
 
 def prepare_client(
@@ -122,14 +128,24 @@ def prepare_client(
     node: Node,
     models: FoundationModels,
     on_progress: Progress | None = None,
+    fallback: float = ACCEPT_ALL,
 ) -> ClientData:
     """Complete, encode and gate everything that a client owns.
 
-    Raises:
-        DataError: nothing is left to train on, or no pair is complete.
+    Args:
+        dataset: the data set that the client has its part of.
+        config: the run's settings.
+        node: who the client is.
+        models: the frozen models.
+        on_progress: called with (stage, done, total).
+        fallback: threshold of the quality gate if the client has no complete pair of its own to
+            calibrate it by (see `fallback_threshold`).
+
+    Returns:
+        Its features. With `incomplete='drop'` there may be nothing to train on; the summary's
+        `trainable` says so.
     """
     samples = client_samples(dataset, config, node)
-    require_pair(samples.train, node.partition_id)
     wanted = completion_requests(samples.train, config)
     pool = retrieval_pool(samples.train, dataset, config)
     with FeatureStore(node.cache_dir) as store:
@@ -144,27 +160,31 @@ def prepare_client(
             on_progress=on_progress,
         )
         test = prepare_test(samples.test, config, models, store, on_progress, pool)
-    threshold = calibrate_threshold(train.pair_similarity, config.quality_gate)
+    has_pair = any(sample.complete for sample in samples.train)
+    threshold = (
+        calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback
+    )
     accepted = accept(train, threshold, config)
     batch = training_batch(train, accepted, config)
-    if not len(batch):
-        raise DataError(
-            f"Client {node.partition_id} has nothing to train on: all {len(samples.train)} of its "
-            "samples are incomplete and incomplete='drop'."
-        )
     summary = _summary(dataset, samples, train, accepted, threshold, models)
     return ClientData(
-        batch, conditions(test, threshold, config), {"partition-id": node.partition_id, **summary}
+        batch,
+        conditions(test, threshold, config),
+        {"partition-id": node.partition_id, **summary, "trainable": len(batch)},
     )
 
 
-def require_pair(samples: tuple[Sample, ...], client: int) -> None:
-    """Raise a DataError if a client has no complete pair to judge completions by."""
-    if not any(sample.complete for sample in samples):
-        raise DataError(
-            f"Client {client} has no complete pair among {len(samples)} samples. Lower "
-            "missing-ratio or give it more samples."
-        )
+def fallback_threshold(summaries: Sequence[Mapping[str, Any]]) -> float:
+    """The gate's threshold for clients without a complete pair: the median of the others'.
+
+    Args:
+        summaries: of the clients that are ready.
+
+    Returns:
+        A cosine; -1, which accepts everything, if no client has a pair.
+    """
+    own = [float(s["gate-threshold"]) for s in summaries if s["complete"]]
+    return statistics.median(own or [ACCEPT_ALL])
 
 
 def require_comparable(models: FoundationModels, config: RunConfig) -> None:
@@ -179,6 +199,14 @@ def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[
     return {name: [wanted and not sample.has(name) for sample in samples] for name in MODALITIES}
 
 
+def held_out_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
+    """Which modalities of test samples are completed: each from the other one, if that is there."""
+    wanted = config.completion != "none"
+    return {
+        name: [wanted and sample.has(_other(name)) for sample in samples] for name in MODALITIES
+    }
+
+
 def prepare_test(
     samples: tuple[Sample, ...],
     config: RunConfig,
@@ -187,14 +215,13 @@ def prepare_test(
     on_progress: Progress | None = None,
     pool: Sequence[Sample] = (),
 ) -> PreparedSet:
-    """Encode complete test samples and complete each modality from the other one.
+    """Encode test samples and complete each modality from the other one, where that is there.
 
     Retrieval takes from `pool`, never from other test samples.
     """
-    wanted = [config.completion != "none"] * len(samples)
     return prepare_samples(
         samples,
-        complete=dict.fromkeys(MODALITIES, wanted),
+        complete=held_out_requests(samples, config),
         models=models,
         store=store,
         config=config,
@@ -225,17 +252,38 @@ def training_batch(
 
 
 def conditions(test: PreparedSet, threshold: float, config: RunConfig) -> Conditions:
-    """The test set complete and with each modality alone, without and with completion."""
-    everywhere = torch.ones(len(test), dtype=torch.bool)
+    """The test set under every condition, without and with completion.
+
+    `complete` are the samples that have both modalities, `image-only` and `text-only` those that
+    have that one, with the other hidden. Where the test set has holes, `given` are all samples as
+    they are.
+    """
     accepted = accept(test, threshold, config)
-    plain = {"complete": test.real}
+    there = {name: m.present for name, m in test.real.modalities.items()}
+    whole = torch.stack(list(there.values())).all(dim=0)
+    plain = {"complete": _some(test.real, whole)}
     completed = {}
     for name in MODALITIES:
-        (other,) = set(MODALITIES) - {name}
-        plain[f"{name}-only"] = only(test.real, name)
+        other = _other(name)
+        plain[f"{name}-only"] = _some(only(test.real, name), there[name])
         if test.completed[other].present.any():
-            completed[f"{name}-only"] = test.batch(accepted, hidden={other: everywhere})
+            everywhere = torch.ones(len(test), dtype=torch.bool)
+            filled = test.batch(accepted, hidden={other: everywhere})
+            completed[f"{name}-only"] = _some(filled, there[name])
+    if not whole.all():
+        plain["given"] = test.real
+        if completed:
+            completed["given"] = test.batch(accepted)
     return Conditions(plain, completed)
+
+
+def _some(batch: Batch, flags: Tensor) -> Batch:
+    return batch if flags.all() else batch.select(flags.nonzero().flatten())
+
+
+def _other(modality: str) -> str:
+    (other,) = set(MODALITIES) - {modality}
+    return other
 
 
 def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
@@ -324,6 +372,7 @@ def _summary(
         "hashes": {
             "split": samples.split_hash,
             "mask": samples.mask_hash,
+            "test-mask": samples.test_mask_hash,
             "keys": record_hash({"keys": list(train.keys)}),
         },
     }

@@ -13,6 +13,7 @@ from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.data.samples import IMAGE, TEXT, Dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -34,8 +35,9 @@ def prepare_server_test(
     models: FoundationModels,
     on_progress: Progress | None = None,
 ) -> PreparedSet:
-    """Encode and complete the server's test set."""
-    samples = tuple(dataset.splits["test"])
+    """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
+    whole = dataset.splits["test"]
+    samples = whole_test_mask(whole, config).apply(whole)
     pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
     with FeatureStore(cache_folder(config)) as store:
         return prepare_test(samples, config, models, store, on_progress, pool)

@@ -147,7 +147,7 @@ def train(
         sums = dict.fromkeys((field.name for field in fields(LossParts)), 0.0)
         order = torch.randperm(len(batch), generator=generator)
         for index in order.split(config.batch_size):
-            chosen = batch.select(index).to(device)
+            chosen = batch.select(index).trim().to(device)
             shown = drop_modalities(chosen, config, generator)
             present = {name: m.present for name, m in chosen.modalities.items()}
             parts = fedmvp_loss(network(shown), chosen.labels, present, config)

@@ -1,7 +1,6 @@
 """One federated run at the server, from the first message to the report."""
 
 import json
-import statistics
 import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
@@ -21,6 +20,7 @@ from fedmvp_flwr.aggregation.probe import (
     require_same_features,
     save_probe,
 )
+from fedmvp_flwr.aggregation.scores import average_client_metrics
 from fedmvp_flwr.aggregation.strategy import FedMVP, RoundRecord
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.config import RunConfig
@@ -37,7 +37,13 @@ from fedmvp_flwr.evaluation import (
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.preparation import conditions, prepare_probe
+from fedmvp_flwr.preparation import (
+    GATE_FALLBACK,
+    conditions,
+    fallback_threshold,
+    prepare_probe,
+)
+from fedmvp_flwr.probe_tuning import ProbeTuner
 from fedmvp_flwr.reporting import JsonlSink, ReportError, write_report_if_available
 from fedmvp_flwr.results import (
     clear_results,
@@ -101,7 +107,7 @@ class Run:
         self.seconds["features"] = test.seconds["features"] + sum(
             summary["seconds"]["features"] for summary in summaries
         )
-        threshold = statistics.median(s["gate-threshold"] for s in summaries)
+        threshold = fallback_threshold(summaries)
         save_completion_samples(self.out, dataset, config, models, test, threshold)
 
         with self._phase("probe"):
@@ -115,7 +121,7 @@ class Run:
         num_classes = len(dataset.class_names)
         network = build_network(config, test.real, num_classes).to(device)
         self._tests = conditions(test, threshold, config)
-        strategy = self._strategy(network, probe, device)
+        strategy = self._strategy(network, probe, device, without_samples(summaries))
         with self._phase("training"):
             arrays = pack(network.state_dict(), config.wire_dtype)
             self.bytes["download-per-client-round"] = check_message_size(
@@ -127,6 +133,8 @@ class Run:
                 arrays,
                 config.num_server_rounds,
                 timeout=config.round_timeout,
+                train_config=ConfigRecord({GATE_FALLBACK: threshold}),
+                evaluate_config=ConfigRecord({GATE_FALLBACK: threshold}),
                 evaluate_fn=lambda r, a: self._evaluate(network, r, a, num_classes),
             )
         for server_round, metrics in result.evaluate_metrics_clientapp.items():
@@ -155,7 +163,11 @@ class Run:
             write_report_if_available(self.out)
 
     def _strategy(
-        self, network: FedMVPNetwork, probe: Probe | None, device: torch.device
+        self,
+        network: FedMVPNetwork,
+        probe: Probe | None,
+        device: torch.device,
+        idle: frozenset[int],
     ) -> FedMVP:
         config = self.config
         return FedMVP(
@@ -163,6 +175,7 @@ class Run:
             ProbeRepresenter(network, device),
             weighting=config.client_weighting,
             graph_temperature=config.graph_temperature,
+            refine=ProbeTuner(network, config) if config.tunes_on_probe else None,
             seed=config.seed,
             evaluate_every=config.evaluate_every,
             checkpoint_dir=self.out / "checkpoints",
@@ -171,6 +184,8 @@ class Run:
                 "probe": probe.digest if probe else None,
             },
             on_round=self._on_round,
+            idle=idle,
+            evaluate_metrics_aggr_fn=average_client_metrics,
             fraction_train=config.fraction_train,
             fraction_evaluate=config.fraction_evaluate,
             min_train_nodes=_MIN_CLIENTS,
@@ -246,6 +261,21 @@ class Run:
 
     def _event(self, name: str, values: dict[str, Any]) -> None:
         self._sink.write({"event": name, **values})
+
+
+def without_samples(summaries: list[dict[str, Any]]) -> frozenset[int]:
+    """The clients that have nothing to train on, by partition.
+
+    Raises:
+        DataError: no client has anything.
+    """
+    idle = frozenset(int(s["partition-id"]) for s in summaries if not s["trainable"])
+    if len(idle) == len(summaries):
+        raise DataError(
+            "No client has anything to train on: all samples are incomplete and "
+            "incomplete='drop'. Use incomplete='mask', or fewer holes."
+        )
+    return idle
 
 
 def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:

@@ -78,3 +78,19 @@ def test_hiding_a_generated_modality_clears_its_flag():
     batch = stack_modality([features(1), features(1)], [True, True], 3, 2)
     shown = batch.hide(torch.tensor([True, False]))
     assert shown.generated.tolist() == [False, True]
+
+
+def test_trimming_cuts_padding_only_and_changes_no_vector(make_batch, network):
+    batch = make_batch(6, lengths=(4, 9))
+    text = batch.modalities["text"]
+    text.mask[:, 5:] = False
+    trimmed = batch.trim()
+    longest = int(text.mask.sum(dim=1).max())
+    assert trimmed.modalities["text"].tokens.shape[:2] == (6, longest)
+    assert torch.equal(trimmed.modalities["text"].mask, text.mask[:, :longest])
+    torch.testing.assert_close(network(trimmed).joint, network(batch).joint)
+
+
+def test_a_modality_that_nobody_has_keeps_one_column(make_batch):
+    batch = make_batch(3, present={"text": torch.zeros(3, dtype=torch.bool)})
+    assert batch.trim().modalities["text"].tokens.shape[1] == 1

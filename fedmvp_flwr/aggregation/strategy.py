@@ -29,6 +29,7 @@ from fedmvp_flwr.errors import RoundError
 from fedmvp_flwr.seeds import numpy_generator
 
 Represent = Callable[[ArrayRecord, Any], Tensor]
+Refine = Callable[[int, ArrayRecord, Any], ArrayRecord]
 _NODE_TIMEOUT = 600.0  # seconds to wait for enough connected nodes
 
 
@@ -46,7 +47,7 @@ class RoundRecord:
         rejected: replies that were left out, and why.
         bytes_up: largest size of a client's arrays.
         bytes_down: size of the arrays that each client was sent.
-        seconds: wall time of `train` (sending to last reply) and `aggregate`.
+        seconds: wall time of `train` (sending to last reply) and `aggregate`, `refine` included.
     """
 
     server_round: int
@@ -72,11 +73,14 @@ class FedMVP(FedAvg):
         weighting: `importance` (the paper's), `uniform`, `examples` (FedAvg's) or
             `importance-examples`.
         graph_temperature: below 1 sharpens the graph (see `graph_importance`).
+        refine: function from the round, the averaged arrays and the probe to the arrays of the next
+            round, for example further training on the probe; None keeps the average.
         seed: fixes which clients are chosen in which round.
         evaluate_every: ask the clients to evaluate each so many rounds, and after the last.
         checkpoint_dir: folder of a checkpoint per round; None saves nothing.
         checkpoint_metadata: JSON values to store in each checkpoint.
         on_round: called with the record of each finished round.
+        idle: keys of clients that are never asked to train (they have nothing to train on).
         node_timeout: seconds to wait for enough connected nodes.
         **fedavg: arguments of Flower's FedAvg.
 
@@ -91,11 +95,13 @@ class FedMVP(FedAvg):
         *,
         weighting: Weighting = "importance",
         graph_temperature: float = 1.0,
+        refine: Refine | None = None,
         seed: int = 0,
         evaluate_every: int = 1,
         checkpoint_dir: Path | None = None,
         checkpoint_metadata: dict[str, Any] | None = None,
         on_round: Callable[[RoundRecord], None] | None = None,
+        idle: frozenset[int] = frozenset(),
         node_timeout: float = _NODE_TIMEOUT,
         **fedavg: Any,  # noqa: ANN401 - FedAvg's own
     ) -> None:
@@ -111,10 +117,12 @@ class FedMVP(FedAvg):
         self.represent = represent
         self.weighting = weighting
         self.graph_temperature = graph_temperature
+        self.refine = refine
         self.seed = seed
         self.evaluate_every = evaluate_every
         self.checkpoint_metadata = checkpoint_metadata or {}
         self.on_round = on_round
+        self.idle = idle
         self.node_timeout = node_timeout
         self.nodes = NodeRegistry()
         self._checkpoints = CheckpointStore(checkpoint_dir) if checkpoint_dir else None
@@ -184,6 +192,8 @@ class FedMVP(FedAvg):
         examples = [reply.num_examples for reply in valid]
         weights = client_weights(self.weighting, examples, importance)
         arrays = weighted_average(valid, weights, self._sent_arrays)
+        if self.refine is not None:
+            arrays = self.refine(server_round, arrays, self.probe)
         metrics = self.train_metrics_aggr_fn(
             [reply.message.content for reply in valid], self.weighted_by_key
         )
@@ -242,7 +252,9 @@ class FedMVP(FedAvg):
         nodes = self.nodes.connected(
             grid, max(self.min_available_nodes, minimum), self.node_timeout
         )
-        size = max(int(len(nodes) * fraction), minimum)
+        if purpose == "train":
+            nodes = [node for node in nodes if self.nodes.key(node) not in self.idle]
+        size = min(max(int(len(nodes) * fraction), minimum), len(nodes))
         generator = numpy_generator(self.seed, "sampling", purpose, server_round)
         chosen = sorted(generator.choice(len(nodes), size=size, replace=False).tolist())
         log(INFO, "%s: chose %d of %d clients.", purpose, size, len(nodes))

@@ -1,6 +1,7 @@
 """From the run-config key `dataset` to a data set. A new source is one line here."""
 
 import difflib
+import importlib
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -39,4 +40,29 @@ def _flora_of(seed: int, num_train: int, num_test: int) -> Dataset:
     return load_flora(seed, num_train, num_test)
 
 
-_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora}
+def location(config: RunConfig) -> str:
+    """What follows the source's name in `dataset`.
+
+    Raises:
+        DataError: nothing does.
+    """
+    name, _, place = config.dataset.partition(":")
+    if not place:
+        raise DataError(f"dataset='{config.dataset}': expected {name}:PATH.")
+    return place
+
+
+@lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
+def _located(config: RunConfig) -> Dataset:
+    # The module is named as the source, its function load_SOURCE(path, config).
+    name = config.dataset.partition(":")[0]
+    module = importlib.import_module(f"fedmvp_flwr.data.{name}")
+    load: Callable[[str, RunConfig], Dataset] = getattr(module, f"load_{name}")
+    return load(location(config), config)
+
+
+_LOCATED = ("coco", "cub", "fashion", "flickr30k", "flowers", "folder", "hf")
+_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {
+    "flora": _flora,
+    **dict.fromkeys(_LOCATED, _located),
+}

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SETTINGS_FILE = "fedmvp.json"  # {"call": {...}}: the arguments that the model was made for
+_SMALLEST_BATCH = 2
 _FIXED_CALL: dict[str, Any] = {
     "use_resolution_binning": False,  # the folder's own size, not the nearest of a fixed table
     "clean_caption": False,  # needs two more libraries, for web scrapes
@@ -34,12 +35,16 @@ class DiffusersGenerator:
         """Return one RGB image per prompt; image i depends on prompt i and seed i alone."""
         if not prompts:
             return []
-        noise = [torch.Generator().manual_seed(seed) for seed in seeds]  # CPU: same on any device
+        # A single row takes another matrix kernel, with other rounding, than one of several.
+        spare = max(0, _SMALLEST_BATCH - len(prompts))
+        filled = [*prompts, *[prompts[-1]] * spare]
+        noise = [
+            torch.Generator().manual_seed(seed)  # CPU: same on any device
+            for seed in [*seeds, *[seeds[-1]] * spare]
+        ]
         with torch.inference_mode():
-            output = self._pipeline(
-                prompt=list(prompts), generator=noise, output_type="pil", **self._call
-            )
-        return [image.convert("RGB") for image in output.images]
+            output = self._pipeline(prompt=filled, generator=noise, output_type="pil", **self._call)
+        return [image.convert("RGB") for image in output.images[: len(prompts)]]
 
 
 def load_generator(context: LoadContext) -> DiffusersGenerator:

@@ -396,3 +396,34 @@ def test_the_summary_names_the_settings(make, log):
     strategy.summary()
     for text in ("importance-examples", "0.25", "42", "Fraction"):
         assert text in log()
+
+
+def test_a_refined_average_is_what_the_next_round_starts_from(fake_grid, behave, initial, make):
+    seen = []
+
+    def refine(server_round, arrays, probe):
+        assert probe is PROBE
+        seen.append((server_round, unpack(arrays)["w"]))
+        return pack({name: t + 1 for name, t in unpack(arrays).items()}, "fp32")
+
+    plain, _ = make()
+    refined, _ = make(refine=refine)
+    expected = plain.start(fake_grid(NODES, behave), initial, 2)
+    result = refined.start(fake_grid(NODES, behave), initial, 2)
+    assert [server_round for server_round, _ in seen] == [1, 2]
+    torch.testing.assert_close(seen[-1][1], unpack(expected.arrays)["w"])
+    torch.testing.assert_close(unpack(result.arrays)["w"], unpack(expected.arrays)["w"] + 1)
+
+
+def test_idle_clients_are_asked_to_evaluate_but_not_to_train(make, fake_grid, behave, initial):
+    strategy, _ = make(
+        weighting="uniform",
+        idle=frozenset({0, 3}),
+        fraction_train=1.0,
+        fraction_evaluate=1.0,
+        min_evaluate_nodes=2,
+    )
+    grid = fake_grid(NODES, behave)
+    strategy.start(grid, initial, num_rounds=1)
+    assert sorted(grid.partitions("train")) == [1, 2, 4]
+    assert sorted(grid.partitions("evaluate")) == [0, 1, 2, 3, 4]

@@ -95,7 +95,6 @@ def test_a_run_leaves_what_is_promised(federate, tmp_path):
 
 
 def test_the_same_seed_gives_the_same_run_and_computes_nothing_twice(federate, tmp_path):
-    federate(out=tmp_path / "warm", seed=3)
     first, _ = federate(out=tmp_path / "a", seed=3)
     second, _ = federate(out=tmp_path / "b", seed=3)
     other, _ = federate(out=tmp_path / "c", seed=4)

@@ -1,0 +1,125 @@
+"""What was found wrong with a data set: collected, counted, named, then refused or skipped."""
+
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.data.records import save_record
+from fedmvp_flwr.errors import DataError
+
+MISSING_FILE = "missing file"
+OUTSIDE = "path out of the folder"
+BROKEN_IMAGE = "image that cannot be decoded"
+BOMB = "image with too many pixels"
+BROKEN_LINE = "broken line"
+EMPTY = "sample without image and text"
+NO_LABEL = "sample without label"
+UNKNOWN_LABEL = "unknown label"
+DUPLICATE = "duplicate id"
+LONG_TEXT = "text that is too long"
+BROKEN_TEXT = "text that is no valid Unicode"
+CONTRADICTION = "image with several labels or splits"
+NO_IMAGE_NAME = "row without the name of its image"
+BAD_KINDS = (
+    BROKEN_LINE,
+    NO_IMAGE_NAME,
+    CONTRADICTION,
+    MISSING_FILE,
+    OUTSIDE,
+    BROKEN_IMAGE,
+    BOMB,
+    NO_LABEL,
+    UNKNOWN_LABEL,
+    DUPLICATE,
+    LONG_TEXT,
+    BROKEN_TEXT,
+    EMPTY,
+)
+
+NO_IMAGE = "no image (a hole)"
+NO_TEXT = "no text (a hole)"
+ROTATED = "rotated by EXIF"
+CONVERTED = "converted to RGB"
+ANIMATED = "animated, first frame used"
+UNLABELLED = "left out: no object that gives a label"
+
+_FOLDER = "bad-samples"
+_SHOWN = 20  # of each kind, in a message
+
+
+@dataclass
+class Findings:
+    """Bad samples and harmless peculiarities of one data set.
+
+    Attributes:
+        source: the data set, as the user named it.
+        bad: by kind, one line for each bad sample: where it is, and what is wrong.
+        notes: by kind, how many samples; nothing that would have to be repaired.
+        saved: file with the whole list of bad samples, once there is one.
+    """
+
+    source: str
+    bad: dict[str, list[str]] = field(default_factory=dict)
+    notes: dict[str, int] = field(default_factory=dict)
+    saved: str = ""
+
+    def add(self, kind: str, where: str, what: str = "") -> None:
+        """Record a bad sample, for example ("missing file", "metadata.csv:7", "'a.png'")."""
+        self.bad.setdefault(kind, []).append(f"{where}: {what}" if what else where)
+
+    def note(self, kind: str) -> None:
+        """Count a peculiarity."""
+        self.notes[kind] = self.notes.get(kind, 0) + 1
+
+    @property
+    def num_bad(self) -> int:
+        """Number of bad samples, all kinds together."""
+        return sum(map(len, self.bad.values()))
+
+    def lines(self, shown: int = _SHOWN) -> list[str]:
+        """One line per kind of bad sample, with the places of the first `shown`."""
+        return [
+            f"{len(self.bad[kind])} x {kind}: {_shorten(self.bad[kind], shown)}"
+            for kind in BAD_KINDS
+            if kind in self.bad
+        ]
+
+    def refuse_if(self, policy: str, cache_dir: Path) -> None:
+        """Raise a DataError that lists everything bad, unless the policy is to skip it.
+
+        Args:
+            policy: `refuse` or `skip`.
+            cache_dir: the whole list is saved in its folder `bad-samples`.
+        """
+        if not self.bad:
+            return
+        with suppress(OSError):  # a folder that cannot be written is the preflight's to report
+            digest = save_record(cache_dir / _FOLDER, self.record())
+            self.saved = str(cache_dir / _FOLDER / f"{digest}.json")
+        if policy != "skip":
+            listed = "\n  ".join(self.lines())
+            raise DataError(
+                f"dataset='{self.source}' has {self.num_bad} bad sample(s). Repair or remove "
+                f"them, or leave them out with bad-samples='skip'.\n  {listed}{self._where()}"
+            )
+
+    def summary(self) -> list[str]:
+        """Lines about everything that was found, for somebody who goes on with the data."""
+        lines = [f"{count} x {kind}" for kind, count in sorted(self.notes.items())]
+        if self.bad:
+            lines.append(f"{self.num_bad} bad sample(s) left out:{self._where()}")
+            lines += self.lines()
+        return lines
+
+    def _where(self) -> str:
+        return f"\n  All of them: {self.saved}" if self.saved else ""
+
+    def record(self) -> dict[str, Any]:
+        """Everything, as JSON values."""
+        return {"source": self.source, "bad": dict(self.bad), "notes": dict(self.notes)}
+
+
+def _shorten(items: list[str], shown: int) -> str:
+    more = len(items) - shown
+    return "; ".join(items[:shown]) + (f"; and {more} more" if more > 0 else "")
