@@ -160,12 +160,12 @@ def preflight(
     for rows in tables:
         if rows:
             console.print(_rows_table(rows))
+    for note in report.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     for name, value in report.estimates.items():
         console.print(f"{name}: {value:.3g}")
     if report.work and "completion s" not in report.estimates:
         console.print("How long this takes: fedmvp preflight --time")
-    for note in report.notes:
-        console.print(note, markup=False, highlight=False, soft_wrap=True)
     for problem in report.problems:
         console.print(problem, style="red", markup=False, soft_wrap=True)
     if report.problems:

@@ -79,9 +79,9 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
             row = check(lambda: client_row(dataset, config, client, num_clients))  # noqa: B023
             if row:
                 report.rows.append(row)
-    if dataset and writable and models and not report.problems:
-        check(lambda: add_workload(report, dataset, config, models, num_clients, timed))
     if dataset:
         report.notes += check(lambda: data_notes(dataset, config, report.rows)) or []
+    if dataset and writable and models and not report.problems:
+        check(lambda: add_workload(report, dataset, config, models, num_clients, timed))
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
