@@ -199,6 +199,14 @@ def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[
     return {name: [wanted and not sample.has(name) for sample in samples] for name in MODALITIES}
 
 
+def held_out_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
+    """Which modalities of test samples are completed: each from the other one, if that is there."""
+    wanted = config.completion != "none"
+    return {
+        name: [wanted and sample.has(_other(name)) for sample in samples] for name in MODALITIES
+    }
+
+
 def prepare_test(
     samples: tuple[Sample, ...],
     config: RunConfig,
@@ -211,12 +219,9 @@ def prepare_test(
 
     Retrieval takes from `pool`, never from other test samples.
     """
-    wanted = config.completion != "none"
     return prepare_samples(
         samples,
-        complete={
-            name: [wanted and sample.has(_other(name)) for sample in samples] for name in MODALITIES
-        },
+        complete=held_out_requests(samples, config),
         models=models,
         store=store,
         config=config,

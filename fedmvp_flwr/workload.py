@@ -12,10 +12,11 @@ from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.completion.ways import completer_for
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node
-from fedmvp_flwr.preparation import client_samples, completion_requests
+from fedmvp_flwr.preparation import client_samples, completion_requests, held_out_requests
 
 COMPLETED = {IMAGE: "images to generate", TEXT: "texts to generate"}
 ENCODED = {IMAGE: "image features", TEXT: "text features"}
@@ -61,17 +62,16 @@ def count_work(
     """
     digests: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
     completions: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
-    everything = [config.completion != "none"]
     jobs: list[tuple[Sequence[Sample], dict[str, list[bool]], tuple[Sample, ...], bool]] = []
     for node in nodes:
         samples = client_samples(dataset, config, node)
         pool = retrieval_pool(samples.train, dataset, config)
         jobs.append((samples.train, completion_requests(samples.train, config), pool, True))
-        wanted = dict.fromkeys(MODALITIES, everything * len(samples.test))
-        jobs.append((samples.test, wanted, pool, False))
-    test = tuple(dataset.splits["test"])
+        jobs.append((samples.test, held_out_requests(samples.test, config), pool, False))
+    whole = dataset.splits["test"]
+    test = whole_test_mask(whole, config).apply(whole)
     pool = retrieval_pool((), dataset, config)
-    jobs.append((test, dict.fromkeys(MODALITIES, everything * len(test)), pool, False))
+    jobs.append((test, held_out_requests(test, config), pool, False))
     for samples_of_job, wanted, pool, named in jobs:
         by_modality = {
             m: [content_digest(sample, m) for sample in samples_of_job] for m in MODALITIES

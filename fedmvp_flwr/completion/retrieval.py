@@ -44,7 +44,7 @@ class RetrievalCompleter:
         self.samples = tuple(complete[key] for key in sorted(complete))
         self._place = {sample.key: place for place, sample in enumerate(self.samples)}
         self.digests = {
-            modality: [content_digest(sample, modality) or "" for sample in self.pool]
+            modality: [content_digest(sample, modality) or "" for sample in self.samples]
             for modality in MODALITIES
         }
         self._pool_key = key_for("pool", keys=list(self._place), digests=self.digests)
