@@ -18,6 +18,7 @@ _MASK = {"method": "fedavg", "completion": "none"}
 METHODS: dict[str, dict[str, Any]] = {
     "drop-incomplete": _MASK | {"incomplete": "drop"},
     "mask": _MASK,
+    "mask, uniform weights": _MASK | {"weighting": "uniform"},
     "fedavg+completion": {"method": "fedavg"},
     "mask, probe tuning": _MASK | {"probe-tuning": "on"},
     "fedmvp, no probe tuning": {"probe-tuning": "off"},
