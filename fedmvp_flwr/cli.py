@@ -68,6 +68,7 @@ RunConfigOption = Annotated[
         help="Settings, as \"num-server-rounds=5 method='fedavg'\" or a TOML file; repeatable.",
     ),
 ]
+_DEFAULT_CLIENTS = 10
 NumClientsOption = Annotated[int, typer.Option("--num-clients", help="Number of clients.")]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Folder of the feature store (cache-dir).")
@@ -78,11 +79,22 @@ CacheOption = Annotated[
 def simulate(
     app_dir: AppOption = None,
     run_config: RunConfigOption = None,
-    num_clients: NumClientsOption = 10,
+    num_clients: Annotated[
+        int | None,
+        typer.Option(help="Number of clients. Default: 10; with --resume that of the run."),
+    ] = None,
     num_cpus: Annotated[int, typer.Option(help="CPUs per client.")] = 1,
     num_gpus: Annotated[float, typer.Option(help="GPUs per client; 0.25: four share one.")] = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: runs/DATE-TIME.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Go on with the interrupted run in this folder, with its settings, after its last "
+            "finished round.",
+        ),
     ] = None,
     cache: CacheOption = None,
     port: Annotated[
@@ -96,6 +108,11 @@ def simulate(
     console = Console()
     flower_app = find_app(app_dir, _candidates())
     overrides = _overrides(run_config, cache)
+    if resume is not None:
+        settings, clients = resumed_settings(resume, flower_app.defaults)
+        overrides = settings | overrides | {"resume": str(resume)}
+        num_clients = num_clients or clients
+        out = out or resume
     chosen_out = out or Path(str(overrides.get("out-dir") or _new_run_folder()))
     rounds = (flower_app.defaults | overrides).get("num-server-rounds")
     view = ProgressView(console, rounds if isinstance(rounds, int) else None, quiet=quiet)
@@ -103,7 +120,7 @@ def simulate(
         outcome = run_simulation(
             flower_app.path,
             run_config=overrides,
-            num_clients=num_clients,
+            num_clients=_DEFAULT_CLIENTS if num_clients is None else num_clients,
             num_cpus=num_cpus,
             num_gpus=num_gpus,
             out=chosen_out,
@@ -126,7 +143,7 @@ def simulate(
 def complete(
     app_dir: AppOption = None,
     run_config: RunConfigOption = None,
-    num_clients: NumClientsOption = 10,
+    num_clients: NumClientsOption = _DEFAULT_CLIENTS,
     cache: CacheOption = None,
 ) -> None:
     """Fill the feature store ahead of time: complete and encode the samples of every client."""
@@ -150,7 +167,7 @@ def complete(
 def preflight(
     app_dir: AppOption = None,
     run_config: RunConfigOption = None,
-    num_clients: NumClientsOption = 10,
+    num_clients: NumClientsOption = _DEFAULT_CLIENTS,
     cache: CacheOption = None,
 ) -> None:
     """Check data, split, holes and models of every client, without training anything."""
@@ -218,6 +235,26 @@ def _new_run_folder() -> str:
 def _overrides(run_config: list[str] | None, cache: Path | None) -> dict[str, ConfigValue]:
     overrides = parse_overrides(run_config or [])
     return overrides | ({} if cache is None else {"cache-dir": str(cache)})
+
+
+def resumed_settings(
+    folder: Path, known: Mapping[str, ConfigValue]
+) -> tuple[dict[str, ConfigValue], int]:
+    """Settings and number of clients of an interrupted run.
+
+    Args:
+        folder: of its results.
+        known: keys of this version.
+
+    Raises:
+        CheckpointError: the folder holds no run that can be gone on with.
+    """
+    from fedmvp_flwr.resume import load_resume_point
+
+    state = load_resume_point(folder).state
+    # Where it wrote to need not be the folder's name today.
+    settings = {k: v for k, v in state.config.items() if k in known and k not in ("out-dir",)}
+    return settings, state.clients
 
 
 def _config(flower_app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> RunConfig:

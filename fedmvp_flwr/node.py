@@ -55,12 +55,13 @@ def cache_folder(config: RunConfig) -> Path:
 
 
 def output_folder(config: RunConfig, run_id: int) -> Path:
-    """Absolute folder of a run's results.
+    """Absolute folder of a run's results: the one it goes on with, where none is given.
 
     Raises:
         ConfigError: the folder cannot be written.
     """
-    folder = Path(config.out_dir or _HOME / "runs" / str(run_id)).expanduser().absolute()
+    chosen = config.out_dir or config.resume or _HOME / "runs" / str(run_id)
+    folder = Path(chosen).expanduser().absolute()
     return require_writable(folder, "out-dir")
 
 

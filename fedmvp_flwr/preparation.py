@@ -4,13 +4,14 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
+from flwr.app import ConfigRecord
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.probe import (
@@ -28,7 +29,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.missing import random_mask
 from fedmvp_flwr.data.partition import matching_indices, partition_indices
 from fedmvp_flwr.data.records import record_hash, save_record
-from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
+from fedmvp_flwr.data.samples import MODALITIES, VALIDATION, Dataset, Sample
 from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.evaluation import Conditions, only
 from fedmvp_flwr.features import Batch
@@ -38,6 +39,7 @@ from fedmvp_flwr.node import Node, cache_folder
 from fedmvp_flwr.seeds import numpy_generator
 
 Progress = Callable[[str, int, int], None]
+CLASS_NAMES = "class-names"
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
 
 
@@ -78,9 +80,19 @@ def split_dataset(
 ) -> tuple[list[list[int]], list[list[int]]]:
     """Indices of every client's training and held-out samples."""
     train, test = (
-        tuple(sample.label for sample in dataset.splits[split]) for split in ("train", "test")
+        tuple(sample.label for sample in dataset.splits[split])
+        for split in ("train", held_out_split(dataset, config))
     )
     return _split(train, test, config, num_partitions)
+
+
+def held_out_split(dataset: Dataset, config: RunConfig) -> str:
+    """The split that the clients' held-out samples are dealt from.
+
+    It is the test split, unless the model is selected on them and there is a validation split.
+    """
+    selects = config.selection == "clients" and bool(dataset.splits.get(VALIDATION))
+    return VALIDATION if selects else "test"
 
 
 @lru_cache(maxsize=2)
@@ -108,7 +120,8 @@ def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSam
         [sample.key for sample in own], config.missing_ratio, config.missing_image_share, generator
     )
     mask_hash = save_record(node.cache_dir / "masks", mask.record())
-    held_out = tuple(dataset.splits["test"][index] for index in test[node.partition_id])
+    own_split = dataset.splits[held_out_split(dataset, config)]
+    held_out = tuple(own_split[index] for index in test[node.partition_id])
     return ClientSamples(mask.apply(own), held_out, split_hash, mask_hash)
 
 
@@ -150,6 +163,16 @@ def prepare_client(
     return ClientData(
         batch, conditions(test, threshold, config), {"partition-id": node.partition_id, **summary}
     )
+
+
+def feature_widths(batch: Batch) -> dict[str, list[int]]:
+    """By modality: width of the tokens and of the pooled embedding."""
+    return {name: [m.tokens.shape[2], m.pooled.shape[1]] for name, m in batch.modalities.items()}
+
+
+def class_names_record(names: Sequence[str]) -> ConfigRecord:
+    """The classes of a run, as they travel to the nodes."""
+    return ConfigRecord({CLASS_NAMES: list(names)})
 
 
 def require_pair(samples: tuple[Sample, ...], client: int) -> None:
@@ -290,6 +313,7 @@ def _summary(
             for name in accepted
         },
         "gate-threshold": threshold,
+        "widths": feature_widths(train.real),
         "seconds": dict(train.seconds),
         "hashes": {
             "split": samples.split_hash,

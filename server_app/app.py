@@ -27,5 +27,5 @@ def main(grid: Grid, context: Context) -> None:
         run.execute(grid)
     except Exception as error:
         log(ERROR, "FedMVP error: %s", error)
-        run.fail(error)
+        run.journal.fail(error)
         raise

@@ -29,14 +29,16 @@ def _flora(config: RunConfig) -> Dataset:
     seed = config.dataset.partition(":")[2] or "0"
     if not seed.isdecimal():
         raise DataError(f"dataset='{config.dataset}': expected flora or flora:NUMBER.")
-    return _flora_of(int(seed), config.train_samples, config.test_samples)
+    return _flora_of(
+        int(seed), config.train_samples, config.test_samples, config.validation_samples
+    )
 
 
 @lru_cache(maxsize=1)
-def _flora_of(seed: int, num_train: int, num_test: int) -> Dataset:
+def _flora_of(seed: int, num_train: int, num_test: int, num_val: int) -> Dataset:
     from fedmvp_flwr.data.flora import load_flora
 
-    return load_flora(seed, num_train, num_test)
+    return load_flora(seed, num_train, num_test, num_val)
 
 
 _SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora}
