@@ -102,7 +102,9 @@ class RunConfig(BaseModel):
     # The data and its holes
     dataset: str = Field(
         "flora",
-        description="`flora`, the embedded data; `flora:N`, another set of the same species.",
+        description="`flora`, the embedded data; `flora:N`, another set of the same species; "
+        "`folder:PATH`, `hf:NAME-or-PATH`, `cub:PATH`, `flowers:PATH`, `coco:PATH`, "
+        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md.",
     )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."
@@ -122,6 +124,49 @@ class RunConfig(BaseModel):
     )
     missing_pattern: Literal["random"] = Field(
         "random", description="Which samples lose a modality: `random`, completely at random."
+    )
+
+    # Your own data (docs/data.md)
+    image_column: str = Field("", description="Column of the images; empty: the source's own.")
+    text_column: str = Field("", description="Column of the texts; empty: the source's own.")
+    label_column: str = Field("", description="Column of the labels; empty: the source's own.")
+    id_column: str = Field(
+        "", description="Column of the samples' keys; empty: the image's name, or the row."
+    )
+    split_column: str = Field(
+        "", description="Column that names the split; empty: `split`, where there is one."
+    )
+    train_split: str = Field(
+        "train", min_length=1, description="Split to train on; `a+b` joins two."
+    )
+    test_split: str = Field(
+        "test", description="Split to test on; empty: a `test-fraction` of the training split."
+    )
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of each class held out for testing, where the data has no split.",
+    )
+    split_seed: int = Field(
+        0, ge=0, description="Fixes that share and the choice of captions, apart from `seed`."
+    )
+    captions: Literal["sampled", "first", "joined"] = Field(
+        "sampled",
+        description="Of several texts of a sample: one drawn by its key and `split-seed`, the "
+        "first, or all in a row.",
+    )
+    text_max_chars: int = Field(100_000, ge=1, description="A longer text counts as a bad sample.")
+    class_names_file: str = Field(
+        "",
+        description="Text file of the class names in the order of the labels, one a line, each "
+        "with a description after a tab if you like; empty: the sorted labels.",
+    )
+    mask_class_words: bool = Field(
+        False, description="`fashion`: replace the words of the class names in the texts."
+    )
+    bad_samples: Literal["refuse", "skip"] = Field(
+        "refuse", description="Broken, unsafe or contradictory samples: `refuse` to run, or `skip`."
     )
 
     # The method
@@ -271,6 +316,12 @@ class RunConfig(BaseModel):
         if self.weighting != "auto":
             return self.weighting
         return "importance" if self.method == "fedmvp" else "examples"
+
+    @property
+    def owner_column(self) -> str:
+        """Column that `partition='column:NAME'` deals by; empty for other partitions."""
+        kind, _, name = self.partition.partition(":")
+        return name if kind == "column" else ""
 
     @property
     def needs_probe(self) -> bool:

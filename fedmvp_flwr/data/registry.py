@@ -41,4 +41,23 @@ def _flora_of(seed: int, num_train: int, num_test: int, num_val: int) -> Dataset
     return load_flora(seed, num_train, num_test, num_val)
 
 
-_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora}
+@lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
+def _folder(config: RunConfig) -> Dataset:
+    from fedmvp_flwr.data.folder import load_folder
+
+    return load_folder(location(config), config)
+
+
+def location(config: RunConfig) -> str:
+    """What follows the source's name in `dataset`.
+
+    Raises:
+        DataError: nothing does.
+    """
+    name, _, place = config.dataset.partition(":")
+    if not place:
+        raise DataError(f"dataset='{config.dataset}': expected {name}:PATH.")
+    return place
+
+
+_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora, "folder": _folder}

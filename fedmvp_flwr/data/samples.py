@@ -37,12 +37,14 @@ class Sample:
         label: class index in [0, number of classes).
         image: the image, or None.
         text: the text, or None.
+        owner: who it belongs to by nature (a hospital, a brand), where that is known.
     """
 
     key: str
     label: int
     image: ImageRef | None
     text: str | None
+    owner: str | None = None
 
     def has(self, modality: str) -> bool:
         """Whether the modality ("image" or "text") is there."""

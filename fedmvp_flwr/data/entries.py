@@ -1,0 +1,251 @@
+"""What every source hands over: entries with their places, from which samples are made.
+
+Here the texts are cleaned and chosen, the labels are turned into classes, and whatever is wrong
+with a sample is found, whichever source it came from.
+"""
+
+import difflib
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data import findings as found
+from fedmvp_flwr.data.findings import Findings
+from fedmvp_flwr.data.images import BytesImage, FileImage
+from fedmvp_flwr.data.samples import Sample
+from fedmvp_flwr.data.splits import choose_splits
+from fedmvp_flwr.data.tables import is_empty
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.seeds import seed_for
+
+Image = FileImage | BytesImage
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sample as a source found it.
+
+    Attributes:
+        where: file and line, or row, for messages.
+        key: unique within the data set.
+        label: class name or number; None if there is none.
+        image: the image, or None.
+        texts: its texts, any number; empty ones count as none.
+        split: name of its split, or None.
+        owner: value of the column that `partition='column:NAME'` deals by.
+    """
+
+    where: str
+    key: str
+    label: str | None
+    image: Image | None
+    texts: tuple[object, ...] = ()
+    split: str | None = None
+    owner: str | None = None
+
+
+@dataclass(frozen=True)
+class LoadedDataset:
+    """A data set in memory; images are decoded on demand (see `fedmvp_flwr.data.samples.Dataset`).
+
+    Attributes:
+        class_names: names in the order of the labels.
+        class_descriptions: one public line per class.
+        splits: samples by split: `train`, `test`, and the others under their own names.
+        findings: what was found wrong or peculiar.
+    """
+
+    class_names: tuple[str, ...]
+    class_descriptions: tuple[str, ...]
+    splits: Mapping[str, Sequence[Sample]]
+    findings: Findings = field(compare=False)
+
+
+@dataclass(frozen=True)
+class Classes:
+    """Class names in the order of the labels, each with a public description."""
+
+    names: tuple[str, ...]
+    descriptions: tuple[str, ...]
+
+
+def build_dataset(
+    entries: Sequence[Entry],
+    config: RunConfig,
+    findings: Findings,
+    classes: Classes | None = None,
+) -> LoadedDataset:
+    """Make samples of entries; find, then refuse or skip, what is wrong with them.
+
+    Args:
+        entries: everything that the source found, in a stable order.
+        config: caption choice, splits, limits, and what to do with bad samples.
+        findings: what the source itself found so far.
+        classes: the classes that the labels must be of; None: those of `class-names-file`, or
+            the labels that there are.
+
+    Raises:
+        DataError: bad samples, unless they are to be skipped; no sample is left; the splits are
+            not there.
+    """
+    good = [(entry, text) for entry, text in _with_texts(entries, config, findings)]
+    classes = classes or read_classes(config) or _classes_of([entry for entry, _ in good])
+    index = {name: label for label, name in enumerate(classes.names)}
+    seen: dict[str, str] = {}
+    kept: list[tuple[Sample, str | None]] = []
+    for entry, text in good:
+        if entry.label is None:
+            findings.add(found.NO_LABEL, entry.where)
+        elif entry.label not in index:
+            findings.add(found.UNKNOWN_LABEL, entry.where, _unknown(entry.label, classes.names))
+        elif entry.key in seen:
+            first = seen[entry.key]
+            findings.add(found.DUPLICATE, entry.where, f"'{entry.key}' is also in {first}")
+        else:
+            seen[entry.key] = entry.where
+            label = index[entry.label]
+            sample = Sample(entry.key, label, entry.image, text, entry.owner)
+            kept.append((sample, entry.split))
+    findings.refuse_if(config.bad_samples)
+    if not kept:
+        raise DataError(f"dataset='{findings.source}' has no usable sample.")
+    for sample, _ in kept:
+        _take_notes(sample, findings)
+    splits = choose_splits(kept, config, findings.source)
+    return LoadedDataset(classes.names, classes.descriptions, splits, findings)
+
+
+def read_classes(config: RunConfig) -> Classes | None:
+    """Read `class-names-file`, if there is one.
+
+    Raises:
+        DataError: it cannot be read, is empty, or names a class twice.
+    """
+    if not config.class_names_file:
+        return None
+    path = Path(config.class_names_file).expanduser()
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"class-names-file='{path}' cannot be read ({error}).") from error
+    pairs = [line.partition("\t") for line in lines if line.strip()]
+    names = [name.strip() for name, _, _ in pairs]
+    twice = sorted(name for name, count in Counter(names).items() if count > 1)
+    if twice or not names:
+        what = f"names {twice} twice" if twice else "names no class"
+        raise DataError(f"class-names-file='{path}' {what}.")
+    descriptions = [text.strip() or describe(name.strip()) for name, _, text in pairs]
+    return Classes(tuple(names), tuple(descriptions))
+
+
+def named_classes(names: Sequence[str]) -> Classes:
+    """Classes that have names alone."""
+    return Classes(tuple(names), tuple(describe(name) for name in names))
+
+
+def describe(name: str) -> str:
+    """The class name in words, where nothing better is known."""
+    return " ".join(name.replace("_", " ").split())
+
+
+def as_label(value: object) -> str | None:
+    """A label cell as a class name: 3, 3.0 and "3" are the same class."""
+    if is_empty(value):
+        return None
+    if isinstance(value, float) and value.is_integer():
+        value = int(value)
+    return printable(str(value).strip())
+
+
+def printable(text: str) -> str:
+    """The text with what is no valid Unicode escaped, for keys and messages."""
+    return text.encode("utf-8", "backslashreplace").decode()
+
+
+def _classes_of(entries: Sequence[Entry]) -> Classes:
+    labels = {entry.label for entry in entries if entry.label is not None}
+    numbers = all(label.lstrip("-").isdecimal() for label in labels)
+    return named_classes(sorted(labels, key=(lambda x: (int(x), x)) if numbers else None))
+
+
+def _with_texts(
+    entries: Sequence[Entry], config: RunConfig, findings: Findings
+) -> list[tuple[Entry, str | None]]:
+    """Entries that can be used, each with its text."""
+    result = []
+    for entry in entries:
+        texts = [t for cell in entry.texts for t in _as_texts(cell)]
+        if bad := next((t for t in texts if not _encodable(t)), None):
+            findings.add(found.BROKEN_TEXT, entry.where, printable(bad)[:60])
+            continue
+        texts = [stripped for t in texts if (stripped := t.strip())]
+        text = choose_text(texts, entry.key, config)
+        if entry.image and (known := entry.image.known) and known.problem:
+            kind = found.BOMB if known.bomb else found.BROKEN_IMAGE
+            findings.add(kind, entry.where, f"'{entry.image.name}' ({known.problem})")
+        elif text is not None and len(text) > config.text_max_chars:
+            findings.add(
+                found.LONG_TEXT,
+                entry.where,
+                f"{len(text)} characters, text-max-chars={config.text_max_chars}",
+            )
+        elif entry.image is None and text is None:
+            findings.add(found.EMPTY, entry.where)
+        else:
+            result.append((entry, text))
+    return result
+
+
+def choose_text(texts: Sequence[str], key: str, config: RunConfig) -> str | None:
+    """The text of a sample out of several, by the setting `captions`; None if there is none."""
+    if not texts:
+        return None
+    if config.captions == "joined":
+        return " ".join(texts)
+    chosen = seed_for(config.split_seed, "caption", key) if config.captions == "sampled" else 0
+    return texts[chosen % len(texts)]
+
+
+def _as_texts(cell: object) -> list[str]:
+    if is_empty(cell):
+        return []
+    if isinstance(cell, list | tuple):
+        return [text for item in cell for text in _as_texts(item)]
+    text = str(cell)
+    if text.lstrip().startswith('["'):  # a list in a CSV cell
+        try:
+            return _as_texts(json.loads(text))
+        except ValueError:
+            return [text]
+    return [text]
+
+
+def _encodable(text: str) -> bool:
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _unknown(label: str, names: Sequence[str]) -> str:
+    near = difflib.get_close_matches(label, names, n=1)
+    hint = f", did you mean '{near[0]}'?" if near else ""
+    return f"'{label[:60]}' is none of the {len(names)} classes{hint}"
+
+
+def _take_notes(sample: Sample, findings: Findings) -> None:
+    if sample.text is None:
+        findings.note(found.NO_TEXT)
+    if not isinstance(sample.image, Image):
+        findings.note(found.NO_IMAGE)
+    elif known := sample.image.known:
+        if known.rotated:
+            findings.note(found.ROTATED)
+        if known.animated:
+            findings.note(found.ANIMATED)
+        if known.converted:
+            findings.note(f"{found.CONVERTED} from {known.converted}")

@@ -1,0 +1,92 @@
+"""Which samples are for training and which for testing."""
+
+from collections import Counter
+from collections.abc import Sequence
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import Sample
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.seeds import seed_for
+
+TRAIN, TEST = "train", "test"
+
+
+def choose_splits(
+    samples: Sequence[tuple[Sample, str | None]], config: RunConfig, source: str
+) -> dict[str, tuple[Sample, ...]]:
+    """Sort samples into splits by the names that they carry, or hold out a fraction.
+
+    Args:
+        samples: each with the name of its split, None where it has none.
+        config: `train-split`, `test-split`, `test-fraction` and `split-seed`.
+        source: the data set, for messages.
+
+    Returns:
+        `train` and `test`, then the other splits under their own names; the order within a split
+        is that of `samples`.
+
+    Raises:
+        DataError: a split is not there, or nothing would be left in one.
+    """
+    names = Counter(name for _, name in samples if name is not None)
+    if not names:
+        train, test = hold_out([sample for sample, _ in samples], config)
+        return _checked({TRAIN: train, TEST: test}, source)
+    wanted = {TRAIN: config.train_split.split("+")}
+    if config.test_split:
+        wanted[TEST] = config.test_split.split("+")
+    missing = [name for parts in wanted.values() for name in parts if name not in names]
+    if missing:
+        there = ", ".join(f"'{name}' ({count})" for name, count in sorted(names.items()))
+        raise DataError(
+            f"dataset='{source}' has no split {missing}; it has {there}. Set train-split and "
+            "test-split (test-split='' holds out test-fraction of the training split)."
+        )
+    both = set(wanted[TRAIN]) & set(wanted.get(TEST, ()))
+    if both:
+        raise DataError(f"train-split and test-split both name {sorted(both)}.")
+    splits = {
+        role: tuple(sample for sample, name in samples if name in parts)
+        for role, parts in wanted.items()
+    }
+    if TEST not in splits:
+        splits[TRAIN], splits[TEST] = hold_out(splits[TRAIN], config)
+    used = {name for parts in wanted.values() for name in parts}
+    for other in sorted(set(names) - used - set(splits)):
+        splits[other] = tuple(sample for sample, name in samples if name == other)
+    return _checked(splits, source)
+
+
+def hold_out(
+    samples: Sequence[Sample], config: RunConfig
+) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
+    """Split off `test-fraction` of every class, by keys and `split-seed` alone.
+
+    The shares are exact over all classes together: what rounding leaves over in one class is
+    made up for in the next.
+    """
+    by_class: dict[int, list[Sample]] = {}
+    for sample in samples:
+        by_class.setdefault(sample.label, []).append(sample)
+    held: set[str] = set()
+    seen = 0
+    for _, members in sorted(by_class.items()):
+        seen += len(members)
+        count = min(round(seen * config.test_fraction) - len(held), len(members) - 1)
+        order = sorted(members, key=lambda s: seed_for(config.split_seed, "hold-out", s.key))
+        held.update(sample.key for sample in order[: max(count, 0)])
+    return (
+        tuple(sample for sample in samples if sample.key not in held),
+        tuple(sample for sample in samples if sample.key in held),
+    )
+
+
+def _checked(splits: dict[str, tuple[Sample, ...]], source: str) -> dict[str, tuple[Sample, ...]]:
+    for role in (TRAIN, TEST):
+        if not splits[role]:
+            counts = {name: len(samples) for name, samples in splits.items()}
+            raise DataError(
+                f"dataset='{source}' leaves nothing in the {role} split: {counts}. Change "
+                "test-fraction, or name other splits."
+            )
+    return splits

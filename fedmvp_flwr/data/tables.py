@@ -1,0 +1,128 @@
+"""Metadata files as rows: .jsonl, .csv and .parquet, each row with the place it came from."""
+
+import csv
+import io
+import json
+import math
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
+from fedmvp_flwr.errors import DataError
+
+SUFFIXES = (".jsonl", ".csv", ".parquet")
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        where: file and line, as "metadata.csv:7".
+        cells: values by column; None where the cell is empty.
+    """
+
+    where: str
+    cells: dict[str, Any]
+
+
+def read_table(path: Path, name: str, findings: Findings) -> list[Row]:
+    """Read a metadata file; lines that cannot be read are found and left out.
+
+    Args:
+        path: the file; its suffix decides.
+        name: how messages name it.
+        findings: takes the broken lines.
+
+    Raises:
+        DataError: the file cannot be read at all, or its suffix is another one.
+    """
+    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    reader = readers.get(path.suffix.lower())
+    if reader is None:
+        raise DataError(f"'{name}' is no table: expected one of {', '.join(SUFFIXES)}.")
+    try:
+        return list(reader(path, name, findings))
+    except OSError as error:
+        raise DataError(f"'{name}' cannot be read ({error.strerror or error}).") from error
+
+
+def is_empty(value: object) -> bool:
+    """Whether a cell says nothing: null, NaN or white space."""
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return True
+    return isinstance(value, str) and not value.strip()
+
+
+def require_columns(rows: Sequence[Row], columns: dict[str, str], name: str) -> None:
+    """Refuse a table that lacks a column in every row.
+
+    Args:
+        rows: the table.
+        columns: wanted column by the run-config key that chose it.
+        name: how messages name the table.
+
+    Raises:
+        DataError: lists the columns that are missing and those that are there.
+    """
+    there = sorted({column for row in rows for column in row.cells})
+    missing = [f"'{column}' ({key})" for key, column in columns.items() if column not in there]
+    if missing:
+        raise DataError(f"{name} has no column {', '.join(missing)}. It has {there}.")
+
+
+def _read_jsonl(path: Path, name: str, findings: Findings) -> Iterator[Row]:
+    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+        where = f"{name}:{number}"
+        try:
+            text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+            if not text.strip():
+                continue
+            cells = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            findings.add(BROKEN_LINE, where, f"no JSON ({error})")
+            continue
+        if isinstance(cells, dict):
+            yield Row(where, cells)
+        else:
+            findings.add(BROKEN_LINE, where, "no JSON object")
+
+
+def _read_csv(path: Path, name: str, findings: Findings) -> Iterator[Row]:
+    # surrogateescape keeps bytes that are no UTF-8 apart, to be found as broken text
+    content = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
+    lines = csv.reader(io.StringIO(content, newline=""), strict=True)
+    header: list[str] | None = None
+    while True:
+        number = lines.line_num + 1
+        try:
+            values = next(lines)
+        except StopIteration:
+            return
+        except csv.Error as error:
+            findings.add(BROKEN_LINE, f"{name}:{number}", str(error))
+            continue
+        if not values:
+            continue
+        if header is None:
+            header = [column.strip() for column in values]
+        elif len(values) != len(header):
+            findings.add(
+                BROKEN_LINE, f"{name}:{number}", f"{len(values)} cells, expected {len(header)}"
+            )
+        else:
+            yield Row(f"{name}:{number}", dict(zip(header, values, strict=True)))
+
+
+def _read_parquet(path: Path, name: str, findings: Findings) -> Iterator[Row]:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    try:
+        cells = pq.read_table(path).to_pylist()
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(f"'{name}' is no parquet file that can be read ({error}).") from error
+    for number, row in enumerate(cells, 1):
+        yield Row(f"{name}:row {number}", row)

@@ -1,0 +1,190 @@
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from fedmvp_flwr.data import images
+from fedmvp_flwr.data.images import (
+    BytesImage,
+    FileImage,
+    TooManyPixelsError,
+    check_image,
+    decode_image,
+    to_rgb,
+)
+from fedmvp_flwr.errors import DataError
+
+
+def encoded(image, form="PNG", **options):
+    buffer = io.BytesIO()
+    image.save(buffer, format=form, **options)
+    return buffer.getvalue()
+
+
+def ramp(dtype, top):
+    return np.linspace(0, top, 256).reshape(16, 16).astype(dtype)
+
+
+@pytest.mark.parametrize("mode", ["1", "L", "P", "RGB", "RGBA", "LA", "CMYK", "YCbCr", "LAB", "HSV"])
+def test_every_mode_becomes_rgb(mode):
+    picture = Image.new("RGB", (8, 6), (200, 30, 30))
+    if mode == "LAB":
+        picture = Image.new("LAB", (8, 6), (128, 128, 128))
+    else:
+        picture = picture.convert("L").convert(mode) if mode == "LA" else picture.convert(mode)
+    assert (to_rgb(picture).mode, to_rgb(picture).size) == ("RGB", (8, 6))
+
+
+def test_colours_survive_cmyk_and_palette():
+    red = Image.new("RGB", (8, 8), (220, 20, 20))
+    for mode, form in (("CMYK", "JPEG"), ("P", "PNG"), ("P", "GIF")):
+        pixel = np.asarray(decode_image(encoded(red.convert(mode), form), "x"))[4, 4].astype(int)
+        assert pixel[0] > 180, (mode, form)
+        assert pixel[1:].max() < 80, (mode, form)
+
+
+def test_alpha_is_laid_over_white():
+    layered = Image.new("RGBA", (4, 4), (255, 0, 0, 0))
+    layered.putpixel((1, 1), (255, 0, 0, 255))
+    decoded = decode_image(encoded(layered), "x")
+    assert decoded.getpixel((0, 0)) == (255, 255, 255)
+    assert decoded.getpixel((1, 1)) == (255, 0, 0)
+
+
+def test_a_transparent_palette_is_laid_over_white():
+    picture = Image.new("P", (4, 4), 0)
+    picture.putpalette([0, 0, 0, 255, 0, 0])
+    decoded = decode_image(encoded(picture, transparency=0), "x")
+    assert decoded.getpixel((0, 0)) == (255, 255, 255)
+
+
+def test_sixteen_bits_are_scaled_to_eight():
+    picture = Image.fromarray(ramp(np.uint16, 65535))
+    for form in ("PNG", "TIFF"):
+        pixels = np.asarray(decode_image(encoded(picture, form), "x"))[..., 0].ravel().astype(int)
+        assert pixels[0] == 0
+        assert pixels[-1] == 255
+        assert np.abs(pixels - np.arange(256)).max() <= 1
+
+
+def test_a_dark_sixteen_bit_image_stays_dark():
+    picture = Image.fromarray(np.full((8, 8), 200, dtype=np.uint16))
+    assert np.asarray(decode_image(encoded(picture), "x")).max() <= 1
+
+
+def test_floats_are_stretched_and_nan_is_black():
+    values = ramp(np.float32, 3.0)
+    values[0, 1] = np.nan
+    decoded = np.asarray(decode_image(encoded(Image.fromarray(values), "TIFF"), "x"))
+    assert decoded.max() == 255
+    assert decoded[0, 1, 0] == 0
+
+
+def test_a_constant_wide_image_is_no_division_by_zero():
+    assert np.asarray(to_rgb(Image.fromarray(np.full((4, 4), 7.0, dtype=np.float32)))).max() == 0
+
+
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_exif_rotation_is_undone(orientation):
+    upright = Image.new("RGB", (4, 2), "black")
+    for x in range(2):
+        for y in range(2):
+            upright.putpixel((x, y), (255, 255, 255))
+    undo = {
+        2: Image.Transpose.FLIP_LEFT_RIGHT,
+        3: Image.Transpose.ROTATE_180,
+        4: Image.Transpose.FLIP_TOP_BOTTOM,
+        5: Image.Transpose.TRANSPOSE,
+        6: Image.Transpose.ROTATE_90,
+        7: Image.Transpose.TRANSVERSE,
+        8: Image.Transpose.ROTATE_270,
+    }
+    stored = upright.transpose(undo[orientation]) if orientation > 1 else upright
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    content = encoded(stored, "PNG", exif=exif)
+    assert list(decode_image(content, "x").tobytes()) == list(upright.tobytes())
+    assert check_image(content).rotated == (orientation > 1)
+
+
+@pytest.mark.parametrize("form", ["GIF", "PNG", "WEBP"])
+def test_the_first_frame_of_an_animation(form):
+    frames = [Image.new("RGB", (6, 6), colour) for colour in ("red", "blue", "green")]
+    content = encoded(
+        frames[0], form, save_all=True, append_images=frames[1:], lossless=True, duration=10
+    )
+    red, green, blue = decode_image(content, "x").getpixel((2, 2))
+    assert red > 200
+    assert green + blue < 60
+    assert check_image(content).animated
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG", "GIF", "WEBP", "TIFF", "BMP"])
+@pytest.mark.parametrize("share", [0.3, 0.6, 0.9])
+def test_truncated_images_are_named(form, share, picture):
+    content = encoded(picture(size=(96, 96)), form)
+    assert check_image(content).problem == ""
+    cut = content[: int(share * len(content))]
+    assert check_image(cut).problem
+    assert check_image(cut).brightness == -1
+    with pytest.raises(DataError, match=r"'shelf/a\.jpg' cannot be decoded"):
+        decode_image(cut, "shelf/a.jpg")
+
+
+@pytest.mark.parametrize("content", [b"", b"no image", b"\x89PNG\r\n\x1a\n" + b"\0" * 40])
+def test_what_is_no_image_is_named(content):
+    assert check_image(content).problem
+    with pytest.raises(DataError, match="'x' cannot be decoded"):
+        decode_image(content, "x")
+
+
+def bomb(side):
+    """A PNG header that promises side x side pixels, with next to no data."""
+
+    def chunk(kind, data):
+        return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
+
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    body = chunk(b"IDAT", zlib.compress(b"\0" * 100))
+    return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
+
+
+@pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
+@pytest.mark.parametrize("side", [9_500, 12_000, 60_000])
+def test_bombs_are_refused_by_their_header(side):
+    content = bomb(side)
+    assert check_image(content).bomb
+    with pytest.raises(TooManyPixelsError, match="'x'"):
+        decode_image(content, "x")
+
+
+def test_the_limit_is_the_number_of_pixels(monkeypatch, picture):
+    content = encoded(picture(size=(10, 10)))
+    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    assert not check_image(content).problem
+    monkeypatch.setattr(images, "MAX_PIXELS", 99)
+    assert "10 x 10 pixels" in check_image(content).problem
+
+
+@pytest.mark.parametrize("form", ["JPEG", "PNG"])
+@pytest.mark.parametrize("grey", [0, 64, 200, 255])
+def test_brightness(form, grey):
+    content = encoded(Image.new("RGB", (100, 80), (grey,) * 3), form)
+    assert check_image(content).brightness == pytest.approx(grey / 255, abs=0.01)
+    assert BytesImage(content, "x").brightness == pytest.approx(grey / 255, abs=0.01)
+
+
+def test_a_file_that_vanished_is_named(tmp_path):
+    with pytest.raises(DataError, match=r"'a\.png' cannot be read"):
+        FileImage(tmp_path / "a.png", "a.png").load()
+
+
+def test_file_and_bytes_are_the_same_image(tmp_path, picture):
+    content = encoded(picture())
+    (tmp_path / "a.png").write_bytes(content)
+    one, other = FileImage(tmp_path / "a.png", "a"), BytesImage(content, "row 1")
+    assert one.digest == other.digest == check_image(content).digest
+    assert one.load().tobytes() == other.load().tobytes()
