@@ -145,9 +145,17 @@ def complete(
     run_config: RunConfigOption = None,
     num_clients: NumClientsOption = _DEFAULT_CLIENTS,
     cache: CacheOption = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIRS",
+            help="Prepare this one node, here, for all runs to come: what its --node-config says.",
+        ),
+    ] = None,
 ) -> None:
     """Fill the feature store ahead of time: complete and encode the samples of every client."""
-    from fedmvp_flwr.ahead import prepare_all
+    from fedmvp_flwr.ahead import prepare_all, prepare_one
+    from fedmvp_flwr.node import read_node
 
     config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
     console = Console()
@@ -159,8 +167,30 @@ def complete(
                 tasks[stage] = bars.add_task(stage, total=total)
             bars.update(tasks[stage], completed=done, total=total)
 
-        summary = prepare_all(config, num_clients, show)
+        if node is None:
+            summary = prepare_all(config, num_clients, show)
+        else:
+            summary = prepare_one(config, read_node(parse_overrides([node]), config), show)
     console.print(_fields_table(vars(summary)))
+
+
+@app.command("export-flora")
+def export_flora(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="Absent or empty folder.")],
+    app_dir: AppOption = None,
+    run_config: RunConfigOption = None,
+    num_clients: NumClientsOption = 3,
+) -> None:
+    """Write the embedded data, dealt to clients and with their holes, as folders for own nodes."""
+    from fedmvp_flwr.data.export import export_parts
+    from fedmvp_flwr.data.registry import load_dataset
+
+    config = _config(find_app(app_dir, _candidates()), _overrides(run_config, None))
+    console = Console()
+    with _interruptible():
+        folders = export_parts(load_dataset(config), config, num_clients, target.resolve())
+    for folder in folders:
+        console.print(str(folder), soft_wrap=True)
 
 
 @app.command()

@@ -25,6 +25,18 @@ SelectionMetric = Literal[
 WireDtype = Literal["fp16", "bf16", "fp32"]
 
 
+FREE_KEYS = (
+    "num-server-rounds",
+    "out-dir",
+    "resume",
+    "cache-dir",
+    "round-timeout",
+    "node-timeout",
+    "tensorboard",
+)
+"""Keys that say how long, how patiently and where, not what is computed in a round."""
+
+
 def _kebab(name: str) -> str:
     return name.replace("_", "-")
 
@@ -75,6 +87,10 @@ class RunConfig(BaseModel):
         1, ge=0, description="How often a round with fewer valid replies is repeated."
     )
 
+    tensorboard: bool = Field(
+        False, description="Write the curves for TensorBoard, too (needs the package)."
+    )
+
     # Going on with an earlier run, and when to stop
     resume: str = Field(
         "",
@@ -104,7 +120,8 @@ class RunConfig(BaseModel):
         "flora",
         description="`flora`, the embedded data; `flora:N`, another set of the same species; "
         "`folder:PATH`, `hf:NAME-or-PATH`, `cub:PATH`, `flowers:PATH`, `coco:PATH`, "
-        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md.",
+        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md; `nodes`: every node has "
+        "its own folder, the server none, see docs/deploy.md.",
     )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."

@@ -4,14 +4,13 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from flwr.app import ConfigRecord
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.probe import (
@@ -21,25 +20,24 @@ from fedmvp_flwr.aggregation.probe import (
     probe_texts,
     save_probe,
 )
+from fedmvp_flwr.client_data import ClientData, accept, feature_widths, training_batch
+from fedmvp_flwr.completion.completers import SOURCE_OF
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.quality import calibrate_threshold, gate
+from fedmvp_flwr.completion.quality import calibrate_threshold
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.missing import random_mask
+from fedmvp_flwr.data.missing import MissingMask, random_mask
 from fedmvp_flwr.data.partition import matching_indices, partition_indices
 from fedmvp_flwr.data.records import record_hash, save_record
 from fedmvp_flwr.data.samples import MODALITIES, VALIDATION, Dataset, Sample
 from fedmvp_flwr.errors import DataError, ModelError
-from fedmvp_flwr.evaluation import Conditions, only
-from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import Node, cache_folder
 from fedmvp_flwr.seeds import numpy_generator
 
 Progress = Callable[[str, int, int], None]
-CLASS_NAMES = "class-names"
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
 
 
@@ -58,21 +56,6 @@ class ClientSamples:
     test: tuple[Sample, ...]
     split_hash: str
     mask_hash: str
-
-
-@dataclass(frozen=True)
-class ClientData:
-    """A client's features, ready to train on.
-
-    Attributes:
-        train: features of the samples to train on.
-        test: its held-out samples.
-        summary: JSON values about the client that the server may know (counts, no content).
-    """
-
-    train: Batch
-    test: Conditions
-    summary: dict[str, Any] = field(default_factory=dict)
 
 
 def split_dataset(
@@ -109,9 +92,13 @@ def _split(
 def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
     """Deal a client its samples and make its holes; save split and mask as hashed records.
 
+    A node with a folder of its own has its samples and its holes already: none are made.
+
     Raises:
         DataError: the split or the mask cannot be made.
     """
+    if node.data_path is not None:
+        return _own_samples(dataset, config, node)
     train, test = split_dataset(dataset, config, node.num_partitions)
     split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
     own = [dataset.splits["train"][index] for index in train[node.partition_id]]
@@ -123,6 +110,20 @@ def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSam
     own_split = dataset.splits[held_out_split(dataset, config)]
     held_out = tuple(own_split[index] for index in test[node.partition_id])
     return ClientSamples(mask.apply(own), held_out, split_hash, mask_hash)
+
+
+def _own_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
+    train = tuple(dataset.splits["train"])
+    test = tuple(dataset.splits[held_out_split(dataset, config)])
+    keys = {"train": [s.key for s in train], "test": [s.key for s in test]}
+    present = {name: tuple(sample.has(name) for sample in train) for name in MODALITIES}
+    holes = MissingMask(tuple(keys["train"]), present)
+    return ClientSamples(
+        train,
+        test,
+        save_record(node.cache_dir / "splits", keys),
+        save_record(node.cache_dir / "masks", holes.record()),
+    )
 
 
 def prepare_client(
@@ -138,7 +139,7 @@ def prepare_client(
         DataError: nothing is left to train on, or no pair is complete.
     """
     samples = client_samples(dataset, config, node)
-    require_pair(samples.train, node.partition_id)
+    require_pair(samples.train, node.key)
     wanted = completion_requests(samples.train, config)
     with FeatureStore(node.cache_dir) as store:
         train = prepare_samples(
@@ -156,26 +157,14 @@ def prepare_client(
     batch = training_batch(train, accepted, config)
     if not len(batch):
         raise DataError(
-            f"Client {node.partition_id} has nothing to train on: all {len(samples.train)} of its "
+            f"Client {node.key} has nothing to train on: all {len(samples.train)} of its "
             "samples are incomplete and incomplete='drop'."
         )
     summary = _summary(dataset, samples, train, accepted, threshold)
-    return ClientData(
-        batch, conditions(test, threshold, config), {"partition-id": node.partition_id, **summary}
-    )
+    return ClientData(batch, test, threshold, {"partition-id": node.partition_id, **summary})
 
 
-def feature_widths(batch: Batch) -> dict[str, list[int]]:
-    """By modality: width of the tokens and of the pooled embedding."""
-    return {name: [m.tokens.shape[2], m.pooled.shape[1]] for name, m in batch.modalities.items()}
-
-
-def class_names_record(names: Sequence[str]) -> ConfigRecord:
-    """The classes of a run, as they travel to the nodes."""
-    return ConfigRecord({CLASS_NAMES: list(names)})
-
-
-def require_pair(samples: tuple[Sample, ...], client: int) -> None:
+def require_pair(samples: tuple[Sample, ...], client: int | str) -> None:
     """Raise a DataError if a client has no complete pair to judge completions by."""
     if not any(sample.complete for sample in samples):
         raise DataError(
@@ -207,51 +196,19 @@ def prepare_test(
     store: FeatureStore,
     on_progress: Progress | None = None,
 ) -> PreparedSet:
-    """Encode complete test samples and complete each modality from the other one."""
-    wanted = [config.completion != "none"] * len(samples)
+    """Encode test samples and complete each modality from the other one, where that is there."""
+    wanted = {
+        name: [config.completion != "none" and sample.has(SOURCE_OF[name]) for sample in samples]
+        for name in MODALITIES
+    }
     return prepare_samples(
         samples,
-        complete=dict.fromkeys(MODALITIES, wanted),
+        complete=wanted,
         models=models,
         store=store,
         config=config,
         on_progress=on_progress,
     )
-
-
-def accept(prepared: PreparedSet, threshold: float, config: RunConfig) -> dict[str, Tensor]:
-    """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
-    return {
-        name: made.present & gate(prepared.similarity[name], threshold)
-        if config.quality_gate
-        else made.present
-        for name, made in prepared.completed.items()
-    }
-
-
-def training_batch(
-    prepared: PreparedSet, accepted: Mapping[str, Tensor], config: RunConfig
-) -> Batch:
-    """The samples that a client trains on; `incomplete` decides about the remaining holes."""
-    batch = prepared.batch(accepted)
-    if config.incomplete == "mask":
-        return batch
-    whole = torch.stack([m.present for m in batch.modalities.values()]).all(dim=0)
-    return batch.select(whole.nonzero().flatten())
-
-
-def conditions(test: PreparedSet, threshold: float, config: RunConfig) -> Conditions:
-    """The test set complete and with each modality alone, without and with completion."""
-    everywhere = torch.ones(len(test), dtype=torch.bool)
-    accepted = accept(test, threshold, config)
-    plain = {"complete": test.real}
-    completed = {}
-    for name in MODALITIES:
-        (other,) = set(MODALITIES) - {name}
-        plain[f"{name}-only"] = only(test.real, name)
-        if test.completed[other].present.any():
-            completed[f"{name}-only"] = test.batch(accepted, hidden={other: everywhere})
-    return Conditions(plain, completed)
 
 
 def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:

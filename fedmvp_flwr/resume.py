@@ -14,7 +14,7 @@ from typing import Any
 
 from fedmvp_flwr.aggregation.checkpoint import ROUND_FILE, CheckpointStore
 from fedmvp_flwr.aggregation.selection import Selection
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.errors import CheckpointError
 
@@ -22,9 +22,6 @@ CHECKPOINTS = "checkpoints"
 HISTORY = "metrics.jsonl"
 PROBE = "probe.safetensors"
 BEST, BEST_FILES = "best-{:05d}.safetensors", "best-*.safetensors"
-
-FREE_KEYS = ("num-server-rounds", "out-dir", "resume", "cache-dir", "round-timeout", "node-timeout")
-"""Settings that a resumed run may change: how long, how patiently, and where."""
 
 _BLOCK = 1 << 20
 
@@ -163,7 +160,7 @@ def restore(point: ResumePoint, out: Path) -> None:
             f"{history} does not hold the first {state.history_bytes} bytes that the checkpoint of "
             f"round {point.server_round} belongs to: it was changed or lost. Start a new run."
         )
-    if out == point.folder:
+    if out.samefile(point.folder):
         os.truncate(history, state.history_bytes)
         later = BEST.format(point.server_round + 1)
         for path in (out / CHECKPOINTS).glob(BEST_FILES):

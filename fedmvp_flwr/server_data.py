@@ -10,6 +10,7 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.probe import Probe, load_probe, require_same_features
+from fedmvp_flwr.client_data import accept
 from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.store import FeatureStore
@@ -21,7 +22,7 @@ from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder
-from fedmvp_flwr.preparation import Progress, accept, prepare_probe, prepare_test
+from fedmvp_flwr.preparation import Progress, prepare_probe, prepare_test
 from fedmvp_flwr.results import write_json
 from fedmvp_flwr.seeds import torch_generator
 

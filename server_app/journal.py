@@ -11,7 +11,13 @@ from flwr.common.logger import log
 
 from fedmvp_flwr.aggregation.rounds import RoundRecord
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting import JsonlSink, ReportError, write_report_if_available
+from fedmvp_flwr.reporting import (
+    JsonlSink,
+    MetricsSink,
+    MultiSink,
+    ReportError,
+    write_report_if_available,
+)
 from fedmvp_flwr.results import versions, write_json
 from fedmvp_flwr.resume import HISTORY, RunState, history_mark
 
@@ -33,7 +39,12 @@ class Journal:
         self._before = dict(before.seconds) if before else {}
         self._open: dict[str, float] = {}
         self._began = time.monotonic()
-        self._sink = JsonlSink(out / HISTORY)
+        sinks: list[MetricsSink] = [JsonlSink(out / HISTORY)]
+        if config.tensorboard:
+            from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
+
+            sinks.append(TensorBoardSink(out / "tensorboard"))
+        self._sink = MultiSink(sinks)
 
     def event(self, name: str, values: Mapping[str, Any]) -> None:
         """Append one event."""

@@ -19,6 +19,7 @@ from fedmvp_flwr.aggregation.rounds import FinishedRound
 from fedmvp_flwr.aggregation.selection import Selection
 from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
+from fedmvp_flwr.client_data import class_names_record, conditions, feature_widths
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash
 from fedmvp_flwr.devices import resolve_device
@@ -33,7 +34,7 @@ from fedmvp_flwr.evaluation import (
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.preparation import class_names_record, conditions, feature_widths
+from fedmvp_flwr.reporting import read_events
 from fedmvp_flwr.results import (
     clear_results,
     run_hashes,
@@ -45,6 +46,7 @@ from fedmvp_flwr.resume import (
     BEST,
     BEST_FILES,
     CHECKPOINTS,
+    HISTORY,
     PROBE,
     RunState,
     differing_clients,
@@ -78,7 +80,7 @@ class Run:
         self.point = load_resume_point(Path(config.resume)) if config.resume else None
         if self.point:
             require_same_config(config, self.point.state)
-        if self.point is None or self.point.folder != out:
+        if self.point is None or not self.point.folder.samefile(out):
             clear_results(out)
         if self.point:
             restore(self.point, out)
@@ -87,7 +89,7 @@ class Run:
         self.minimum = max(config.min_nodes, _MIN_CLIENTS)
         self.selection = self.state.selection if self.state else Selection()
         self.scores: dict[int, NestedScores] = {}
-        """The scores of the result, by round: the server's or, without a test set, the clients'."""
+        """The server's last scores, by their round."""
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
@@ -122,18 +124,18 @@ class Run:
         """Let the nodes prepare, and prepare the server's own data meanwhile."""
         config, journal = self.config, self.journal
         with journal.phase("completion"):
-            nodes = self.registry.connected(grid, self.minimum, config.node_timeout)
+            nodes = self.registry.present(grid, self.minimum, config.node_timeout)
             self.admission = Admission(
                 self.registry,
                 RecordDict({"dataset": class_names_record(self.data.class_names)}),
                 check=self._check_summary,
                 on_ready=lambda summary: journal.event("client", summary),
                 on_refused=self._on_refused,
-                timeout=config.round_timeout,
             )
             self.admission.ask(grid, nodes)
             self.data.prepare(config, self.models)  # while the clients prepare
-            summaries = self.admission.wait(grid, config.min_nodes, config.round_timeout)
+            needed = self.minimum if config.min_nodes else 0
+            summaries = self.admission.wait(grid, needed, config.round_timeout)
         # Summed over processes that work side by side, unlike the other, wall-clock, figures.
         journal.seconds["features"] = self.data.test.seconds["features"] + sum(
             summary["seconds"]["features"] for summary in summaries
@@ -186,7 +188,6 @@ class Run:
         self.journal.bytes["download-per-client-round"] = size
         log(INFO, "Model message: %d bytes each way.", size)
         strategy = self._strategy()
-        strategy.nodes.names = self.registry.names
         result = strategy.start(
             grid,
             arrays,
@@ -206,7 +207,7 @@ class Run:
     def _strategy(self) -> FedMVP:
         config = self.config
         self.last_round = self.point.server_round if self.point else 0
-        return FedMVP(
+        strategy = FedMVP(
             self.data.probe,
             ProbeRepresenter(self.network, self.device),
             weighting=config.client_weighting,
@@ -229,6 +230,8 @@ class Run:
             min_evaluate_nodes=_MIN_CLIENTS if config.fraction_evaluate else 0,
             min_available_nodes=self.minimum,
         )
+        strategy.nodes.know(self.registry)
+        return strategy
 
     def _on_retry(self, server_round: int, attempt: int, rejected: list[Rejection]) -> None:
         reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
@@ -238,8 +241,6 @@ class Run:
 
     def _on_evaluate(self, server_round: int, metrics: MetricRecord) -> None:
         scores = unflatten_scores(metrics)
-        if not len(self.data.test):
-            self.scores = {server_round: scores}
         self.journal.event("evaluation", {"round": server_round, "where": "clients", **scores})
 
     def _evaluate(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
@@ -335,7 +336,7 @@ class Run:
             self.data.class_names,
         )
         summaries = self.admission.ready()
-        scores = self.scores.get(self.selected) or next(iter(self.scores.values()), {})
+        scores = self.scores.get(self.selected) or self._client_scores(self.selected)
         self.journal.finish(
             {
                 **scores,
@@ -348,6 +349,15 @@ class Run:
                 "clients": len(summaries),
             }
         )
+
+    def _client_scores(self, server_round: int) -> NestedScores:
+        """The scores of a round at the clients, also where an interrupted run had them."""
+        found: NestedScores = {}
+        for event in read_events(self.out / HISTORY):
+            kind = (event.get("event"), event.get("where"), event.get("round"))
+            if kind == ("evaluation", "clients", server_round):
+                found = {name: v for name, v in event.items() if isinstance(v, dict)}
+        return found
 
 
 def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:

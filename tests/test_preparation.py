@@ -1,11 +1,13 @@
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pytest
 import torch
 
 from fedmvp_flwr import RunConfig, preparation
-from fedmvp_flwr.aggregation.probe import Probe, _digest, _tensors, load_probe, save_probe
+from fedmvp_flwr.aggregation.checkpoint import tensors_digest
+from fedmvp_flwr.aggregation.probe import Probe, _tensors, load_probe, save_probe
+from fedmvp_flwr.client_data import conditions
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.data.samples import MODALITIES, Sample
 from fedmvp_flwr.errors import DataError, ModelError
@@ -13,6 +15,7 @@ from fedmvp_flwr.features import Batch, ModalityFeatures, stack_modality
 from fedmvp_flwr.node import Node
 from fedmvp_flwr.preparation import (
     client_samples,
+    held_out_split,
     prepare_client,
     prepare_probe,
     require_comparable,
@@ -120,7 +123,7 @@ def test_masked_samples_stay_without_completion(node):
     assert int(present.all(dim=0).sum()) == 2
     assert present.any(dim=0).all()
     assert not any(m.generated.any() for m in data.train.modalities.values())
-    assert data.test.completed == {}
+    assert data.test(RunConfig()).completed == {}
 
 
 def test_dropping_keeps_complete_samples_only(node):
@@ -159,7 +162,8 @@ def test_the_summary_counts_and_names_no_content(node):
 
 def test_the_test_set_under_every_condition(node):
     data = client(node, quality_gate=0.0)
-    plain, completed = data.test.plain, data.test.completed
+    test = data.test(RunConfig(quality_gate=0.0))
+    plain, completed = test.plain, test.completed
     assert list(plain) == ["complete", "image-only", "text-only"]
     assert list(completed) == ["image-only", "text-only"]
     assert not plain["image-only"].modalities["text"].present.any()
@@ -209,7 +213,7 @@ def test_a_gate_needs_encoders_that_can_be_compared():
 @pytest.fixture
 def probe(make_batch):
     batch = make_batch(4)
-    return Probe(batch, _digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(_tensors(batch)))
 
 
 class NamedModels:
@@ -241,3 +245,46 @@ def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monke
     assert load_probe(path).digest == probe.digest
     prepare_probe(TinyData(), config.model_copy(update={"completion_seed": 9}), NamedModels())
     assert len(calls) == 3
+
+
+def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):
+    own = Node(-1, 0, tmp_path / "cache", tmp_path, "north")
+    data = TinyData(train=4, test=2)
+    data.splits["train"][0] = replace(data.splits["train"][0], image=None)
+    samples = client_samples(data, RunConfig(missing_ratio=0.8, partition="iid"), own)
+    assert samples.train == tuple(data.splits["train"])
+    assert samples.test == tuple(data.splits["test"])
+    other = client_samples(TinyData(train=4, test=2), RunConfig(), own)
+    assert other.split_hash == samples.split_hash
+    assert other.mask_hash != samples.mask_hash
+
+
+def test_held_out_samples_may_have_holes(tmp_path):
+    samples = [Sample(f"{i}", 0, Picture(f"{i}"), f"text {i}") for i in range(4)]
+    samples[1] = replace(samples[1], image=None)
+    samples[2] = replace(samples[2], text=None)
+    wanted = {}
+
+    def spy(samples, *, complete, **rest):
+        wanted.update(complete)
+        return fake_prepare(samples, complete=complete, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "prepare_samples", spy)
+        test = preparation.prepare_test(tuple(samples), RunConfig(quality_gate=0.0), None, None)
+    assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
+    sets = conditions(test, 0.0, RunConfig(quality_gate=0.0))
+    sizes = {name: len(batch) for name, batch in sets.plain.items()}
+    assert sizes == {"complete": 2, "image-only": 3, "text-only": 3}
+    assert {name: len(batch) for name, batch in sets.completed.items()} == {
+        "image-only": 3,
+        "text-only": 3,
+    }
+
+
+def test_models_may_be_selected_on_clients_validation_samples(tmp_path):
+    data = TinyData()
+    assert held_out_split(data, RunConfig(selection="clients")) == "test"
+    data.splits["val"] = data.splits["test"][:6]
+    assert held_out_split(data, RunConfig(selection="clients")) == "val"
+    assert held_out_split(data, RunConfig()) == "test"

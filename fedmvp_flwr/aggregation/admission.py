@@ -15,7 +15,7 @@ from flwr.app import Message, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
-from fedmvp_flwr.aggregation.nodes import NodeRegistry
+from fedmvp_flwr.aggregation.nodes import NodeRegistry, identities
 from fedmvp_flwr.errors import DataError
 
 PREPARE_ACTION = "prepare"
@@ -23,6 +23,16 @@ PREPARE_MESSAGE = f"query.{PREPARE_ACTION}"
 PREPARED, SUMMARY, PROBLEM = "prepared", "summary", "problem"
 
 Summary = dict[str, Any]
+_NEEDED: dict[str, Any] = {
+    "samples": int,
+    "labels": list,
+    "completions": dict,
+    "gate-threshold": int | float,
+    "seconds": dict,
+    "widths": dict,
+    "hashes": dict,
+}
+_HASHES = ("split", "mask", "keys")
 _POLL = 0.5  # seconds
 _ASK_AGAIN = 60.0  # seconds after a refusal
 _LONGEST_REASON = 500  # characters; what a node says is not trusted
@@ -39,7 +49,6 @@ class Admission:
         on_ready: called with the summary of each node that may take part from now on; its
             `partition-id` is the node's key.
         on_refused: called with key and reason of each node that may not.
-        timeout: seconds to wait for the nodes' keys.
     """
 
     nodes: NodeRegistry
@@ -47,18 +56,20 @@ class Admission:
     check: Callable[[Summary], str | None] = lambda summary: None
     on_ready: Callable[[Summary], None] = lambda summary: None
     on_refused: Callable[[int, str], None] = lambda key, reason: None
-    timeout: float = 60.0
     summaries: dict[int, Summary] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     _pending: dict[str, int] = field(default_factory=dict)
     _asked_at: dict[int, float] = field(default_factory=dict)
+    _answers: dict[int, Summary | str] = field(default_factory=dict)
+    _told: dict[int, int | str] = field(default_factory=dict)
 
     def __call__(self, grid: Grid, node_ids: Sequence[int]) -> list[int]:
         """Return those of the connected nodes that may take part; ask the others, without waiting.
 
         This is the `admit` of `FedMVP`.
         """
-        self.collect(grid, node_ids)
+        self.collect(grid)
+        self.settle()
         self.ask(grid, node_ids)
         return [node_id for node_id in node_ids if node_id in self.summaries]
 
@@ -79,18 +90,22 @@ class Admission:
             self._pending.update({i: n for i, n in zip(ids, asked, strict=False) if i})
             self._asked_at.update(dict.fromkeys(asked, now))
 
-    def collect(self, grid: Grid, node_ids: Sequence[int]) -> None:
-        """Take in the answers that have come."""
+    def collect(self, grid: Grid) -> None:
+        """Fetch the answers that have come; `settle` takes them in."""
         if not self._pending:
             return
-        answers: dict[int, Summary | str] = {}
-        for reply in grid.pull_messages(list(self._pending)):
+        replies = list(grid.pull_messages(list(self._pending)))
+        self._told.update(identities(replies))
+        for reply in replies:
             # By what it replies to: Flower attributes the error of a dead node to another one.
             node_id = self._pending.pop(reply.metadata.reply_to_message_id, None)
             if node_id is not None:
-                answers[node_id] = read_answer(reply)
-        fit = [node_id for node_id, answer in answers.items() if not isinstance(answer, str)]
-        self.nodes.identify(grid, [*self.summaries, *fit], self.timeout)
+                self._answers[node_id] = read_answer(reply)
+
+    def settle(self) -> None:
+        """Give keys to the nodes that have answered, all at once, and take in their answers."""
+        answers, self._answers = self._answers, {}
+        self.nodes.learn(self._told, [*self.summaries, *(self._told.keys() & answers.keys())])
         for node_id in sorted(answers, key=self.nodes.key):
             self._take_in(node_id, answers[node_id])
 
@@ -109,12 +124,14 @@ class Admission:
             DataError: too few nodes are ready; says what is wrong with every other one.
         """
         deadline = time.monotonic() + timeout
-        self.collect(grid, [])
+        self.collect(grid)
         while self._pending and time.monotonic() < deadline:
             time.sleep(_POLL)
             present = list(grid.get_node_ids())
             self.ask(grid, [n for n in present if n not in self._asked_at])  # just arrived
-            self.collect(grid, present)
+            self.collect(grid)
+        # Not before: named nodes get their numbers in the order of their names, not of arrival.
+        self.settle()
         late = dict.fromkeys(self._pending.values(), f"not ready within {timeout:g} s")
         problems = sorted(
             f"client {self.nodes.key(node_id)}: {reason}"
@@ -138,7 +155,7 @@ class Admission:
 
     def _take_in(self, node_id: int, answer: Summary | str) -> None:
         key = self.nodes.key(node_id)
-        problem = answer if isinstance(answer, str) else self.check(answer)
+        problem = answer if isinstance(answer, str) else malformed(answer) or self.check(answer)
         if problem is None and not isinstance(answer, str):
             self.refused.pop(node_id, None)
             self.summaries[node_id] = answer | {"partition-id": key}
@@ -147,6 +164,25 @@ class Admission:
             self.refused[node_id] = str(problem)[:_LONGEST_REASON]
             log(WARNING, "Client %d may not take part: %s", key, self.refused[node_id])
             self.on_refused(key, self.refused[node_id])
+
+
+def malformed(summary: Summary) -> str | None:
+    """What is wrong with the form of a summary, or nothing; the server relies on its keys."""
+    wrong = [key for key, kinds in _NEEDED.items() if not isinstance(summary.get(key), kinds)]
+    if wrong:
+        return f"its summary lacks {', '.join(wrong)}: another version of the app"
+    counts = [
+        value
+        for modality in summary["completions"].values()
+        for value in (modality.values() if isinstance(modality, dict) else [None])
+    ]
+    hashes = [summary["hashes"].get(name) for name in _HASHES]
+    numbers = [*counts, *summary["labels"], summary["seconds"].get("features")]
+    if not all(isinstance(value, int | float) for value in numbers):
+        return "its summary has counts that are no numbers: another version of the app"
+    if not all(isinstance(value, str) for value in hashes):
+        return "its summary has no hashes of its samples: another version of the app"
+    return None
 
 
 def read_answer(reply: Message) -> Summary | str:

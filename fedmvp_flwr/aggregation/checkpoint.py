@@ -1,6 +1,8 @@
 """A checkpoint of every round: arrays in safetensors, what belongs to them in its header."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from logging import WARNING
 from pathlib import Path
@@ -115,3 +117,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} has another format than {_FORMAT}: not of this version.")
     return tensors, metadata
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

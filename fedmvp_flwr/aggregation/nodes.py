@@ -5,9 +5,11 @@ with the same seed choose the same clients.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from itertools import count
 from logging import INFO, WARNING
+from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -31,12 +33,15 @@ def register_identity(app: ClientApp) -> None:
 
     @app.query(IDENTITY_ACTION)
     def identity(message: Message, context: Context) -> Message:
-        record = ConfigRecord()
-        if PARTITION_ID in context.node_config:
-            record[PARTITION_ID] = int(context.node_config[PARTITION_ID])
-        elif context.node_config.get(NODE_NAME):
-            record[NODE_NAME] = str(context.node_config[NODE_NAME])
+        record = ConfigRecord(identity_fields(context.node_config))
         return Message(RecordDict({"identity": record}), reply_to=message)
+
+
+def identity_fields(node_config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node tells of itself: its partition-id or else its name, where it has one."""
+    if PARTITION_ID in node_config:
+        return {PARTITION_ID: int(node_config[PARTITION_ID])}
+    return {NODE_NAME: str(node_config[NODE_NAME])} if node_config.get(NODE_NAME) else {}
 
 
 class NodeRegistry:
@@ -61,15 +66,25 @@ class NodeRegistry:
         """The node's key; its node id if it was never asked."""
         return self._keys.get(node_id, node_id)
 
+    def know(self, other: "NodeRegistry") -> None:
+        """Share the keys of another registry, from now on."""
+        self._keys, self.names = other._keys, other.names
+
     def connected(self, grid: Grid, minimum: int, timeout: float) -> list[int]:
         """Ids of the nodes that may take part, ordered by key, once there are `minimum` of them.
 
         Raises:
             RoundError: fewer nodes after `timeout` seconds.
         """
+        node_ids = self.present(grid, minimum, timeout)
+        self.identify(grid, node_ids, timeout)
+        return sorted(node_ids, key=self.key)
+
+    def present(self, grid: Grid, minimum: int, timeout: float) -> list[int]:
+        """The same in any order, without asking the nodes who they are."""
         deadline = time.monotonic() + timeout
         announced = -1
-        while len(node_ids := self._present(grid)) < minimum:
+        while len(node_ids := self._admitted(grid)) < minimum:
             if time.monotonic() > deadline:
                 raise RoundError(
                     f"Only {len(node_ids)} of at least {minimum} nodes connected within "
@@ -79,8 +94,7 @@ class NodeRegistry:
                 announced = len(node_ids)
                 log(INFO, "Waiting for nodes: %d of at least %d.", announced, minimum)
             time.sleep(_POLL)
-        self.identify(grid, node_ids, timeout)
-        return sorted(node_ids, key=self.key)
+        return node_ids
 
     def identify(self, grid: Grid, node_ids: Iterable[int], timeout: float) -> None:
         """Ask those of the connected nodes for their keys that were not asked before."""
@@ -90,14 +104,30 @@ class NodeRegistry:
             return
         messages = [Message(RecordDict(), node_id, IDENTITY_MESSAGE) for node_id in sorted(unknown)]
         replies = list(grid.send_and_receive(messages, timeout=timeout))
-        told = dict(_identities(replies))
         silent = unknown - {reply.metadata.src_node_id for reply in replies}
+        self.learn(dict(identities(replies)), node_ids, silent)
+
+    def learn(
+        self,
+        told: Mapping[int, int | str],
+        node_ids: Iterable[int],
+        silent: AbstractSet[int] = frozenset(),
+    ) -> None:
+        """Give keys to those of the connected nodes that have none.
+
+        Args:
+            told: partition-id or name, by node id; a node that told neither is left out.
+            node_ids: all connected nodes that are to be told apart.
+            silent: those that did not answer; they are asked again.
+        """
+        node_ids = set(node_ids)
+        unknown = node_ids - self._keys.keys()
         taken = {self._keys[node_id] for node_id in node_ids - unknown}
         # Names last: a number for a name must not be the partition-id of another node.
-        named = sorted((name, n) for n, name in told.items() if isinstance(name, str))
+        named = sorted((told[n], n) for n in unknown if isinstance(told.get(n), str))
         for node_id in sorted(unknown - {n for _, n in named}) + [n for _, n in named]:
             why = self._choose_key(node_id, told.get(node_id), taken)
-            why = f"did not answer within {timeout:g} s" if node_id in silent else why
+            why = "did not answer in time" if node_id in silent else why
             if why:
                 log(WARNING, "Node %d %s: sampling is not reproducible.", node_id, why)
             if node_id in silent:
@@ -120,12 +150,13 @@ class NodeRegistry:
             return "told no partition-id and no name"
         return f"told {'name' if isinstance(told, str) else 'partition-id'} {told}, taken"
 
-    def _present(self, grid: Grid) -> list[int]:
+    def _admitted(self, grid: Grid) -> list[int]:
         node_ids = list(grid.get_node_ids())
         return list(self._admit(grid, node_ids)) if self._admit else node_ids
 
 
-def _identities(replies: Iterable[Message]) -> Iterable[tuple[int, int | str]]:
+def identities(replies: Iterable[Message]) -> Iterable[tuple[int, int | str]]:
+    """Node id and partition-id, or name, of each reply that tells one."""
     for reply in replies:
         if reply.has_error():
             continue

@@ -4,7 +4,6 @@ For every class the server turns its public description into texts, the frozen g
 images, and the frozen encoders into features, once (paper, section 3.3). No client data is used.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from flwr.app import ArrayRecord
 from torch import Tensor
 
-from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors
+from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors, tensors_digest
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT
 from fedmvp_flwr.errors import CheckpointError, DataError
@@ -88,7 +87,7 @@ def generate_probe(
         },
         torch.tensor([label for label, _ in texts]),
     )
-    return Probe(batch, _digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(_tensors(batch)))
 
 
 def save_probe(path: Path, probe: Probe) -> None:
@@ -113,7 +112,7 @@ def load_probe(path: Path) -> Probe:
         )
     except (CheckpointError, KeyError) as error:
         raise DataError(f"probe-file {path} cannot be used: {error}.") from error
-    digest = _digest(tensors)
+    digest = tensors_digest(tensors)
     if digest != metadata.get("probe"):
         raise DataError(f"probe-file {path} is damaged: its content does not match its hash.")
     if len(batch) < 2:
@@ -174,12 +173,3 @@ def _tensors(batch: Batch) -> dict[str, Tensor]:
         for field in _FIELDS
     }
     return tensors | {_LABELS: batch.labels}
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

@@ -304,13 +304,15 @@ class FedMVP(FedAvg):
     ) -> list[tuple[int, Message]]:
         # Flower attributes the error of a dead node to another node: go by what it replies to.
         sent = {m.metadata.message_id: m.metadata.dst_node_id for m in instructions}
-        return [
-            (
-                self.nodes.key(sent.get(r.metadata.reply_to_message_id, r.metadata.src_node_id)),
-                r,
-            )
-            for r in replies
-        ]
+        known: dict[str, tuple[int, Message]] = {}
+        for reply in replies:
+            question = reply.metadata.reply_to_message_id
+            key = self.nodes.key(sent.get(question, reply.metadata.src_node_id))
+            if question in known:
+                log(WARNING, "A second reply of client %d is left out.", key)
+            else:
+                known[question] = (key, reply)
+        return list(known.values())
 
     def _missing(
         self, known: list[tuple[int, Message]], instructions: list[Message]

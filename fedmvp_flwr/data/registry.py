@@ -5,7 +5,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import Dataset
+from fedmvp_flwr.data.samples import Dataset, Sample
 from fedmvp_flwr.errors import DataError
 
 
@@ -41,6 +41,22 @@ def _flora_of(seed: int, num_train: int, num_test: int, num_val: int) -> Dataset
     return load_flora(seed, num_train, num_test, num_val)
 
 
+def _nodes(config: RunConfig) -> Dataset:
+    """The server's view where every node has its own folder: class names, and no sample."""
+    from fedmvp_flwr.data.entries import LoadedDataset, read_classes
+    from fedmvp_flwr.data.findings import Findings
+
+    classes = read_classes(config)
+    if classes is None:
+        raise DataError(
+            "dataset='nodes' means that the nodes have the data: the server needs to be told the "
+            "class names. Set class-names-file (one name a line, in the order of the labels; a "
+            "description after a tab makes a better probe)."
+        )
+    splits: dict[str, tuple[Sample, ...]] = {"train": (), "test": ()}
+    return LoadedDataset(classes.names, classes.descriptions, splits, Findings("nodes"))
+
+
 @lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
 def _folder(config: RunConfig) -> Dataset:
     from fedmvp_flwr.data.folder import load_folder
@@ -60,4 +76,8 @@ def location(config: RunConfig) -> str:
     return place
 
 
-_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {"flora": _flora, "folder": _folder}
+_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {
+    "flora": _flora,
+    "folder": _folder,
+    "nodes": _nodes,
+}

@@ -524,3 +524,18 @@ def test_only_admitted_nodes_are_chosen(make, fake_grid, behave, initial):
     strategy, records = make(admit=admit)
     strategy.start(grid, initial, 2)
     assert [record.clients for record in records] == [[0, 1, 2, 4], [0, 1, 2, 3, 4]]
+
+
+def test_a_second_reply_of_a_client_does_not_count(make, fake_grid, behave, initial, log):
+    class Twice(fake_grid):
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = super().send_and_receive(messages, timeout=timeout)
+            return [*replies, *replies[:2]]
+
+    strategy, records = make(weighting="examples")
+    result = strategy.start(Twice(NODES, behave), initial, 1)
+    once, _ = make(weighting="examples")
+    expected = once.start(fake_grid(NODES, behave), initial, 1)
+    assert records[0].clients == [0, 1, 2, 3, 4]
+    assert torch.equal(unpack(result.arrays)["w"], unpack(expected.arrays)["w"])
+    assert "second reply" in log()
