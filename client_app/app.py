@@ -14,8 +14,9 @@ from flwr.clientapp import ClientApp
 
 from fedmvp_flwr.aggregation.admission import PREPARE_ACTION, PROBLEM, SUMMARY
 from fedmvp_flwr.aggregation.nodes import identity_fields, register_identity
+from fedmvp_flwr.aggregation.scores import client_metrics
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
-from fedmvp_flwr.client_data import CLASS_NAMES, ClientData
+from fedmvp_flwr.client_data import CLASS_NAMES, GATE_FALLBACK, ClientData
 from fedmvp_flwr.client_work import (
     build_network,
     client_data,
@@ -23,10 +24,11 @@ from fedmvp_flwr.client_work import (
     release_models,
     tellable,
 )
+from fedmvp_flwr.completion.quality import ACCEPT_ALL
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import DataError, FedMVPError
-from fedmvp_flwr.evaluation import evaluate_conditions, flatten_scores
+from fedmvp_flwr.evaluation import evaluate_conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.node import Node, read_node
 from fedmvp_flwr.node_log import node_event
@@ -66,6 +68,8 @@ def train_locally(message: Message, context: Context) -> Message:
     with node_event(node, "train") as event, torch.random.fork_rng():
         event["round"] = server_round
         data, network = _load(message, config, node)
+        if not len(data.train):
+            raise DataError(f"Client {node.key} has nothing to train on.")
         torch.manual_seed(seed_for(config.seed, *purpose, "dropout"))  # of the forked generator
         losses = train(
             network, data.train, config, server_round, torch_generator(config.seed, *purpose)
@@ -84,12 +88,11 @@ def evaluate_locally(message: Message, context: Context) -> Message:
     with node_event(node, "evaluate") as event:
         event["round"] = int(_config_record(message)["server-round"])
         data, network = _load(message, config, node)
-        test = data.test(config)
-        count = len(test.plain.get("complete", ()))
+        count = len(data.held_out)
         if not count:
-            raise DataError(f"Client {node.key} has no complete held-out sample to evaluate on.")
+            raise DataError(f"Client {node.key} has no held-out sample to evaluate on.")
         num_classes = network.classifier.head.out_features
-        scores = flatten_scores(evaluate_conditions(network, test, num_classes))
+        scores = client_metrics(evaluate_conditions(network, data.test, num_classes), data.test)
         event.update({"samples": count, **scores})
     metrics = MetricRecord({"num-examples": count, **scores})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)
@@ -102,7 +105,8 @@ def _who(context: Context) -> tuple[RunConfig, Node]:
 
 def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, FedMVPNetwork]:
     classes = _classes(message)
-    data = client_data(config, node, classes)
+    fallback = _config_record(message).get(GATE_FALLBACK, ACCEPT_ALL)
+    data = client_data(config, node, classes).gated(float(fallback))
     network = build_network(config, data, len(classes))
     arrays = next(iter(message.content.array_records.values()), ArrayRecord())
     network.load_state_dict(unpack(arrays))

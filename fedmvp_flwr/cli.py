@@ -208,8 +208,10 @@ def preflight(
     with _interruptible():
         report = check(config, num_clients)
     console.print(_rows_table(report.rows))
+    for note in report.notes:
+        console.print(note, markup=False, highlight=False, soft_wrap=True)
     for problem in report.problems:
-        console.print(problem, style="red", markup=False)
+        console.print(problem, style="red", markup=False, soft_wrap=True)
     if report.problems:
         raise typer.Exit(ExitCode.FAILED)
     console.print("No problem found.", style="green")

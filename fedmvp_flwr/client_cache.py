@@ -35,11 +35,7 @@ def save_client(config: RunConfig, node: Node, classes: Sequence[str], data: Cli
         StoreError: the file cannot be written, for example on a full disk.
     """
     path = client_file(config, node, classes)
-    tensors = _batch_tensors("train", data.train) | _batch_tensors("real", data.held_out.real)
-    for name in MODALITIES:
-        tensors |= _modality_tensors(f"completed.{name}", data.held_out.completed[name])
-        tensors[f"similarity.{name}"] = data.held_out.similarity[name]
-    tensors["pair_similarity"] = data.held_out.pair_similarity
+    tensors = _set_tensors("train", data.train_set) | _set_tensors("held-out", data.held_out)
     metadata = {
         "digest": tensors_digest(tensors),
         "threshold": data.threshold,
@@ -65,8 +61,9 @@ def load_client(config: RunConfig, node: Node, classes: Sequence[str]) -> Client
         if tensors_digest(tensors) != metadata["digest"]:
             return None
         return ClientData(
-            _batch("train", tensors),
-            _held_out(tensors),
+            config,
+            _set("train", tensors),
+            _set("held-out", tensors),
             float(metadata["threshold"]),
             dict(metadata["summary"]),
         )
@@ -93,15 +90,23 @@ def _files_of(path: Path) -> list[Path]:
     return [other for _, other in sorted(dated, reverse=True)]
 
 
-def _held_out(tensors: dict[str, Tensor]) -> PreparedSet:
-    real = _batch("real", tensors)
+def _set_tensors(prefix: str, prepared: PreparedSet) -> dict[str, Tensor]:
+    tensors = _batch_tensors(f"{prefix}.real", prepared.real)
+    for name in MODALITIES:
+        tensors |= _modality_tensors(f"{prefix}.completed.{name}", prepared.completed[name])
+        tensors[f"{prefix}.similarity.{name}"] = prepared.similarity[name]
+    return tensors | {f"{prefix}.pair_similarity": prepared.pair_similarity}
+
+
+def _set(prefix: str, tensors: dict[str, Tensor]) -> PreparedSet:
+    real = _batch(f"{prefix}.real", tensors)
     nothing: dict[str, Any] = {"made": {}, "reused": {}, "seconds": {}}
     return PreparedSet(
         keys=tuple(map(str, range(len(real)))),
         real=real,
-        completed={name: _modality(f"completed.{name}", tensors) for name in MODALITIES},
-        similarity={name: tensors[f"similarity.{name}"] for name in MODALITIES},
-        pair_similarity=tensors["pair_similarity"],
+        completed={name: _modality(f"{prefix}.completed.{name}", tensors) for name in MODALITIES},
+        similarity={name: tensors[f"{prefix}.similarity.{name}"] for name in MODALITIES},
+        pair_similarity=tensors[f"{prefix}.pair_similarity"],
         **nothing,
     )
 

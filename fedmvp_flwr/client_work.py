@@ -102,7 +102,7 @@ def release_models() -> None:
 
 def build_network(config: RunConfig, data: ClientData, num_classes: int) -> FedMVPNetwork:
     """The run's network for the widths of the node's features."""
-    modalities = data.train.modalities
+    modalities = data.train_set.real.modalities
     return FedMVPNetwork.from_config(
         config,
         {name: m.tokens.shape[2] for name, m in modalities.items()},

@@ -8,7 +8,7 @@ import difflib
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from fedmvp_flwr.errors import ConfigError
 
@@ -23,6 +23,10 @@ SelectionMetric = Literal[
     "macro-f1.text-only",
 ]
 WireDtype = Literal["fp16", "bf16", "fp32"]
+_PARTITIONS = ("dirichlet", "iid", "pathological", "shards")
+_PARTITIONS_WITH_NAME = ("column", "file")
+_PATTERNS = ("class", "client", "content", "random", "real")
+_PATTERNS_WITH_NAME = ("file",)
 
 
 FREE_KEYS = (
@@ -127,11 +131,16 @@ class RunConfig(BaseModel):
         1500, ge=1, description="Flora: training samples, all clients together."
     )
     test_samples: int = Field(500, ge=1, description="Flora: test samples.")
-    partition: Literal["dirichlet", "iid"] = Field(
-        "dirichlet", description="How the training samples are dealt to the clients."
+    partition: str = Field(
+        "dirichlet",
+        description="How the training samples are dealt to the clients: `dirichlet`, `iid`, "
+        "`shards`, `pathological`, `column:NAME` (a natural owner) or `file:PATH`.",
     )
     dirichlet_alpha: float = Field(
         0.5, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
+    )
+    classes_per_client: int = Field(
+        2, ge=1, description="Classes of a client with `pathological`, shards with `shards`."
     )
     missing_ratio: float = Field(
         0.8, ge=0, le=1, description="Share of a client's samples that lack one modality."
@@ -139,8 +148,19 @@ class RunConfig(BaseModel):
     missing_image_share: float = Field(
         0.5, ge=0, le=1, description="Share of those that lack the image; the others lack the text."
     )
-    missing_pattern: Literal["random"] = Field(
-        "random", description="Which samples lose a modality: `random`, completely at random."
+    missing_pattern: str = Field(
+        "random",
+        description="Which samples lose a modality: `random`, `class`, `client`, `content`, `real` "
+        "(none but real holes) or `file:PATH`, a saved mask.",
+    )
+    missing_strength: float = Field(
+        2.0, ge=0, description="How much `class` and `content` differ from chance; 0: not at all."
+    )
+    test_missing_pattern: str = Field(
+        "random", description="The same for the test samples, with `test-missing-ratio`."
+    )
+    test_missing_ratio: float = Field(
+        0.0, ge=0, le=1, description="Share of the test samples that lack one modality."
     )
 
     # Your own data (docs/data.md)
@@ -165,6 +185,10 @@ class RunConfig(BaseModel):
         lt=1,
         description="Share of each class held out for testing, where the data has no split.",
     )
+    benchmark_split: Literal["official", "paper"] = Field(
+        "official",
+        description="`cub`, `flowers`: the split of the archive, or one of the paper's sizes.",
+    )
     split_seed: int = Field(
         0, ge=0, description="Fixes that share and the choice of captions, apart from `seed`."
     )
@@ -180,7 +204,7 @@ class RunConfig(BaseModel):
         "with a description after a tab if you like; empty: the sorted labels.",
     )
     mask_class_words: bool = Field(
-        False, description="`fashion`: replace the words of the class names in the texts."
+        False, description="Replace the words of all class names in the texts by `item`."
     )
     bad_samples: Literal["refuse", "skip"] = Field(
         "refuse", description="Broken, unsafe or contradictory samples: `refuse` to run, or `skip`."
@@ -280,6 +304,16 @@ class RunConfig(BaseModel):
         "", description="Use this saved probe (.safetensors) instead of generating one."
     )
 
+    @field_validator("partition")
+    @classmethod
+    def _check_partition(cls, value: str) -> str:
+        return _one_of(value, _PARTITIONS, _PARTITIONS_WITH_NAME)
+
+    @field_validator("missing_pattern", "test_missing_pattern")
+    @classmethod
+    def _check_pattern(cls, value: str) -> str:
+        return _one_of(value, _PATTERNS, _PATTERNS_WITH_NAME)
+
     @model_validator(mode="after")
     def _check_together(self) -> "RunConfig":
         if self.model_width % self.model_heads:
@@ -346,6 +380,16 @@ class RunConfig(BaseModel):
         return self.client_weighting in ("importance", "importance-examples")
 
 
+def _one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
+    """Refuse a value that is neither one of the words nor PREFIX:SOMETHING."""
+    prefix, colon, rest = value.partition(":")
+    if value in words or (colon and prefix in prefixes and rest.strip()):
+        return value
+    near = difflib.get_close_matches(prefix, [*words, *prefixes], n=1)
+    allowed = ", ".join([*words, *(f"{prefix}:..." for prefix in prefixes)])
+    raise ValueError(f"expected {allowed}" + (f"; did you mean '{near[0]}'?" if near else ""))
+
+
 def _unknown_key(key: str) -> str:
     near = difflib.get_close_matches(key, RunConfig.keys(), n=1)
     hint = f", did you mean '{near[0]}'?" if near else ""
@@ -356,4 +400,5 @@ def _describe(item: dict[str, Any]) -> str:
     key = ".".join(_kebab(str(part)) for part in item["loc"])
     if not key:
         return str(item["msg"]).removeprefix("Value error, ")
-    return f"{key}={item['input']!r}: {item['msg'].lower()}"
+    message = str(item["msg"]).removeprefix("Value error, ")
+    return f"{key}={item['input']!r}: {message.lower()}"

@@ -18,8 +18,9 @@ class Conditions:
     """One test set under every condition of missingness.
 
     Attributes:
-        plain: without completion: `complete`, `image-only`, `text-only`.
-        completed: `image-only` and `text-only` with the other modality completed.
+        plain: without completion: `complete`, `image-only`, `text-only`, and `given`, the samples
+            as they are, where some lack a modality.
+        completed: the same but `complete`, with what is missing completed.
     """
 
     plain: dict[str, Batch]
@@ -85,11 +86,14 @@ def evaluate_conditions(
     """Scores of one test set under every condition, keyed as in `result.json`.
 
     Returns:
-        `accuracy` and `macro-f1` by condition; the same `-with-completion`, where there is any.
+        `accuracy` and `macro-f1` by condition; the same `-with-completion`, where there is any. A
+        condition that no sample meets is left out.
     """
     scores: NestedScores = {}
     for sets, suffix in ((conditions.plain, ""), (conditions.completed, "-with-completion")):
         for name, batch in sets.items():
+            if not len(batch):  # nobody has that modality
+                continue
             result = evaluate(network, batch, num_classes)
             scores.setdefault(f"accuracy{suffix}", {})[name] = result.accuracy
             scores.setdefault(f"macro-f1{suffix}", {})[name] = result.macro_f1

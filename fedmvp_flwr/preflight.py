@@ -8,12 +8,12 @@ from typing import TypeVar
 from fedmvp_flwr.aggregation.probe import load_probe
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.data.samples import Dataset
+from fedmvp_flwr.data_preflight import client_row, data_notes
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.node import Node, cache_folder, output_folder, require_writable
-from fedmvp_flwr.preparation import client_samples, require_comparable, require_pair
+from fedmvp_flwr.node import cache_folder, output_folder, require_writable
+from fedmvp_flwr.preparation import require_comparable
 
 _T = TypeVar("_T")
 
@@ -24,11 +24,13 @@ class PreflightReport:
 
     Attributes:
         problems: one sentence each; empty if the run can start.
-        rows: one per client: samples, classes, complete pairs, holes.
+        rows: one per client: samples, classes, complete pairs, holes, held-out samples.
+        notes: one line each, about what is peculiar and need not be repaired.
     """
 
     problems: list[str] = field(default_factory=list)
     rows: list[dict[str, int]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
@@ -59,24 +61,10 @@ def preflight(config: RunConfig, num_clients: int) -> PreflightReport:
     dataset = check(lambda: load_dataset(config))
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
-            row = check(lambda: _client_row(dataset, config, client, num_clients))  # noqa: B023
+            row = check(lambda: client_row(dataset, config, client, num_clients))  # noqa: B023
             if row:
                 report.rows.append(row)
+    if dataset:
+        report.notes += check(lambda: data_notes(dataset, config, report.rows)) or []
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
-
-
-def _client_row(
-    dataset: Dataset, config: RunConfig, client: int, num_clients: int
-) -> dict[str, int]:
-    node = Node(client, num_clients, cache_folder(config))
-    samples = client_samples(dataset, config, node).train
-    require_pair(samples, client)
-    return {
-        "client": client,
-        "samples": len(samples),
-        "classes": len({sample.label for sample in samples}),
-        "complete": sum(sample.complete for sample in samples),
-        "image missing": sum(not sample.has("image") for sample in samples),
-        "text missing": sum(not sample.has("text") for sample in samples),
-    }

@@ -20,24 +20,30 @@ from fedmvp_flwr.aggregation.probe import (
     probe_texts,
     save_probe,
 )
-from fedmvp_flwr.client_data import ClientData, accept, feature_widths, training_batch
-from fedmvp_flwr.completion.completers import SOURCE_OF
+from fedmvp_flwr.client_data import (
+    ClientData,
+    accept,
+    feature_widths,
+    other_modality,
+    training_batch,
+)
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.quality import calibrate_threshold
+from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.missing import MissingMask, random_mask
-from fedmvp_flwr.data.partition import matching_indices, partition_indices
+from fedmvp_flwr.data.assignment import Assignment, assign
+from fedmvp_flwr.data.missing import MissingMask
+from fedmvp_flwr.data.patterns import held_out_mask, training_mask, whole_test_mask
 from fedmvp_flwr.data.records import record_hash, save_record
 from fedmvp_flwr.data.samples import MODALITIES, VALIDATION, Dataset, Sample
 from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.seeds import numpy_generator
 
 Progress = Callable[[str, int, int], None]
+_Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
 
 
@@ -47,23 +53,23 @@ class ClientSamples:
 
     Attributes:
         train: its training samples, with their holes.
-        test: its held-out samples, complete.
+        test: its held-out samples, with their holes.
         split_hash: hash of the whole split, the same at every client.
         mask_hash: hash of this client's mask.
+        test_mask_hash: hash of the mask of the whole test split, the same at every client.
     """
 
     train: tuple[Sample, ...]
     test: tuple[Sample, ...]
     split_hash: str
     mask_hash: str
+    test_mask_hash: str
 
 
-def split_dataset(
-    dataset: Dataset, config: RunConfig, num_partitions: int
-) -> tuple[list[list[int]], list[list[int]]]:
+def split_dataset(dataset: Dataset, config: RunConfig, num_partitions: int) -> Assignment:
     """Indices of every client's training and held-out samples."""
     train, test = (
-        tuple(sample.label for sample in dataset.splits[split])
+        tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
         for split in ("train", held_out_split(dataset, config))
     )
     return _split(train, test, config, num_partitions)
@@ -80,50 +86,56 @@ def held_out_split(dataset: Dataset, config: RunConfig) -> str:
 
 @lru_cache(maxsize=2)
 def _split(
-    train_labels: tuple[int, ...],
-    test_labels: tuple[int, ...],
-    config: RunConfig,
-    num_partitions: int,
-) -> tuple[list[list[int]], list[list[int]]]:
-    train = partition_indices(train_labels, config, num_partitions)
-    return train, matching_indices(test_labels, train_labels, train, config.seed)
+    train: tuple[_Known, ...], test: tuple[_Known, ...], config: RunConfig, num_partitions: int
+) -> Assignment:
+    def bare(samples: tuple[_Known, ...]) -> list[Sample]:
+        return [Sample(key, label, None, None, owner) for key, label, owner in samples]
+
+    return assign(bare(train), bare(test), config, num_partitions)
 
 
 def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
-    """Deal a client its samples and make its holes; save split and mask as hashed records.
+    """Deal a client its samples and make its holes; save split and masks as hashed records.
 
     A node with a folder of its own has its samples and its holes already: none are made.
 
     Raises:
-        DataError: the split or the mask cannot be made.
+        DataError: the split or the masks cannot be made.
     """
     if node.data_path is not None:
         return _own_samples(dataset, config, node)
     train, test = split_dataset(dataset, config, node.num_partitions)
     split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
     own = [dataset.splits["train"][index] for index in train[node.partition_id]]
-    generator = numpy_generator(config.seed, "mask", node.partition_id)
-    mask = random_mask(
-        [sample.key for sample in own], config.missing_ratio, config.missing_image_share, generator
-    )
+    mask = training_mask(own, config, node.partition_id, node.num_partitions)
     mask_hash = save_record(node.cache_dir / "masks", mask.record())
     own_split = dataset.splits[held_out_split(dataset, config)]
-    held_out = tuple(own_split[index] for index in test[node.partition_id])
-    return ClientSamples(mask.apply(own), held_out, split_hash, mask_hash)
+    test_mask = whole_test_mask(own_split, config)
+    test_mask_hash = save_record(node.cache_dir / "masks", test_mask.record())
+    whole_test = test_mask.apply(own_split)
+    held_out = [whole_test[index] for index in test[node.partition_id]]
+    further = held_out_mask(held_out, config, node.partition_id, node.num_partitions)
+    return ClientSamples(
+        mask.apply(own), further.apply(held_out), split_hash, mask_hash, test_mask_hash
+    )
 
 
 def _own_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
     train = tuple(dataset.splits["train"])
     test = tuple(dataset.splits[held_out_split(dataset, config)])
     keys = {"train": [s.key for s in train], "test": [s.key for s in test]}
-    present = {name: tuple(sample.has(name) for sample in train) for name in MODALITIES}
-    holes = MissingMask(tuple(keys["train"]), present)
     return ClientSamples(
         train,
         test,
         save_record(node.cache_dir / "splits", keys),
-        save_record(node.cache_dir / "masks", holes.record()),
+        save_record(node.cache_dir / "masks", _holes(train).record()),
+        save_record(node.cache_dir / "masks", _holes(test).record()),
     )
+
+
+def _holes(samples: tuple[Sample, ...]) -> MissingMask:
+    present = {name: tuple(sample.has(name) for sample in samples) for name in MODALITIES}
+    return MissingMask(tuple(sample.key for sample in samples), present)
 
 
 def prepare_client(
@@ -132,14 +144,24 @@ def prepare_client(
     node: Node,
     models: FoundationModels,
     on_progress: Progress | None = None,
+    fallback: float = ACCEPT_ALL,
 ) -> ClientData:
     """Complete, encode and gate everything that a client owns.
 
-    Raises:
-        DataError: nothing is left to train on, or no pair is complete.
+    Args:
+        dataset: the data set that the client has its part of.
+        config: the run's settings.
+        node: who the client is.
+        models: the frozen models.
+        on_progress: called with (stage, done, total).
+        fallback: threshold of the quality gate if the client has no complete pair of its own to
+            calibrate it by (see `fallback_threshold`).
+
+    Returns:
+        Its features. With `incomplete='drop'` there may be nothing to train on; the summary's
+        `trainable` says so.
     """
     samples = client_samples(dataset, config, node)
-    require_pair(samples.train, node.key)
     wanted = completion_requests(samples.train, config)
     with FeatureStore(node.cache_dir) as store:
         train = prepare_samples(
@@ -152,25 +174,17 @@ def prepare_client(
             on_progress=on_progress,
         )
         test = prepare_test(samples.test, config, models, store, on_progress)
-    threshold = calibrate_threshold(train.pair_similarity, config.quality_gate)
+    has_pair = any(sample.complete for sample in samples.train)
+    threshold = (
+        calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback
+    )
     accepted = accept(train, threshold, config)
-    batch = training_batch(train, accepted, config)
-    if not len(batch):
-        raise DataError(
-            f"Client {node.key} has nothing to train on: all {len(samples.train)} of its "
-            "samples are incomplete and incomplete='drop'."
-        )
-    summary = _summary(dataset, samples, train, accepted, threshold)
-    return ClientData(batch, test, threshold, {"partition-id": node.partition_id, **summary})
-
-
-def require_pair(samples: tuple[Sample, ...], client: int | str) -> None:
-    """Raise a DataError if a client has no complete pair to judge completions by."""
-    if not any(sample.complete for sample in samples):
-        raise DataError(
-            f"Client {client} has no complete pair among {len(samples)} samples. Lower "
-            "missing-ratio or give it more samples."
-        )
+    summary = {
+        "partition-id": node.partition_id,
+        **_summary(dataset, samples, train, accepted, threshold),
+        "trainable": len(training_batch(train, accepted, config)),
+    }
+    return ClientData(config, train, test, threshold, summary)
 
 
 def require_comparable(models: FoundationModels, config: RunConfig) -> None:
@@ -197,13 +211,13 @@ def prepare_test(
     on_progress: Progress | None = None,
 ) -> PreparedSet:
     """Encode test samples and complete each modality from the other one, where that is there."""
-    wanted = {
-        name: [config.completion != "none" and sample.has(SOURCE_OF[name]) for sample in samples]
-        for name in MODALITIES
-    }
+    wanted = config.completion != "none"
     return prepare_samples(
         samples,
-        complete=wanted,
+        complete={
+            name: [wanted and sample.has(other_modality(name)) for sample in samples]
+            for name in MODALITIES
+        },
         models=models,
         store=store,
         config=config,
@@ -275,6 +289,7 @@ def _summary(
         "hashes": {
             "split": samples.split_hash,
             "mask": samples.mask_hash,
+            "test-mask": samples.test_mask_hash,
             "keys": record_hash({"keys": list(train.keys)}),
         },
     }

@@ -15,9 +15,10 @@ from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.data.samples import IMAGE, TEXT, VALIDATION, Dataset
+from fedmvp_flwr.data.samples import IMAGE, TEXT, VALIDATION, Dataset, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -84,9 +85,7 @@ class ServerData:
         """Encode and complete the test set; encode the validation set."""
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
         with FeatureStore(cache_folder(config)) as store:
-            self.test = prepare_test(
-                tuple(self.dataset.splits.get("test", ())), config, models, store
-            )
+            self.test = prepare_test(server_test(self.dataset, config), config, models, store)
             self.validation = prepare_samples(
                 samples if config.selection == "server" else (),
                 complete={},
@@ -128,11 +127,15 @@ def prepare_server_test(
     models: FoundationModels,
     on_progress: Progress | None = None,
 ) -> PreparedSet:
-    """Encode and complete the server's test set."""
+    """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
     with FeatureStore(cache_folder(config)) as store:
-        return prepare_test(
-            tuple(dataset.splits.get("test", ())), config, models, store, on_progress
-        )
+        return prepare_test(server_test(dataset, config), config, models, store, on_progress)
+
+
+def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
+    """The server's test samples, if it has any, with their holes."""
+    whole = tuple(dataset.splits.get("test", ()))
+    return whole_test_mask(whole, config).apply(whole) if whole else ()
 
 
 def save_completion_samples(

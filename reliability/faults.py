@@ -10,14 +10,19 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from reliability.federation import REPOSITORY, Federation, deployed, events
+from reliability.federation import (
+    REPOSITORY,
+    Federation,
+    deployed,
+    events,
+    temporary_folder,
+)
 from reliability.flora import export, settings
 from reliability.processes import wait_for
 from reliability.smoke import completed, read_result
@@ -66,7 +71,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     arguments = parser.parse_args()
     rows: list[Row] = []
-    with tempfile.TemporaryDirectory(prefix="fedmvp-", dir="/tmp") as temporary:
+    with temporary_folder() as temporary:
         root = arguments.keep or Path(temporary)
         root.mkdir(parents=True, exist_ok=True)
         folders = export(root / "data")

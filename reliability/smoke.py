@@ -7,12 +7,11 @@ It prints a JSON record, and ends with 1 if something is not as it must be.
 import argparse
 import json
 import sys
-import tempfile
 import time
 from pathlib import Path
 from typing import Any
 
-from reliability.federation import Federation, deployed, events, rounds
+from reliability.federation import Federation, deployed, events, rounds, temporary_folder
 from reliability.flora import export, settings
 from reliability.processes import session, wait_for
 
@@ -30,7 +29,7 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     arguments = parser.parse_args()
     names = [arguments.only] if arguments.only else list(SCENARIOS)
-    with tempfile.TemporaryDirectory(prefix="fedmvp-", dir="/tmp") as temporary:
+    with temporary_folder() as temporary:
         root = arguments.keep or Path(temporary)
         root.mkdir(parents=True, exist_ok=True)
         folders = export(root / "data")

@@ -1,12 +1,11 @@
 """One federated run at the server, from the first message to the report."""
 
-import statistics
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
@@ -16,14 +15,21 @@ from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
 from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.scores import average_client_metrics
 from fedmvp_flwr.aggregation.selection import Selection
 from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
-from fedmvp_flwr.client_data import class_names_record, conditions, feature_widths
+from fedmvp_flwr.client_data import (
+    GATE_FALLBACK,
+    class_names_record,
+    conditions,
+    fallback_threshold,
+    feature_widths,
+)
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash
 from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import CheckpointError
+from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.evaluation import (
     Conditions,
     NestedScores,
@@ -31,9 +37,7 @@ from fedmvp_flwr.evaluation import (
     flatten_scores,
     unflatten_scores,
 )
-from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.reporting import read_events
 from fedmvp_flwr.results import (
     clear_results,
@@ -55,9 +59,9 @@ from fedmvp_flwr.resume import (
     require_same_config,
     restore,
 )
-from fedmvp_flwr.seeds import seed_for
 from fedmvp_flwr.server_data import ServerData
 from server_app.journal import Journal
+from server_app.network import build_network, fitting
 
 _MIN_CLIENTS = 2
 _KEPT_BEST = 4
@@ -97,6 +101,7 @@ class Run:
         self.models = FoundationModels.from_config(self.config, str(self.device))
         self.data = ServerData.load(self.config)
         self._announce()
+        self.idle: set[int] = set()  # clients that have nothing to train on
         self.registry = NodeRegistry()
         self.registry.names = dict(self.state.names) if self.state else {}
         summaries = self._prepare(grid)
@@ -129,22 +134,23 @@ class Run:
                 self.registry,
                 RecordDict({"dataset": class_names_record(self.data.class_names)}),
                 check=self._check_summary,
-                on_ready=lambda summary: journal.event("client", summary),
+                on_ready=self._on_ready,
                 on_refused=self._on_refused,
             )
             self.admission.ask(grid, nodes)
             self.data.prepare(config, self.models)  # while the clients prepare
             needed = self.minimum if config.min_nodes else 0
             summaries = self.admission.wait(grid, needed, config.round_timeout)
+        if len(self.idle) == len(summaries):
+            raise DataError(
+                "No client has anything to train on: all samples are incomplete and "
+                "incomplete='drop'. Use incomplete='mask', or fewer holes."
+            )
         # Summed over processes that work side by side, unlike the other, wall-clock, figures.
         journal.seconds["features"] = self.data.test.seconds["features"] + sum(
             summary["seconds"]["features"] for summary in summaries
         )
-        self.threshold = (
-            self.state.threshold
-            if self.state
-            else statistics.median(summary["gate-threshold"] for summary in summaries)
-        )
+        self.threshold = self.state.threshold if self.state else fallback_threshold(summaries)
         self.data.save_completions(self.out, config, self.models, self.threshold)
         with journal.phase("probe"):
             saved = self.out / PROBE if self.state else None
@@ -174,6 +180,11 @@ class Run:
             return f"it knows {len(counts)} classes, this run has {self.data.num_classes}"
         return None
 
+    def _on_ready(self, summary: Summary) -> None:
+        self.journal.event("client", summary)
+        if not summary["trainable"]:
+            self.idle.add(int(summary["partition-id"]))
+
     def _on_refused(self, key: int, reason: str) -> None:
         self.journal.event("client-refused", {"client": key, "reason": reason})
 
@@ -182,7 +193,7 @@ class Run:
         config = self.config
         initial = self.network.state_dict()
         if self.point:
-            initial = _fitting(self.point.tensors, initial)
+            initial = fitting(self.point.tensors, initial)
         arrays = pack(initial, config.wire_dtype)
         size = check_message_size(arrays, config.max_message_mb)
         self.journal.bytes["download-per-client-round"] = size
@@ -193,8 +204,8 @@ class Run:
             arrays,
             config.num_server_rounds,
             timeout=config.round_timeout,
-            train_config=class_names_record(self.data.class_names),
-            evaluate_config=class_names_record(self.data.class_names),
+            train_config=self._message_config(),
+            evaluate_config=self._message_config(),
             evaluate_fn=self._evaluate,
             first_round=self.point.server_round + 1 if self.point else 1,
         )
@@ -203,6 +214,10 @@ class Run:
             return unpack(result.arrays)
         self.selected = self.selection.best_round
         return load_tensors(self._best_path(self.selected))[0]
+
+    def _message_config(self) -> ConfigRecord:
+        names = class_names_record(self.data.class_names)
+        return ConfigRecord({**names, GATE_FALLBACK: self.threshold})
 
     def _strategy(self) -> FedMVP:
         config = self.config
@@ -223,6 +238,8 @@ class Run:
             on_evaluate=self._on_evaluate,
             on_finished=self._on_finished,
             admit=self.admission,
+            idle=self.idle,
+            evaluate_metrics_aggr_fn=average_client_metrics,
             node_timeout=config.node_timeout,
             fraction_train=config.fraction_train,
             fraction_evaluate=config.fraction_evaluate,
@@ -358,32 +375,6 @@ class Run:
             if kind == ("evaluation", "clients", server_round):
                 found = {name: v for name, v in event.items() if isinstance(v, dict)}
         return found
-
-
-def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:
-    """Build the initial global network, the same for the same seed."""
-    modalities = features.modalities
-    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        torch.manual_seed(seed_for(config.seed, "network"))
-        return FedMVPNetwork.from_config(
-            config,
-            {name: m.tokens.shape[2] for name, m in modalities.items()},
-            {name: m.pooled.shape[1] for name, m in modalities.items()},
-            num_classes,
-        )
-
-
-def _fitting(
-    tensors: dict[str, torch.Tensor], network: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    expected = {name: tuple(tensor.shape) for name, tensor in network.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != expected:
-        names = sorted(
-            name for name in expected.keys() | found if expected.get(name) != found.get(name)
-        )
-        raise CheckpointError(f"The checkpoint belongs to another network: {names} differ.")
-    return tensors
 
 
 def _data_hashes(summaries: list[Summary]) -> dict[str, str]:

@@ -168,6 +168,7 @@ class _Summary:
 class _Report:
     problems: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -19,18 +21,28 @@ def node(tmp_path):
 
 @pytest.fixture
 def data(make_batch):
-    train, real, made = make_batch(5), make_batch(4, seed=1), make_batch(4, seed=2)
-    held_out = PreparedSet(
-        keys=("w", "x", "y", "z"),
+    summary = {"samples": 5, "complete": 2, "nested": {"image": 1}}
+    return ClientData(RunConfig(), prepared(make_batch, 5), prepared(make_batch, 4), 0.25, summary)
+
+
+def prepared(make_batch, count):
+    """A set with holes that are completed, well and badly."""
+    holes = torch.arange(count) % 2 == 0
+    real = make_batch(count, seed=count, present={"image": ~holes})
+    made = {
+        name: replace(m, generated=m.present)
+        for name, m in make_batch(count, seed=7, present={"image": holes}).modalities.items()
+    }
+    return PreparedSet(
+        keys=tuple(map(str, range(count))),
         real=real,
-        completed=made.modalities,
-        similarity={name: torch.rand(4) for name in ("image", "text")},
-        pair_similarity=torch.tensor([0.1, torch.nan, 0.3, 0.4]),
+        completed=made,
+        similarity={name: torch.linspace(0, 1, count) for name in ("image", "text")},
+        pair_similarity=torch.linspace(0, 1, count).masked_fill(holes, torch.nan),
         made={},
         reused={},
         seconds={},
     )
-    return ClientData(train, held_out, 0.25, {"samples": 5, "nested": {"image": 1}})
 
 
 def same(first, second):
@@ -47,7 +59,7 @@ def test_what_is_saved_comes_back(node, data):
     back = load_client(RunConfig(), node, CLASSES)
     assert same(back.train, data.train)
     assert back.summary == data.summary
-    ours, theirs = data.test(RunConfig()), back.test(RunConfig())
+    ours, theirs = data.test, back.test
     assert list(ours.plain) == list(theirs.plain)
     assert list(ours.completed) == list(theirs.completed)
     for name, batch in {**ours.plain, **{f"+{n}": b for n, b in ours.completed.items()}}.items():
@@ -79,7 +91,7 @@ def test_a_damaged_file_counts_as_absent(node, data, damage):
         with safe_open(path, framework="pt") as file:
             header = file.metadata()
         tensors = load_file(path)
-        tensors["train.image.tokens"] = tensors["train.image.tokens"] + 1
+        tensors["train.real.image.tokens"] = tensors["train.real.image.tokens"] + 1
         save_file(tensors, path, metadata=header)
     else:
         path.write_bytes(path.read_bytes()[:-9] if damage == "truncated" else b"")
@@ -105,3 +117,12 @@ def test_a_full_disk_is_named(node, data, monkeypatch):
     with pytest.raises(StoreError, match=r"No space left.*cache-dir"):
         save_client(RunConfig(), node, CLASSES, data)
     assert not client_file(RunConfig(), node, CLASSES).exists()
+
+
+def test_a_client_without_a_pair_takes_the_threshold_of_the_others(data):
+    assert data.gated(0.9) is data
+    alone = ClientData(
+        data.config, data.train_set, data.held_out, -1.0, {**data.summary, "complete": 0}
+    )
+    accepted = [int(d.train.modalities["image"].generated.sum()) for d in (alone, alone.gated(0.9))]
+    assert accepted[0] > accepted[1]

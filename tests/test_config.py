@@ -92,7 +92,7 @@ def test_everything_wrong_is_said_at_once():
         ("max-message-mb", 0.0),
         ("round-timeout", 0.0),
         ("method", "fedprox"),
-        ("partition", "pathological"),
+        ("partition", "by-luck"),
         ("missing-pattern", "blocks"),
         ("completion", "magic"),
         ("incomplete", "keep"),
@@ -133,3 +133,22 @@ def test_the_method_decides_about_auto(settings, weighting, needs_probe):
 
 def test_a_given_probe_may_have_any_size_per_class():
     assert RunConfig(probe_per_class=1, probe_file="a.safetensors").probe_per_class == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("partition", "dirichlett", "did you mean 'dirichlet'"),
+        ("partition", "colum:site", "did you mean 'column'"),
+        ("partition", "column:", "expected dirichlet, iid, pathological, shards, column:..."),
+        ("missing-pattern", "content:x", "expected class, client, content, random, real, file:"),
+        ("test-missing-pattern", "reel", "did you mean 'real'"),
+    ],
+)
+def test_words_with_a_name_are_checked(key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        RunConfig.from_run_config({key: value})
+    for good in ("column:site", "file:/a/b.csv", "shards"):
+        assert RunConfig.from_run_config({"partition": good}).partition == good
+    assert RunConfig(partition="column:site").owner_column == "site"
+    assert RunConfig(partition="shards").owner_column == ""

@@ -7,8 +7,9 @@ import torch
 from fedmvp_flwr import RunConfig, preparation
 from fedmvp_flwr.aggregation.checkpoint import tensors_digest
 from fedmvp_flwr.aggregation.probe import Probe, _tensors, load_probe, save_probe
-from fedmvp_flwr.client_data import conditions
+from fedmvp_flwr.client_data import conditions, fallback_threshold
 from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import MODALITIES, Sample
 from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.features import Batch, ModalityFeatures, stack_modality
@@ -19,7 +20,6 @@ from fedmvp_flwr.preparation import (
     prepare_client,
     prepare_probe,
     require_comparable,
-    require_pair,
 )
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
@@ -28,6 +28,10 @@ pytest.importorskip("flwr_datasets", reason="the partitioners come with the extr
 @dataclass(frozen=True)
 class Picture:
     digest: str
+
+    @property
+    def brightness(self):
+        return int(self.digest) / 100
 
 
 class TinyData:
@@ -123,7 +127,7 @@ def test_masked_samples_stay_without_completion(node):
     assert int(present.all(dim=0).sum()) == 2
     assert present.any(dim=0).all()
     assert not any(m.generated.any() for m in data.train.modalities.values())
-    assert data.test(RunConfig()).completed == {}
+    assert data.test.completed == {}
 
 
 def test_dropping_keeps_complete_samples_only(node):
@@ -162,7 +166,7 @@ def test_the_summary_counts_and_names_no_content(node):
 
 def test_the_test_set_under_every_condition(node):
     data = client(node, quality_gate=0.0)
-    test = data.test(RunConfig(quality_gate=0.0))
+    test = data.test
     plain, completed = test.plain, test.completed
     assert list(plain) == ["complete", "image-only", "text-only"]
     assert list(completed) == ["image-only", "text-only"]
@@ -172,27 +176,102 @@ def test_the_test_set_under_every_condition(node):
     assert not plain["complete"].modalities["text"].generated.any()
 
 
-def test_no_complete_pair_is_refused():
-    half = tuple(Sample(str(i), 0, None, "text") for i in range(3))
-    with pytest.raises(DataError, match="Client 7 has no complete pair among 3"):
-        require_pair(half, 7)
+def without_images(samples):
+    return [replace(sample, image=None) for sample in samples]
 
 
-def test_no_complete_pair_at_a_client_is_refused(node, monkeypatch):
-    monkeypatch.setattr(
-        preparation,
-        "random_mask",
-        lambda keys, *_: preparation_mask(keys),
+class HalfData(TinyData):
+    """Nobody has an image."""
+
+    def __init__(self):
+        super().__init__()
+        self.splits = {name: without_images(samples) for name, samples in self.splits.items()}
+
+
+def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
+    config = RunConfig(partition="iid", quality_gate=0.5)
+    for fallback, accepted in ((-1.0, 10), (0.5, 5), (2.0, 0)):
+        data = prepare_client(HalfData(), config, node, models=None, fallback=fallback)
+        assert data.summary["complete"] == 0
+        assert data.summary["gate-threshold"] == fallback
+        assert int(data.train.modalities["image"].generated.sum()) == accepted
+    own = prepare_client(TinyData(), config, node, models=None, fallback=2.0)
+    assert own.summary["gate-threshold"] == pytest.approx(0.5)
+
+
+def test_the_fallback_is_the_median_of_clients_with_pairs():
+    def summary(threshold, complete):
+        return {"gate-threshold": threshold, "complete": complete}
+
+    summaries = [summary(-1.0, 0), summary(0.2, 3), summary(0.4, 1), summary(0.9, 7)]
+    assert fallback_threshold(summaries) == 0.4
+    assert fallback_threshold(summaries[:1]) == -1.0
+
+
+def test_a_client_with_nothing_to_train_on_says_so(node):
+    config = RunConfig(partition="iid", completion="none", incomplete="drop")
+    data = prepare_client(HalfData(), config, node, models=None)
+    assert len(data.train) == data.summary["trainable"] == 0
+    masked = config.model_copy(update={"incomplete": "mask"})
+    assert prepare_client(HalfData(), masked, node, models=None).summary["trainable"] == 10
+
+
+def test_a_test_set_without_a_modality(node):
+    config = RunConfig(partition="iid", quality_gate=0.0)
+    test = prepare_client(HalfData(), config, node, models=None).test
+    sizes = {name: len(batch) for name, batch in test.plain.items()}
+    count = sizes["text-only"]
+    assert sizes == {"complete": 0, "image-only": 0, "text-only": count, "given": count}
+    assert {name: len(batch) for name, batch in test.completed.items()} == {
+        "text-only": count,
+        "given": count,
+    }
+    assert test.completed["given"].modalities["image"].generated.all()
+
+
+def test_holes_of_the_test_set(tmp_path):
+    config = RunConfig(
+        partition="iid", test_missing_ratio=0.5, missing_image_share=1.0, quality_gate=0.0
     )
-    with pytest.raises(DataError, match="Client 1 has no complete pair"):
-        client(node)
+    held_out = []
+    for i in range(4):
+        node = Node(i, 4, tmp_path)
+        samples = client_samples(TinyData(), config, node)
+        held_out += samples.test
+        test = prepare_client(TinyData(), config, node, models=None).test
+        whole = sum(s.complete for s in samples.test)
+        sizes = {name: len(batch) for name, batch in test.plain.items()}
+        assert sizes.pop("given", len(samples.test)) == len(samples.test)
+        everyone = len(samples.test)
+        assert sizes == {"complete": whole, "image-only": whole, "text-only": everyone}
+        assert "complete" not in test.completed
+    assert sum(not s.has("image") for s in held_out) == 10
+    server = whole_test_mask(TinyData().splits["test"], config)
+    assert {s.key for s in held_out if not s.has("image")} == {
+        key for key, flag in zip(server.keys, server.present["image"], strict=True) if not flag
+    }
 
 
-def preparation_mask(keys):
-    from fedmvp_flwr.data.missing import MissingMask
+def test_the_test_set_is_complete_by_default(node):
+    for pattern in ("random", "class", "content", "real", "client"):
+        samples = client_samples(TinyData(), RunConfig(test_missing_pattern=pattern), node)
+        assert all(sample.complete for sample in samples.test)
 
-    count = len(keys)
-    return MissingMask(tuple(keys), {"image": (True,) * count, "text": (False,) * count})
+
+def test_real_and_simulated_holes_together(tmp_path):
+    data = TinyData()
+    data.splits["train"] = [
+        replace(sample, text=None) if i % 4 == 0 else sample
+        for i, sample in enumerate(data.splits["train"])
+    ]
+    for pattern in ("random", "class", "client", "content", "real"):
+        config = RunConfig(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
+        for i in range(4):
+            for sample in client_samples(data, config, Node(i, 4, tmp_path)).train:
+                assert sample.has("image") or sample.has("text")
+                if int(sample.key.removeprefix("train-")) % 4 == 0:
+                    assert not sample.has("text")
+                    assert sample.has("image")
 
 
 def test_more_clients_than_samples_are_refused(tmp_path):
@@ -275,10 +354,11 @@ def test_held_out_samples_may_have_holes(tmp_path):
     assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
     sets = conditions(test, 0.0, RunConfig(quality_gate=0.0))
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
-    assert sizes == {"complete": 2, "image-only": 3, "text-only": 3}
+    assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
     assert {name: len(batch) for name, batch in sets.completed.items()} == {
         "image-only": 3,
         "text-only": 3,
+        "given": 4,
     }
 
 

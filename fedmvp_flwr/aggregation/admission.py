@@ -25,6 +25,8 @@ PREPARED, SUMMARY, PROBLEM = "prepared", "summary", "problem"
 Summary = dict[str, Any]
 _NEEDED: dict[str, Any] = {
     "samples": int,
+    "complete": int,
+    "trainable": int,
     "labels": list,
     "completions": dict,
     "gate-threshold": int | float,

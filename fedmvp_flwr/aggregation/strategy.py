@@ -6,6 +6,7 @@ represents the probe with a client's arrays; both can come from any project.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
@@ -57,6 +58,7 @@ class FedMVP(FedAvg):
         on_evaluate: called with the round and the scores averaged over the clients.
         on_finished: called at the end of each round, before its checkpoint; True ends the run.
         admit: called with the connected nodes before each choice; returns those that may be chosen.
+        idle: keys of clients that are never asked to train (they have nothing to train on).
         node_timeout: seconds to wait for enough connected nodes.
         **fedavg: arguments of Flower's FedAvg.
 
@@ -82,6 +84,7 @@ class FedMVP(FedAvg):
         on_evaluate: Callable[[int, MetricRecord], None] | None = None,
         on_finished: Callable[[FinishedRound], bool] | None = None,
         admit: Admit | None = None,
+        idle: AbstractSet[int] = frozenset(),
         node_timeout: float = _NODE_TIMEOUT,
         **fedavg: Any,  # noqa: ANN401 - FedAvg's own
     ) -> None:
@@ -112,6 +115,7 @@ class FedMVP(FedAvg):
         self.on_retry = on_retry
         self.on_evaluate = on_evaluate
         self.on_finished = on_finished
+        self.idle = idle
         self.node_timeout = node_timeout
         self.nodes = NodeRegistry(admit)
         self._checkpoints = CheckpointStore(checkpoint_dir) if checkpoint_dir else None
@@ -280,7 +284,9 @@ class FedMVP(FedAvg):
         nodes = self.nodes.connected(
             grid, max(self.min_available_nodes, minimum), self.node_timeout
         )
-        size = max(int(len(nodes) * fraction), minimum)
+        if purpose == "train":
+            nodes = [node for node in nodes if self.nodes.key(node) not in self.idle]
+        size = min(max(int(len(nodes) * fraction), minimum), len(nodes))
         again = ("attempt", self.attempt) if self.attempt and purpose == "train" else ()
         generator = numpy_generator(self.seed, "sampling", purpose, server_round, *again)
         chosen = sorted(generator.choice(len(nodes), size=size, replace=False).tolist())

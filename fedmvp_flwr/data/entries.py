@@ -6,6 +6,7 @@ with a sample is found, whichever source it came from.
 
 import difflib
 import json
+import logging
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -13,15 +14,18 @@ from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data import findings as found
+from fedmvp_flwr.data.class_words import class_word_mask
 from fedmvp_flwr.data.findings import Findings
-from fedmvp_flwr.data.images import BytesImage, FileImage
+from fedmvp_flwr.data.images import FileImage, TableImage
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.data.splits import choose_splits
 from fedmvp_flwr.data.tables import is_empty
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.node import cache_folder
 from fedmvp_flwr.seeds import seed_for
 
-Image = FileImage | BytesImage
+_LOG = logging.getLogger(__name__)
+Image = FileImage | TableImage
 
 
 @dataclass(frozen=True)
@@ -91,8 +95,11 @@ def build_dataset(
         DataError: bad samples, unless they are to be skipped; no sample is left; the splits are
             not there.
     """
-    good = [(entry, text) for entry, text in _with_texts(entries, config, findings)]
+    good = _with_texts(entries, config, findings)
     classes = classes or read_classes(config) or _classes_of([entry for entry, _ in good])
+    if config.mask_class_words:
+        mask = class_word_mask(classes.names)
+        good = [(entry, text if text is None else mask(text)) for entry, text in good]
     index = {name: label for label, name in enumerate(classes.names)}
     seen: dict[str, str] = {}
     kept: list[tuple[Sample, str | None]] = []
@@ -109,7 +116,9 @@ def build_dataset(
             label = index[entry.label]
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.bad_samples)
+    findings.refuse_if(config.bad_samples, cache_folder(config))
+    if findings.bad:
+        _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
         raise DataError(f"dataset='{findings.source}' has no usable sample.")
     for sample, _ in kept:

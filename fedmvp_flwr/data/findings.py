@@ -1,8 +1,11 @@
 """What was found wrong with a data set: collected, counted, named, then refused or skipped."""
 
-from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
 
+from fedmvp_flwr.data.records import save_record
 from fedmvp_flwr.errors import DataError
 
 MISSING_FILE = "missing file"
@@ -16,8 +19,12 @@ UNKNOWN_LABEL = "unknown label"
 DUPLICATE = "duplicate id"
 LONG_TEXT = "text that is too long"
 BROKEN_TEXT = "text that is no valid Unicode"
+CONTRADICTION = "image with several labels or splits"
+NO_IMAGE_NAME = "row without the name of its image"
 BAD_KINDS = (
     BROKEN_LINE,
+    NO_IMAGE_NAME,
+    CONTRADICTION,
     MISSING_FILE,
     OUTSIDE,
     BROKEN_IMAGE,
@@ -35,8 +42,9 @@ NO_TEXT = "no text (a hole)"
 ROTATED = "rotated by EXIF"
 CONVERTED = "converted to RGB"
 ANIMATED = "animated, first frame used"
-UNUSED = "in a split that is not used"
+UNLABELLED = "left out: no object that gives a label"
 
+_FOLDER = "bad-samples"
 _SHOWN = 20  # of each kind, in a message
 
 
@@ -48,11 +56,13 @@ class Findings:
         source: the data set, as the user named it.
         bad: by kind, one line for each bad sample: where it is, and what is wrong.
         notes: by kind, how many samples; nothing that would have to be repaired.
+        saved: file with the whole list of bad samples, once there is one.
     """
 
     source: str
     bad: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
+    saved: str = ""
 
     def add(self, kind: str, where: str, what: str = "") -> None:
         """Record a bad sample, for example ("missing file", "metadata.csv:7", "'a.png'")."""
@@ -75,16 +85,37 @@ class Findings:
             if kind in self.bad
         ]
 
-    def refuse_if(self, policy: str) -> None:
-        """Raise a DataError that lists everything bad, unless the policy is to skip it."""
-        if self.bad and policy != "skip":
+    def refuse_if(self, policy: str, cache_dir: Path) -> None:
+        """Raise a DataError that lists everything bad, unless the policy is to skip it.
+
+        Args:
+            policy: `refuse` or `skip`.
+            cache_dir: the whole list is saved in its folder `bad-samples`.
+        """
+        if not self.bad:
+            return
+        with suppress(OSError):  # a folder that cannot be written is the preflight's to report
+            digest = save_record(cache_dir / _FOLDER, self.record())
+            self.saved = str(cache_dir / _FOLDER / f"{digest}.json")
+        if policy != "skip":
             listed = "\n  ".join(self.lines())
             raise DataError(
                 f"dataset='{self.source}' has {self.num_bad} bad sample(s). Repair or remove "
-                f"them, or leave them out with bad-samples='skip'.\n  {listed}"
+                f"them, or leave them out with bad-samples='skip'.\n  {listed}{self._where()}"
             )
 
-    def record(self) -> dict[str, Mapping[str, object] | str]:
+    def summary(self) -> list[str]:
+        """Lines about everything that was found, for somebody who goes on with the data."""
+        lines = [f"{count} x {kind}" for kind, count in sorted(self.notes.items())]
+        if self.bad:
+            lines.append(f"{self.num_bad} bad sample(s) left out:{self._where()}")
+            lines += self.lines()
+        return lines
+
+    def _where(self) -> str:
+        return f"\n  All of them: {self.saved}" if self.saved else ""
+
+    def record(self) -> dict[str, Any]:
         """Everything, as JSON values."""
         return {"source": self.source, "bad": dict(self.bad), "notes": dict(self.notes)}
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import io
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -79,32 +80,32 @@ class FileImage:
 
 
 @dataclass(frozen=True)
-class BytesImage:
+class TableImage:
     """An image whose encoded bytes lie in a table.
 
     Attributes:
-        content: the encoded bytes.
+        read: returns the encoded bytes.
         name: how the user knows it, for messages.
         known: what a check told about it, if there was one.
     """
 
-    content: bytes = field(repr=False)
+    read: Callable[[], bytes] = field(compare=False, repr=False)
     name: str
-    known: ImageCheck | None = field(default=None, compare=False)
+    known: ImageCheck | None = None
 
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the bytes."""
-        return self.known.digest if self.known else hashlib.sha256(self.content).hexdigest()
+        return self.known.digest if self.known else hashlib.sha256(self.read()).hexdigest()
 
     @property
     def brightness(self) -> float:
         """Mean grey value in [0, 1]."""
-        return (self.known or check_image(self.content)).brightness
+        return (self.known or check_image(self.read())).brightness
 
     def load(self) -> "Image":
         """Decode it to upright RGB; raises a DataError that names the row."""
-        return decode_image(self.content, self.name)
+        return decode_image(self.read(), self.name)
 
 
 def read_bytes(path: Path, name: str) -> bytes:

@@ -1,5 +1,6 @@
 """How one data set is dealt to the clients of a simulation (flwr-datasets' partitioners)."""
 
+import math
 import warnings
 from collections.abc import Sequence
 
@@ -16,11 +17,12 @@ _NUMPY_SEED_RANGE = 2**32
 def partition_indices(
     labels: Sequence[int], config: RunConfig, num_partitions: int
 ) -> list[list[int]]:
-    """Deal the training samples to the clients.
+    """Deal the training samples to the clients by their labels or by chance alone.
 
     Args:
         labels: label of each sample.
-        config: `partition`, `dirichlet-alpha` and `seed` decide.
+        config: `partition` (not by column or file, see `fedmvp_flwr.data.assignment`),
+            `dirichlet-alpha`, `classes-per-client` and `seed` decide.
         num_partitions: number of clients, at least 2.
 
     Returns:
@@ -28,23 +30,38 @@ def partition_indices(
 
     Raises:
         DataError: fewer than 2 clients, more clients than samples, or a skew so strong that
-            some client would get next to nothing.
+            some client would get next to nothing, or some class nobody.
     """
-    if num_partitions < 2:
-        raise DataError(f"Federated training needs at least 2 clients, got {num_partitions}.")
-    if num_partitions > len(labels):
-        raise DataError(
-            f"{num_partitions} clients cannot share {len(labels)} training samples. Use fewer "
-            "clients (num-supernodes) or more samples (train-samples)."
-        )
+    require_clients(num_partitions, len(labels))
+    if config.partition == "pathological":
+        return _pathological(labels, config, num_partitions)
     from datasets import Dataset
-    from flwr_datasets.partitioner import DirichletPartitioner, IidPartitioner, Partitioner
+    from flwr_datasets.partitioner import (
+        DirichletPartitioner,
+        IidPartitioner,
+        Partitioner,
+        ShardPartitioner,
+    )
 
     table = Dataset.from_dict({"index": list(range(len(labels))), "label": list(labels)})
     partitioner: Partitioner
     if config.partition == "iid":
         table = table.shuffle(seed=_numpy_seed(config, "shuffle"))
         partitioner = IidPartitioner(num_partitions)
+        remedy = "Use fewer clients."
+    elif config.partition == "shards":
+        partitioner = ShardPartitioner(
+            num_partitions,
+            partition_by="label",
+            # Rounded up, and the last one kept: rounding down would deal some samples to nobody.
+            shard_size=math.ceil(len(labels) / (num_partitions * config.classes_per_client)),
+            keep_incomplete_shard=True,
+            seed=_numpy_seed(config, "shards"),
+        )
+        remedy = (
+            f"classes-per-client={config.classes_per_client} shards for each of {num_partitions} "
+            f"clients are too many for {len(labels)} samples. Use fewer."
+        )
     else:
         partitioner = DirichletPartitioner(
             num_partitions,
@@ -53,17 +70,59 @@ def partition_indices(
             min_partition_size=min(_SMALLEST_CLIENT, len(labels) // num_partitions),
             seed=_numpy_seed(config, "dirichlet"),
         )
+        remedy = (
+            f"dirichlet-alpha={config.dirichlet_alpha} cannot give each of {num_partitions} "
+            f"clients at least {_SMALLEST_CLIENT} of {len(labels)} samples. Use a larger alpha "
+            "or fewer clients."
+        )
     partitioner.dataset = table
     try:
         with warnings.catch_warnings():  # one per attempt; the error below says it all
             warnings.simplefilter("ignore")
             parts = [partitioner.load_partition(i)["index"] for i in range(num_partitions)]
     except ValueError as error:
+        raise DataError(remedy) from error
+    if not all(len(part) for part in parts):
+        raise DataError(remedy)
+    return [sorted(part) for part in parts]
+
+
+def require_clients(num_partitions: int, num_samples: int) -> None:
+    """Raise a DataError unless there are 2 clients at least, and a sample for each."""
+    if num_partitions < 2:
+        raise DataError(f"Federated training needs at least 2 clients, got {num_partitions}.")
+    if num_partitions > num_samples:
         raise DataError(
-            f"dirichlet-alpha={config.dirichlet_alpha} cannot give each of {num_partitions} "
-            f"clients at least {_SMALLEST_CLIENT} of {len(labels)} samples. Use a larger alpha "
-            "or fewer clients."
-        ) from error
+            f"{num_partitions} clients cannot share {num_samples} training samples. Use fewer "
+            "clients (num-supernodes) or more samples (train-samples)."
+        )
+
+
+def _pathological(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
+    # flwr-datasets' PathologicalPartitioner may leave classes, and so samples, to nobody.
+    classes = sorted(set(labels))
+    slots = num_partitions * config.classes_per_client
+    if slots < len(classes) or config.classes_per_client > len(classes):
+        low = math.ceil(len(classes) / num_partitions)
+        raise DataError(
+            f"classes-per-client={config.classes_per_client} does not deal {len(classes)} classes "
+            f"to {num_partitions} clients: choose {low} to {len(classes)}."
+        )
+    generator = numpy_generator(config.seed, "partition", "pathological")
+    order = generator.permutation(classes)
+    owners: dict[int, list[int]] = {label: [] for label in classes}
+    for slot in range(slots):  # neighbouring slots hold different classes
+        owners[int(order[slot % len(classes)])].append(slot // config.classes_per_client)
+    parts: list[list[int]] = [[] for _ in range(num_partitions)]
+    for label, clients in owners.items():
+        members = generator.permutation([i for i, own in enumerate(labels) if own == label])
+        if len(members) < len(clients):
+            raise DataError(
+                f"Class {label} has {len(members)} samples for {len(clients)} clients. Lower "
+                "classes-per-client."
+            )
+        for client, share in zip(clients, np.array_split(members, len(clients)), strict=True):
+            parts[client] += share.tolist()
     return [sorted(part) for part in parts]
 
 

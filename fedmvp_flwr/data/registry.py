@@ -1,6 +1,7 @@
 """From the run-config key `dataset` to a data set. A new source is one line here."""
 
 import difflib
+import importlib
 from collections.abc import Callable
 from functools import lru_cache
 
@@ -57,13 +58,6 @@ def _nodes(config: RunConfig) -> Dataset:
     return LoadedDataset(classes.names, classes.descriptions, splits, Findings("nodes"))
 
 
-@lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
-def _folder(config: RunConfig) -> Dataset:
-    from fedmvp_flwr.data.folder import load_folder
-
-    return load_folder(location(config), config)
-
-
 def location(config: RunConfig) -> str:
     """What follows the source's name in `dataset`.
 
@@ -76,8 +70,18 @@ def location(config: RunConfig) -> str:
     return place
 
 
+@lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
+def _located(config: RunConfig) -> Dataset:
+    # The module is named as the source, its function load_SOURCE(path, config).
+    name = config.dataset.partition(":")[0]
+    module = importlib.import_module(f"fedmvp_flwr.data.{name}")
+    load: Callable[[str, RunConfig], Dataset] = getattr(module, f"load_{name}")
+    return load(location(config), config)
+
+
+_LOCATED = ("coco", "cub", "fashion", "flickr30k", "flowers", "folder", "hf")
 _SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {
     "flora": _flora,
-    "folder": _folder,
     "nodes": _nodes,
+    **dict.fromkeys(_LOCATED, _located),
 }

@@ -30,7 +30,9 @@ def choose_splits(
     """
     names = Counter(name for _, name in samples if name is not None)
     if not names:
-        train, test = hold_out([sample for sample, _ in samples], config)
+        train, test = hold_out(
+            [sample for sample, _ in samples], config.test_fraction, config.split_seed
+        )
         return _checked({TRAIN: train, TEST: test}, source)
     wanted = {TRAIN: config.train_split.split("+")}
     if config.test_split:
@@ -50,7 +52,9 @@ def choose_splits(
         for role, parts in wanted.items()
     }
     if TEST not in splits:
-        splits[TRAIN], splits[TEST] = hold_out(splits[TRAIN], config)
+        splits[TRAIN], splits[TEST] = hold_out(
+            splits[TRAIN], config.test_fraction, config.split_seed
+        )
     used = {name for parts in wanted.values() for name in parts}
     for other in sorted(set(names) - used - set(splits)):
         splits[other] = tuple(sample for sample, name in samples if name == other)
@@ -58,9 +62,9 @@ def choose_splits(
 
 
 def hold_out(
-    samples: Sequence[Sample], config: RunConfig
+    samples: Sequence[Sample], fraction: float, seed: int
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
-    """Split off `test-fraction` of every class, by keys and `split-seed` alone.
+    """Split off a fraction of every class, by the keys and a seed alone.
 
     The shares are exact over all classes together: what rounding leaves over in one class is
     made up for in the next.
@@ -72,8 +76,8 @@ def hold_out(
     seen = 0
     for _, members in sorted(by_class.items()):
         seen += len(members)
-        count = min(round(seen * config.test_fraction) - len(held), len(members) - 1)
-        order = sorted(members, key=lambda s: seed_for(config.split_seed, "hold-out", s.key))
+        count = min(round(seen * fraction) - len(held), len(members) - 1)
+        order = sorted(members, key=lambda s: seed_for(seed, "hold-out", s.key))
         held.update(sample.key for sample in order[: max(count, 0)])
     return (
         tuple(sample for sample in samples if sample.key not in held),

@@ -28,6 +28,33 @@ class Row:
     cells: dict[str, Any]
 
 
+def read_csv(
+    path: Path,
+    name: str,
+    findings: Findings,
+    *,
+    delimiter: str = ",",
+    last_takes_rest: bool = False,
+) -> list[Row]:
+    """Read a CSV file; lines that cannot be read are found and left out.
+
+    Args:
+        path: the file.
+        name: how messages name it.
+        findings: takes the broken lines.
+        delimiter: between cells.
+        last_takes_rest: whether delimiters in excess belong to the last cell (free text that
+            nobody put in quotes).
+
+    Raises:
+        DataError: the file cannot be read at all.
+    """
+    try:
+        return list(_read_csv(path, name, findings, delimiter, last_takes_rest))
+    except OSError as error:
+        raise DataError(f"'{name}' cannot be read ({error.strerror or error}).") from error
+
+
 def read_table(path: Path, name: str, findings: Findings) -> list[Row]:
     """Read a metadata file; lines that cannot be read are found and left out.
 
@@ -90,10 +117,16 @@ def _read_jsonl(path: Path, name: str, findings: Findings) -> Iterator[Row]:
             findings.add(BROKEN_LINE, where, "no JSON object")
 
 
-def _read_csv(path: Path, name: str, findings: Findings) -> Iterator[Row]:
+def _read_csv(
+    path: Path,
+    name: str,
+    findings: Findings,
+    delimiter: str = ",",
+    last_takes_rest: bool = False,
+) -> Iterator[Row]:
     # surrogateescape keeps bytes that are no UTF-8 apart, to be found as broken text
     content = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    lines = csv.reader(io.StringIO(content, newline=""), strict=True)
+    lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
     header: list[str] | None = None
     while True:
         number = lines.line_num + 1
@@ -108,7 +141,11 @@ def _read_csv(path: Path, name: str, findings: Findings) -> Iterator[Row]:
             continue
         if header is None:
             header = [column.strip() for column in values]
-        elif len(values) != len(header):
+            continue
+        if last_takes_rest and len(values) > len(header):
+            last = len(header) - 1
+            values = [*values[:last], delimiter.join(values[last:])]
+        if len(values) != len(header):
             findings.add(
                 BROKEN_LINE, f"{name}:{number}", f"{len(values)} cells, expected {len(header)}"
             )

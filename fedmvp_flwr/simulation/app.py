@@ -20,6 +20,14 @@ ConfigValue = bool | int | float | str
 PATH_KEYS = ("out-dir", "cache-dir", "probe-file", "class-names-file", "resume")
 """Run-config keys that hold paths. The ServerApp runs in another folder: they must be absolute."""
 
+PATHS_AFTER = {
+    "dataset": ("coco", "cub", "fashion", "flickr30k", "flowers", "folder", "hf"),
+    "partition": ("file",),
+    "missing-pattern": ("file",),
+    "test-missing-pattern": ("file",),
+}
+"""Run-config keys whose value is KIND:PATH for these kinds."""
+
 _PAIR = re.compile(r"""\s*([^\s=]+)=('[^']*'|"[^"]*"|[^\s'"]+)(?=\s|$)""")
 
 
@@ -101,12 +109,20 @@ def parse_overrides(items: Iterable[str]) -> dict[str, ConfigValue]:
 
 def absolute_paths(overrides: Mapping[str, ConfigValue], base: Path) -> dict[str, ConfigValue]:
     """Resolve the paths among the overrides against `base`; empty ones stay empty."""
-    return {
-        key: str((base / Path(str(value)).expanduser()).resolve())
-        if key in PATH_KEYS and value
-        else value
-        for key, value in overrides.items()
-    }
+    return {key: _absolute(key, value, base) for key, value in overrides.items()}
+
+
+def _absolute(key: str, value: ConfigValue, base: Path) -> ConfigValue:
+    if not value:
+        return value
+    if key in PATH_KEYS:
+        return str((base / Path(str(value)).expanduser()).resolve())
+    kind, colon, place = str(value).partition(":")
+    if not colon or not place or kind not in PATHS_AFTER.get(key, ()):
+        return value
+    path = (base / Path(place).expanduser()).resolve()
+    # What `hf` names is a data set of the hub, unless there is such a folder here.
+    return value if kind == "hf" and not path.exists() else f"{kind}:{path}"
 
 
 def check_keys(app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> None:

@@ -10,6 +10,8 @@ from fedmvp_flwr.errors import DataError
 
 SUMMARY = {
     "samples": 3,
+    "complete": 1,
+    "trainable": 3,
     "labels": [1, 2],
     "completions": {"image": {"made": 1}, "text": {"made": 2}},
     "gate-threshold": 0.5,

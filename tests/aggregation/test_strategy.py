@@ -539,3 +539,17 @@ def test_a_second_reply_of_a_client_does_not_count(make, fake_grid, behave, init
     assert records[0].clients == [0, 1, 2, 3, 4]
     assert torch.equal(unpack(result.arrays)["w"], unpack(expected.arrays)["w"])
     assert "second reply" in log()
+
+
+def test_idle_clients_are_asked_to_evaluate_but_not_to_train(make, fake_grid, behave, initial):
+    strategy, _ = make(
+        weighting="uniform",
+        idle=frozenset({0, 3}),
+        fraction_train=1.0,
+        fraction_evaluate=1.0,
+        min_evaluate_nodes=2,
+    )
+    grid = fake_grid(NODES, behave)
+    strategy.start(grid, initial, num_rounds=1)
+    assert sorted(grid.partitions("train")) == [1, 2, 4]
+    assert sorted(grid.partitions("evaluate")) == [0, 1, 2, 3, 4]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from fedmvp_flwr import RunConfig
+from fedmvp_flwr.data import registry
 
 
 def picture(index=0, size=(12, 10), mode="RGB"):
@@ -26,6 +27,7 @@ def settings(tmp_path):
     """Build a RunConfig whose cache lies in the test's own folder."""
 
     def build(dataset="flora", **keys):
+        registry._located.cache_clear()  # a test may change the files under the same settings
         return RunConfig(dataset=dataset, cache_dir=str(tmp_path / "cache"), **keys)
 
     return build

@@ -92,3 +92,56 @@ def test_a_ratio_that_leaves_no_pair_is_refused():
 def test_nobody_without_samples():
     with pytest.raises(DataError, match="without samples"):
         draw(keys=[])
+
+
+def real(images, texts, **arguments):
+    """A mask over samples that lack some modalities themselves."""
+    keys = [str(i) for i in range(len(images))]
+    has = {"image": images, "text": texts}
+    settings = {"ratio": 0.8, "share": 0.5, "seed": 0} | arguments
+    return random_mask(
+        keys,
+        settings["ratio"],
+        settings["share"],
+        np.random.default_rng(settings["seed"]),
+        has,
+        keep_pair=settings.get("keep_pair", True),
+    )
+
+
+def counts(mask):
+    return [mask.present[name].count(False) for name in ("image", "text")]
+
+
+def test_real_holes_count_towards_the_ratio():
+    images, texts = [i >= 10 for i in range(40)], [True] * 40
+    assert counts(real(images, texts)) == [16, 16]
+    assert counts(real(images, texts, share=0.0)) == [10, 22]
+    assert counts(real(images, texts, ratio=0.2)) == [10, 0]
+    assert counts(real(images, texts, ratio=0.0)) == [10, 0]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_sample_with_a_hole_never_loses_the_rest(seed):
+    generator = np.random.default_rng(seed)
+    images = generator.uniform(size=60) < 0.7
+    texts = ~images | (generator.uniform(size=60) < 0.5)
+    mask = real(images, texts, ratio=0.9, seed=seed)
+    for i in range(60):
+        there = mask.present["image"][i], mask.present["text"][i]
+        assert any(there)
+        if not (images[i] and texts[i]):
+            assert there == (images[i], texts[i])
+
+
+def test_data_without_any_pair_is_left_as_it_is():
+    assert counts(real([True] * 5, [False] * 5)) == [0, 5]
+    assert counts(real([True] * 5, [False] * 5, ratio=1.0, keep_pair=False)) == [0, 5]
+
+
+def test_a_test_set_may_lose_every_pair():
+    assert counts(real([True] * 10, [True] * 10, ratio=1.0, keep_pair=False)) == [5, 5]
+
+
+def test_complete_data_draws_the_same_holes_with_and_without_flags():
+    assert real([True] * 40, [True] * 40).present == draw(keys=[str(i) for i in range(40)]).present

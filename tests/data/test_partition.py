@@ -19,7 +19,7 @@ def skew(parts, labels=LABELS):
     return np.mean([np.bincount([labels[i] for i in part]).max() / len(part) for part in parts])
 
 
-@pytest.mark.parametrize("partition", ["iid", "dirichlet"])
+@pytest.mark.parametrize("partition", ["iid", "dirichlet", "shards", "pathological"])
 def test_every_sample_is_dealt_once(partition):
     parts = deal(partition=partition)
     assert len(parts) == 4
@@ -27,7 +27,7 @@ def test_every_sample_is_dealt_once(partition):
     assert all(part == sorted(part) and len(part) >= 5 for part in parts)
 
 
-@pytest.mark.parametrize("partition", ["iid", "dirichlet"])
+@pytest.mark.parametrize("partition", ["iid", "dirichlet", "shards", "pathological"])
 def test_the_seed_decides(partition):
     assert deal(partition=partition, seed=1) == deal(partition=partition, seed=1)
     assert deal(partition=partition, seed=1) != deal(partition=partition, seed=2)
@@ -89,3 +89,35 @@ def test_held_out_samples_are_shared_in_proportion():
 def test_a_class_that_nobody_trains_on_is_dealt_evenly():
     dealt = matching_indices([1] * 1000, [0] * 4, [[0, 1], [2, 3]], seed=0)
     assert len(dealt[0]) == pytest.approx(500, abs=80)
+
+
+@pytest.mark.parametrize("count", [120, 121, 127])
+def test_shards_hold_few_classes_and_lose_no_sample(count):
+    labels = sorted(i % 8 for i in range(count))
+    parts = deal(4, labels, partition="shards", classes_per_client=2)
+    assert sorted(i for part in parts for i in part) == list(range(count))
+    assert all(len({labels[i] for i in part}) <= 4 for part in parts)
+    assert skew(parts, labels) > 0.4
+
+
+@pytest.mark.parametrize(("clients", "classes"), [(10, 3), (10, 4), (30, 1), (7, 30), (60, 2)])
+def test_pathological_clients_have_so_many_classes(clients, classes):
+    labels = [i % 30 for i in range(600)]
+    parts = deal(clients, labels, partition="pathological", classes_per_client=classes)
+    assert sorted(i for part in parts for i in part) == list(range(600))
+    assert {len({labels[i] for i in part}) for part in parts} == {classes}
+
+
+def test_pathological_settings_that_cannot_be():
+    labels = [i % 30 for i in range(600)]
+    with pytest.raises(DataError, match="choose 3 to 30"):
+        deal(10, labels, partition="pathological", classes_per_client=2)
+    with pytest.raises(DataError, match="choose 3 to 30"):
+        deal(10, labels, partition="pathological", classes_per_client=31)
+    with pytest.raises(DataError, match="Class 0 has 4 samples for 5 clients"):
+        deal(5, [i % 3 for i in range(12)], partition="pathological", classes_per_client=3)
+
+
+def test_more_shards_than_samples():
+    with pytest.raises(DataError, match="Use fewer"):
+        deal(5, [0, 1, 2, 3, 4, 5], partition="shards", classes_per_client=1)

@@ -19,28 +19,28 @@ def named(*names):
 
 
 def test_the_held_out_share_is_exact_and_stratified():
-    train, test = hold_out(samples(50, 30, 20), RunConfig(test_fraction=0.3))
+    train, test = hold_out(samples(50, 30, 20), 0.3, 0)
     assert Counter(s.label for s in test) == {0: 15, 1: 9, 2: 6}
     assert len(train) == 70
     assert not {s.key for s in train} & {s.key for s in test}
 
 
 def test_small_classes_keep_one_to_train_on():
-    train, test = hold_out(samples(1, 1, 1, 1, 40), RunConfig(test_fraction=0.25))
+    train, test = hold_out(samples(1, 1, 1, 1, 40), 0.25, 0)
     assert {s.label for s in train} == {0, 1, 2, 3, 4}
     assert len(test) == 11
 
 
 def test_the_split_seed_decides_and_the_order_does_not():
     data = samples(20, 20)
-    first = {s.key for s in hold_out(data, RunConfig())[1]}
-    assert {s.key for s in hold_out(data[::-1], RunConfig(seed=9))[1]} == first
-    assert {s.key for s in hold_out(data, RunConfig(split_seed=1))[1]} != first
+    first = {s.key for s in hold_out(data, 0.2, 0)[1]}
+    assert {s.key for s in hold_out(data[::-1], 0.2, 0)[1]} == first
+    assert {s.key for s in hold_out(data, 0.2, 1)[1]} != first
 
 
 def test_a_new_sample_moves_no_other_class():
-    before = {s.key for s in hold_out(samples(20, 20), RunConfig())[1] if s.label == 0}
-    after = {s.key for s in hold_out(samples(20, 23), RunConfig())[1] if s.label == 0}
+    before = {s.key for s in hold_out(samples(20, 20), 0.2, 0)[1] if s.label == 0}
+    after = {s.key for s in hold_out(samples(20, 23), 0.2, 0)[1] if s.label == 0}
     assert before == after
 
 

@@ -120,3 +120,30 @@ def test_flower_reads_back_what_is_written(tmp_path: Path) -> None:
     path = tmp_path / "run-config.toml"
     write_overrides(overrides, path)
     assert parse_config_args([str(path)]) == overrides
+
+
+def test_paths_after_a_kind_are_resolved(tmp_path):
+    (tmp_path / "saved").mkdir()
+    overrides = {
+        "dataset": "folder:photos",
+        "partition": "file:owners.csv",
+        "missing-pattern": "file:../mask.csv",
+        "test-missing-pattern": "content",
+        "class-names-file": "names.txt",
+    }
+    assert absolute_paths(overrides, tmp_path) == {
+        "dataset": f"folder:{tmp_path}/photos",
+        "partition": f"file:{tmp_path}/owners.csv",
+        "missing-pattern": f"file:{tmp_path.parent}/mask.csv",
+        "test-missing-pattern": "content",
+        "class-names-file": f"{tmp_path}/names.txt",
+    }
+    for value, expected in (
+        ("hf:saved", f"hf:{tmp_path}/saved"),
+        ("hf:somebody/saved", "hf:somebody/saved"),
+        ("flora:1", "flora:1"),
+        ("folder:", "folder:"),
+        ("column:site", "column:site"),
+    ):
+        assert absolute_paths({"dataset": value}, tmp_path) == {"dataset": expected}
+    assert absolute_paths({"partition": "column:site"}, tmp_path) == {"partition": "column:site"}

@@ -1,0 +1,116 @@
+"""The Fashion Product Images data set: images/ID.jpg with styles.csv and styles/ID.json."""
+
+import html
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset
+from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
+from fedmvp_flwr.data.tables import Row, read_csv, require_columns
+from fedmvp_flwr.errors import DataError
+
+STYLES = "styles.csv"
+LABEL_COLUMN, TITLE_COLUMN, DESCRIPTION = "articleType", "productDisplayName", "description"
+SPLIT_COLUMN = "split"
+_TAG = re.compile(r"<[^<>]*>")
+
+
+def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
+    """Read the products of `styles.csv`, or of `styles/ID.json` where there is no table.
+
+    The text is the description of `styles/ID.json` without its HTML tags, or the product's name
+    where there is none; `text-column` chooses another field. The label is `articleType`.
+    `mask-class-words` keeps the class out of the texts.
+
+    Args:
+        path: the folder.
+        config: columns, splits, captions, and what to do with bad samples.
+
+    Raises:
+        DataError: the folder holds no such data; bad samples; names file and line.
+    """
+    root = require_folder(path)
+    findings = Findings(f"fashion:{path}")
+    rows = _rows(root, findings)
+    label = config.label_column or LABEL_COLUMN
+    wanted = {
+        "id": "id",
+        "label-column": label,
+        "split-column": config.split_column,
+        "partition": config.owner_column,
+    }
+    if config.text_column not in ("", DESCRIPTION):
+        wanted["text-column"] = config.text_column
+    require_columns(rows, {key: column for key, column in wanted.items() if column}, STYLES)
+    places = [(row.where, f"images/{str(row.cells['id']).strip()}.jpg") for row in rows]
+    return build_dataset(
+        [
+            Entry(
+                where=row.where,
+                key=str(row.cells["id"]).strip(),
+                label=as_label(row.cells.get(label)),
+                image=image,
+                texts=(_text(root, row, config, findings),),
+                split=as_label(row.cells.get(config.split_column or SPLIT_COLUMN)),
+                owner=as_label(row.cells.get(config.owner_column)),
+            )
+            for row, (image, usable) in zip(
+                rows, find_images(root, places, config, findings), strict=True
+            )
+            if usable
+        ],
+        config,
+        findings,
+    )
+
+
+def plain_text(markup: str) -> str:
+    """The text of a piece of HTML, in one line."""
+    return " ".join(html.unescape(_TAG.sub(" ", markup)).split())
+
+
+def _rows(root: Path, findings: Findings) -> list[Row]:
+    if (root / STYLES).is_file():
+        # The names of some products have commas that nobody put in quotes.
+        return read_csv(root / STYLES, STYLES, findings, last_takes_rest=True)
+    files = sorted((root / "styles").glob("*.json"))
+    if not files:
+        raise DataError(f"'{root}' has neither {STYLES} nor styles/ID.json.")
+    rows = []
+    for file in files:
+        product = _product(root, file.stem, findings)
+        if product:
+            cells = {key: _name_of(value) for key, value in product.items()}
+            rows.append(Row(f"styles/{file.name}", {**cells, "id": file.stem}))
+    return rows
+
+
+def _text(root: Path, row: Row, config: RunConfig, findings: Findings) -> object:
+    if config.text_column not in ("", DESCRIPTION):
+        return row.cells.get(config.text_column)
+    number = str(row.cells["id"]).strip()
+    described = ""
+    if number.isdecimal() and (root / "styles" / f"{number}.json").is_file():
+        descriptors = _product(root, number, findings).get("productDescriptors")
+        found = descriptors.get(DESCRIPTION) if isinstance(descriptors, dict) else None
+        described = plain_text(str(found.get("value") or "")) if isinstance(found, dict) else ""
+    return described or row.cells.get(TITLE_COLUMN)
+
+
+def _product(root: Path, number: str, findings: Findings) -> dict[str, Any]:
+    where = f"styles/{number}.json"
+    try:
+        product = json.loads((root / where).read_bytes())["data"]
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        findings.add(BROKEN_LINE, where, f"no JSON with 'data' ({error})")
+        return {}
+    return product if isinstance(product, dict) else {}
+
+
+def _name_of(value: object) -> object:
+    """A field's value; of a nested type its name."""
+    return value.get("typeName") if isinstance(value, dict) else value

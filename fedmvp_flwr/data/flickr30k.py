@@ -1,0 +1,109 @@
+"""Captions in a CSV file, one or several rows per image, in the manner of Flickr30k."""
+
+from pathlib import Path
+
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset
+from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.findings import CONTRADICTION, NO_IMAGE_NAME, Findings
+from fedmvp_flwr.data.tables import Row, is_empty, read_csv, require_columns
+from fedmvp_flwr.errors import DataError
+
+_IMAGE_COLUMNS = ("image_name", "filename", "image", "file_name")
+_TEXT_COLUMNS = ("comment", "caption", "raw", "text")
+LABEL_COLUMN, SPLIT_COLUMN = "label", "split"
+_IMAGE_FOLDERS = ("flickr30k_images", "flickr30k-images", "images", "Images")
+
+
+def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
+    """Read one CSV file (or the only one of a folder) and the images beside it.
+
+    Columns are separated by commas, or by bars as in `results.csv`; rows of one image are its
+    captions. A column with the label is needed, which Flickr30k itself does not have.
+
+    Args:
+        path: the CSV file or its folder.
+        config: columns, splits, captions, and what to do with bad samples.
+
+    Raises:
+        DataError: a file or a column is missing; bad samples; names file and line.
+    """
+    file = _csv_file(path)
+    root = require_folder(file.parent)
+    findings = Findings(f"flickr30k:{path}")
+    with file.open("rb") as stream:
+        bars = b"|" in stream.readline()
+    rows = read_csv(
+        file, file.name, findings, delimiter="|" if bars else ",", last_takes_rest=False
+    )
+    columns = _Columns(rows, file.name, config)
+    grouped: dict[str, list[Row]] = {}
+    for row in rows:
+        name = row.cells.get(columns.image)
+        if is_empty(name):
+            findings.add(NO_IMAGE_NAME, row.where)
+        else:
+            grouped.setdefault(str(name).strip(), []).append(row)
+    folder = next((f"{name}/" for name in _IMAGE_FOLDERS if (root / name).is_dir()), "")
+    places = [(rows[0].where, folder + name) for name, rows in grouped.items()]
+    images = find_images(root, places, config, findings)
+    entries = []
+    for (name, own), (image, usable) in zip(grouped.items(), images, strict=True):
+        if usable and _agree(own, columns, name, findings):
+            first = own[0].cells
+            entries.append(
+                Entry(
+                    where=own[0].where,
+                    key=name,
+                    label=as_label(first[columns.label]),
+                    image=image,
+                    texts=tuple(row.cells.get(columns.text) for row in own),
+                    split=as_label(first.get(columns.split)),
+                    owner=as_label(first.get(config.owner_column)),
+                )
+            )
+    return build_dataset(entries, config, findings)
+
+
+class _Columns:
+    """Which column is which."""
+
+    def __init__(self, rows: list[Row], name: str, config: RunConfig) -> None:
+        there = set(rows[0].cells) if rows else set()
+        self.image = config.image_column or next((c for c in _IMAGE_COLUMNS if c in there), "image")
+        self.text = config.text_column or next((c for c in _TEXT_COLUMNS if c in there), "caption")
+        self.label = config.label_column or LABEL_COLUMN
+        self.split = config.split_column or SPLIT_COLUMN
+        wanted = {
+            "image-column": self.image,
+            "text-column": self.text,
+            "label-column": self.label,
+            "split-column": config.split_column,
+            "partition": config.owner_column,
+        }
+        require_columns(rows, {key: column for key, column in wanted.items() if column}, name)
+
+
+def _agree(rows: list[Row], columns: _Columns, name: str, findings: Findings) -> bool:
+    """Whether all rows of an image name the same label and split."""
+    for column in (columns.label, columns.split):
+        values = {as_label(row.cells.get(column)) for row in rows}
+        if len(values) > 1:
+            listed = ", ".join(sorted(map(str, values)))
+            findings.add(CONTRADICTION, rows[0].where, f"'{name}' has {column} {listed}")
+            return False
+    return True
+
+
+def _csv_file(path: str) -> Path:
+    place = Path(path).expanduser()
+    if place.is_file():
+        return place.resolve()
+    files = sorted(require_folder(path).glob("*.csv"))
+    if len(files) != 1:
+        names = [file.name for file in files]
+        raise DataError(
+            f"'{path}' has {names or 'no CSV file'}, expected one. Give the file itself: "
+            "dataset='flickr30k:/path/to/the/file.csv'."
+        )
+    return files[0]

@@ -1,0 +1,85 @@
+"""A mask that was saved before: by a run of ours, or by hand as a table."""
+
+import csv
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedmvp_flwr.data.missing import MissingMask
+from fedmvp_flwr.data.samples import MODALITIES, Sample
+from fedmvp_flwr.errors import DataError
+
+_SHOWN = 5
+_YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
+
+
+def read_mask_file(path: Path, samples: Sequence[Sample]) -> MissingMask:
+    """Read the mask of some samples from a file that may name more of them.
+
+    Args:
+        path: `.json`, a record `{"keys": [...], "present": {"image": [...], "text": [...]}}` or a
+            list of such, or a `.csv` with the columns key, image, text and 0 or 1 in them.
+        samples: whose mask it is; what they really lack stays a hole.
+
+    Raises:
+        DataError: the file cannot be used, does not name a sample, or leaves it nothing.
+    """
+    try:
+        content = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"missing-pattern='file:{path}' cannot be read ({error}).") from error
+    is_json = path.suffix.lower() == ".json"
+    flags = _from_json(path, content) if is_json else _from_csv(path, content)
+    unknown = [sample.key for sample in samples if sample.key not in flags]
+    if unknown:
+        raise DataError(
+            f"'{path}' does not name {len(unknown)} of {len(samples)} samples, for example "
+            f"{unknown[:_SHOWN]}."
+        )
+    present = {
+        name: tuple(s.has(name) and flags[s.key][position] for s in samples)
+        for position, name in enumerate(MODALITIES)
+    }
+    empty = [s.key for i, s in enumerate(samples) if not any(present[n][i] for n in MODALITIES)]
+    if empty:
+        raise DataError(
+            f"'{path}' leaves {len(empty)} samples neither image nor text, for example "
+            f"{empty[:_SHOWN]}."
+        )
+    return MissingMask(tuple(sample.key for sample in samples), present)
+
+
+def _from_json(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
+    flags: dict[str, tuple[bool, ...]] = {}
+    try:
+        records = json.loads(content)
+        for record in records if isinstance(records, list) else [records]:
+            columns = [record["present"][name] for name in MODALITIES]
+            for key, *values in zip(record["keys"], *columns, strict=True):
+                own = tuple(bool(value) for value in values)
+                if flags.setdefault(key, own) != own:
+                    raise DataError(f"'{path}' names '{key}' twice, with different holes.")
+    except DataError:
+        raise
+    except (ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"'{path}' is no saved mask ({error!r}): expected keys and present."
+        ) from error
+    return flags
+
+
+def _from_csv(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
+    lines = csv.DictReader(content.splitlines())
+    if not {"key", *MODALITIES} <= set(lines.fieldnames or ()):
+        raise DataError(f"'{path}' needs the columns key, image, text; has {lines.fieldnames}.")
+    flags: dict[str, tuple[bool, ...]] = {}
+    for row in lines:
+        where = f"{path}:{lines.line_num}"
+        values = [str(row[name]).strip().lower() for name in MODALITIES]
+        wrong = [value for value in values if value not in (*_YES, *_NO)]
+        if wrong:
+            raise DataError(f"{where}: '{wrong[0]}' is neither 0 nor 1.")
+        if row["key"] in flags:
+            raise DataError(f"{where}: '{row['key']}' is named twice.")
+        flags[row["key"]] = tuple(value in _YES for value in values)
+    return flags

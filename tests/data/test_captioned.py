@@ -1,0 +1,234 @@
+"""COCO captions, Flickr30k and Fashion Product Images, as miniature copies."""
+
+import json
+
+import pytest
+
+from fedmvp_flwr.data.class_words import class_word_mask
+from fedmvp_flwr.data.fashion import plain_text
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.errors import DataError
+
+
+def everything(dataset):
+    return [sample for split in dataset.splits.values() for sample in split]
+
+
+@pytest.fixture
+def coco(tmp_path, picture):
+    root = tmp_path / "coco"
+    (root / "annotations").mkdir(parents=True)
+    categories = [
+        {"id": 1, "name": "dog", "supercategory": "animal"},
+        {"id": 2, "name": "cat", "supercategory": "animal"},
+        {"id": 3, "name": "car", "supercategory": "vehicle"},
+    ]
+    for name, first in (("train2017", 0), ("val2017", 100)):
+        (root / name).mkdir()
+        images, captions, objects = [], [], []
+        for i in range(first, first + 6):
+            picture(i).save(root / name / f"{i:06d}.jpg")
+            images.append({"id": i, "file_name": f"{i:06d}.jpg"})
+            captions += [{"image_id": i, "caption": f"{word} {i}"} for word in ("a", "the")]
+            # Two animals together are larger than the one car in even images.
+            sizes = (30, 30, 50) if i % 2 == 0 else (30, 10, 50)
+            objects += [
+                {"image_id": i, "category_id": c, "area": a} for c, a in enumerate(sizes, 1)
+            ]
+        objects = [o for o in objects if o["image_id"] != first + 5]
+        (root / "annotations" / f"captions_{name}.json").write_text(
+            json.dumps({"images": images, "annotations": captions})
+        )
+        (root / "annotations" / f"instances_{name}.json").write_text(
+            json.dumps({"annotations": objects, "categories": categories})
+        )
+    return root
+
+
+def test_coco(coco, settings):
+    dataset = load_dataset(settings(f"coco:{coco}", test_split="val", captions="first"))
+    assert dataset.class_names == ("animal", "vehicle")
+    assert [s.label for s in dataset.splits["train"]] == [0, 1, 0, 1, 0]
+    assert [s.text for s in dataset.splits["test"]] == [f"a {i}" for i in range(100, 105)]
+    assert dataset.splits["train"][0].key == "train2017/000000.jpg"
+    assert dataset.findings.notes == {"left out: no object that gives a label": 2}
+
+
+def test_coco_with_broken_entries(coco, settings):
+    path = coco / "annotations" / "captions_train2017.json"
+    content = json.loads(path.read_text())
+    content["annotations"][3] = {"image_id": 77, "caption": "of nothing"}
+    content["images"][1]["file_name"] = "../../gone.jpg"
+    content["images"][2]["file_name"] = "gone.jpg"
+    path.write_text(json.dumps(content))
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+    for part in (
+        "broken line: captions_train2017.json:annotations[3]",
+        "path out of the folder: captions_train2017.json:images[1]",
+        "missing file: captions_train2017.json:images[2]: 'train2017/gone.jpg'",
+    ):
+        assert part in str(error.value)
+    path.write_text("{")
+    with pytest.raises(DataError, match=r"captions_train2017\.json' is no JSON"):
+        load_dataset(settings(f"coco:{coco}"))
+    path.write_text("[]")
+    with pytest.raises(DataError, match="lacks the lists"):
+        load_dataset(settings(f"coco:{coco}"))
+    (coco / "annotations" / "instances_train2017.json").unlink()
+    with pytest.raises(DataError, match=r"instances_train2017\.json' cannot be read"):
+        load_dataset(settings(f"coco:{coco}"))
+
+
+def test_no_coco(tmp_path, settings):
+    with pytest.raises(DataError, match="has no captions_NAME"):
+        load_dataset(settings(f"coco:{tmp_path}"))
+
+
+@pytest.fixture
+def flickr(tmp_path, picture):
+    root = tmp_path / "flickr"
+    (root / "flickr30k_images").mkdir(parents=True)
+    lines = ["image_name| comment_number| comment| label"]
+    for i in range(10):
+        picture(i).save(root / "flickr30k_images" / f"{i}.jpg")
+        for number in range(3):
+            lines.append(f"{i}.jpg| {number}| Caption {number}, of {i} .| scene {i % 2}")
+    (root / "results.csv").write_text("\n".join(lines))
+    return root
+
+
+def test_flickr30k(flickr, settings):
+    dataset = load_dataset(settings(f"flickr30k:{flickr}"))
+    assert dataset.class_names == ("scene 0", "scene 1")
+    assert len(everything(dataset)) == 10
+    first = next(s for s in everything(dataset) if s.key == "0.jpg")
+    assert first.text in {f"Caption {number}, of 0 ." for number in range(3)}
+    by_file = load_dataset(settings(f"flickr30k:{flickr}/results.csv"))
+    assert everything(by_file) == everything(dataset)
+
+
+def test_flickr30k_with_lists_of_captions(flickr, settings):
+    lines = ["raw,filename,split,label"]
+    for i in range(6):
+        captions = json.dumps([f"one of {i}", f'"two", of {i}']).replace('"', '""')
+        lines.append(f'"{captions}",{i}.jpg,{"test" if i > 3 else "train"},c{i % 2}')
+    (flickr / "results.csv").write_text("\n".join(lines))
+    dataset = load_dataset(settings(f"flickr30k:{flickr}", captions="joined"))
+    assert [s.text for s in dataset.splits["test"]] == [
+        'one of 4 "two", of 4',
+        'one of 5 "two", of 5',
+    ]
+
+
+def test_flickr30k_with_broken_rows(flickr, settings):
+    with (flickr / "results.csv").open("a") as file:
+        file.write("\n1.jpg| 3| another label| scene 0\n| 1| no name| scene 0\n2.jpg| 4   no bar\n")
+        file.write("gone.jpg| 1| not there| scene 0\n")
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"flickr30k:{flickr}"))
+    for part in (
+        "several labels or splits: results.csv:5: '1.jpg' has label scene 0, scene 1",
+        "row without the name of its image: results.csv:33",
+        "broken line: results.csv:34: 2 cells, expected 4",
+        "missing file: results.csv:35: 'flickr30k_images/gone.jpg'",
+    ):
+        assert part in str(error.value)
+    assert len(everything(load_dataset(settings(f"flickr30k:{flickr}", bad_samples="skip")))) == 9
+
+
+def test_flickr30k_has_no_label_of_its_own(flickr, settings):
+    path = flickr / "results.csv"
+    path.write_text("\n".join(line.rpartition("|")[0] for line in path.read_text().splitlines()))
+    with pytest.raises(DataError, match=r"no column 'label' \(label-column\)"):
+        load_dataset(settings(f"flickr30k:{flickr}"))
+    (flickr / "other.csv").write_text("a\n")
+    with pytest.raises(DataError, match="Give the file itself"):
+        load_dataset(settings(f"flickr30k:{flickr}"))
+
+
+@pytest.fixture
+def fashion(tmp_path, picture):
+    root = tmp_path / "fashion"
+    for name in ("images", "styles"):
+        (root / name).mkdir(parents=True)
+    lines = ["id,gender,articleType,brandName,productDisplayName"]
+    for i in range(1000, 1010):
+        picture(i).save(root / "images" / f"{i}.jpg")
+        kind = ("Tshirts", "Casual Shoes")[i % 2]
+        lines.append(f"{i},Men,{kind},brand {i % 3},Brand Men, White {kind}")
+        value = f"<p>A <b>fine</b> {kind[:-1].lower()} &amp; more.</p>" if i != 1004 else ""
+        product = {"productDescriptors": {"description": {"value": value}}}
+        product |= {"articleType": {"id": 1, "typeName": kind}, "productDisplayName": "Name"}
+        (root / "styles" / f"{i}.json").write_text(json.dumps({"data": product}))
+    (root / "styles.csv").write_text("\n".join(lines))
+    return root
+
+
+def test_fashion(fashion, settings):
+    dataset = load_dataset(settings(f"fashion:{fashion}", partition="column:brandName"))
+    assert dataset.class_names == ("Casual Shoes", "Tshirts")
+    samples = {s.key: s for s in everything(dataset)}
+    assert samples["1000"].text == "A fine tshirt & more."
+    assert samples["1004"].text == "Brand Men, White Tshirts"
+    assert {s.owner for s in samples.values()} == {"brand 0", "brand 1", "brand 2"}
+    titles = load_dataset(settings(f"fashion:{fashion}", text_column="productDisplayName"))
+    assert {s.text.split()[0] for s in everything(titles)} == {"Brand"}
+
+
+def test_fashion_without_the_table(fashion, settings):
+    (fashion / "styles.csv").unlink()
+    dataset = load_dataset(settings(f"fashion:{fashion}"))
+    assert dataset.class_names == ("Casual Shoes", "Tshirts")
+    assert {s.key: s.text for s in everything(dataset)}["1004"] == "Name"
+
+
+def test_fashion_with_class_words_masked(fashion, settings):
+    dataset = load_dataset(settings(f"fashion:{fashion}", mask_class_words=True))
+    texts = {s.key: s.text for s in everything(dataset)}
+    assert texts["1000"] == "A fine item & more."
+    assert texts["1001"] == "A fine item item & more."
+
+
+def test_broken_fashion(fashion, settings):
+    (fashion / "images" / "1001.jpg").unlink()
+    (fashion / "styles" / "1002.json").write_text("{")
+    with (fashion / "styles.csv").open("a") as file:
+        file.write("\n1003,Men,Tshirts,b,the second\n../../x,Men,Tshirts,b,c\n1,Men\n")
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"fashion:{fashion}"))
+    for part in (
+        "missing file: styles.csv:3: 'images/1001.jpg'",
+        "broken line: styles.csv:14: 2 cells, expected 5; styles/1002.json: no JSON",
+        "duplicate id: styles.csv:12: '1003' is also in styles.csv:5",
+        "path out of the folder: styles.csv:13",
+    ):
+        assert part in str(error.value)
+
+
+def test_no_fashion(tmp_path, settings):
+    with pytest.raises(DataError, match=r"neither styles\.csv nor styles/ID\.json"):
+        load_dataset(settings(f"fashion:{tmp_path}"))
+
+
+def test_markup_becomes_plain_text():
+    assert plain_text("<p>A&nbsp;<br/>b &lt; c</p>\n d") == "A b < c d"
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("A T-shirt, two Tshirts and a t shirt", "A item, two item and a item"),
+        ("Watches beside a watch", "item beside a item"),
+        ("a pair of flip flops", "a pair of item item"),
+        ("Shirtless dresses and a dress", "Shirtless item and a item"),
+        ("skies are no sky-blue ties", "skies are no sky-blue ties"),
+    ],
+)
+def test_class_words(text, masked):
+    names = ["Tshirts", "Watches", "Flip Flops", "Dresses", "Shirts", "of"]
+    assert class_word_mask(names)(text) == masked
+
+
+def test_no_class_words_to_mask():
+    assert class_word_mask(["7", "x"])("x 7") == "x 7"

@@ -1,0 +1,155 @@
+import io
+
+import pytest
+
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.errors import DataError
+
+datasets = pytest.importorskip("datasets", reason="comes with the extra 'data'")
+
+
+@pytest.fixture
+def table(picture):
+    """Build a `datasets.Dataset`; `change` edits the columns first."""
+
+    def build(count=10, change=None, label=None, first=0):
+        columns = {
+            "image": [picture(first + i) for i in range(count)],
+            "text": [f"text {i}" for i in range(count)],
+            "label": [i % 2 for i in range(count)],
+            "site": ["x", "y"] * (count // 2),
+        }
+        if change:
+            change(columns)
+        features = datasets.Features(
+            {
+                "image": datasets.Image(),
+                "text": datasets.Value("string"),
+                "label": label or datasets.ClassLabel(names=["cat", "dog"]),
+                "site": datasets.Value("string"),
+            }
+        )
+        return datasets.Dataset.from_dict(columns, features=features)
+
+    return build
+
+
+def everything(dataset):
+    return [sample for split in dataset.splits.values() for sample in split]
+
+
+def test_saved_splits(table, settings, tmp_path, picture):
+    datasets.DatasetDict({"train": table(10), "test": table(4, first=20)}).save_to_disk(
+        tmp_path / "saved"
+    )
+    dataset = load_dataset(settings(f"hf:{tmp_path}/saved"))
+    assert dataset.class_names == ("cat", "dog")
+    assert [len(dataset.splits[name]) for name in ("train", "test")] == [10, 4]
+    third = dataset.splits["test"][3]
+    assert (third.key, third.label, third.text) == ("test/3", 1, "text 3")
+    assert third.image.load().tobytes() == picture(23).tobytes()
+    assert len({s.image.digest for s in everything(dataset)}) == 14
+
+
+def test_a_single_table_holds_out_a_fraction(table, settings, tmp_path):
+    table(10).save_to_disk(tmp_path / "saved")
+    dataset = load_dataset(settings(f"hf:{tmp_path}/saved", test_fraction=0.4))
+    assert [len(dataset.splits[name]) for name in ("train", "test")] == [6, 4]
+    assert sorted(s.key for s in everything(dataset))[0] == "train/0"
+
+
+def test_a_folder_that_load_dataset_reads(folder, settings, tmp_path):
+    root = folder(lambda rows: [{k: v for k, v in r.items() if k != "split"} for r in rows])
+    dataset = load_dataset(settings(f"hf:{root}"))
+    assert len(everything(dataset)) == 10
+    assert dataset.class_names == ("a", "b")
+    assert all(s.complete for s in everything(dataset))
+
+
+def test_null_cells_are_holes(table, settings, tmp_path):
+    def change(columns):
+        columns["image"][1] = None
+        columns["text"][2] = None
+
+    table(change=change).save_to_disk(tmp_path / "saved")
+    samples = sorted(
+        everything(load_dataset(settings(f"hf:{tmp_path}/saved"))), key=lambda s: s.key
+    )
+    assert [s.has("image") for s in samples] == [i != 1 for i in range(10)]
+    assert [s.has("text") for s in samples] == [i != 2 for i in range(10)]
+
+
+def test_a_selection_keeps_images_and_rows_together(table, settings, tmp_path, picture):
+    table().select([7, 3, 1, 8, 2, 5]).save_to_disk(tmp_path / "saved")
+    for sample in everything(load_dataset(settings(f"hf:{tmp_path}/saved"))):
+        original = int(sample.text.removeprefix("text "))
+        assert sample.image.load().tobytes() == picture(original).tobytes()
+        assert sample.label == original % 2
+
+
+def test_columns_by_other_names_and_owners(table, settings, tmp_path):
+    names = {"image": "photo", "text": "report", "label": "finding"}
+    table(label=datasets.Value("string")).rename_columns(names).save_to_disk(tmp_path / "saved")
+    keys = {"image_column": "photo", "text_column": "report", "label_column": "finding"}
+    dataset = load_dataset(settings(f"hf:{tmp_path}/saved", partition="column:site", **keys))
+    assert dataset.class_names == ("0", "1")
+    assert {s.owner for s in everything(dataset)} == {"x", "y"}
+    with pytest.raises(DataError, match=r"no column 'image' \(image-column\), 'text'.*'photo'"):
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+
+
+def test_hidden_labels_are_no_labels(table, settings, tmp_path):
+    table(change=lambda c: c["label"].__setitem__(3, -1)).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match="1 x sample without label: train:row 3"):
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+
+
+def test_broken_images_are_named_by_row(table, settings, tmp_path, picture):
+    buffer = io.BytesIO()
+    picture(size=(64, 64)).save(buffer, "PNG")
+
+    def change(columns):
+        columns["image"][4] = {"bytes": buffer.getvalue()[:100], "path": None}
+
+    table(change=change).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match=r"cannot be decoded: train:row 4: 'train:row 4'"):
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+    dataset = load_dataset(settings(f"hf:{tmp_path}/saved", bad_samples="skip"))
+    assert len(everything(dataset)) == 9
+
+
+def test_a_column_that_holds_no_images(table, settings, tmp_path):
+    table().remove_columns("image").rename_column("site", "image").save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match=r"column 'image' is Value\('string'\), not an Image"):
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+
+
+def test_streaming_is_refused_with_the_reason(settings):
+    with pytest.raises(DataError, match="Streaming is refused, because"):
+        load_dataset(settings("hf:somebody/something?streaming=true"))
+
+
+def test_what_cannot_be_loaded_says_so(settings, tmp_path, monkeypatch):
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(DataError, match="cannot be loaded"):
+        load_dataset(settings(f"hf:{tmp_path}/empty"))
+
+    def offline(*args, **kwargs):
+        raise ConnectionError("offline")
+
+    monkeypatch.setattr(datasets, "load_dataset", offline)
+    with pytest.raises(DataError, match=r"ConnectionError: offline.*HF_HUB_OFFLINE"):
+        load_dataset(settings("hf:somebody/something"))
+
+
+def test_name_and_configuration_go_to_the_library(table, settings, monkeypatch):
+    asked = []
+
+    def fake(*args):
+        asked.append(args)
+        return datasets.DatasetDict({"train": table(10), "test": table(2)})
+
+    monkeypatch.setattr(datasets, "load_dataset", fake)
+    load_dataset(settings("hf:somebody/something@small"))
+    load_dataset(settings("hf:somebody/other"))
+    assert asked == [("somebody/something", "small"), ("somebody/other", None)]
