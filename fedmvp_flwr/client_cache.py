@@ -42,7 +42,8 @@ def save_client(config: RunConfig, node: Node, classes: Sequence[str], data: Cli
         "summary": data.summary,
     }
     try:
-        save_tensors(path, tensors, metadata)
+        # Copies: safetensors refuses tensors that share their memory.
+        save_tensors(path, {name: t.clone() for name, t in tensors.items()}, metadata)
         for old in _files_of(path)[_KEPT:]:
             old.unlink(missing_ok=True)
     except OSError as error:
