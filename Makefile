@@ -9,7 +9,7 @@ CLIENTS ?= 10
 FLOWER_ENV := FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 RAY_USAGE_STATS_ENABLED=0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit clean
+.PHONY: help setup demo test lint types unit deploy-test faults clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -35,6 +35,12 @@ types: setup
 
 unit: setup
 	$(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+
+deploy-test: setup  ## Deploy three nodes with TLS here, kill a node and the SuperLink, resume
+	$(BIN)/python -m reliability.smoke
+
+faults: setup  ## Produce the fault table of docs/reliability.md
+	$(BIN)/python -m reliability.faults --write
 
 clean:  ## Remove the environment and everything that was built (not runs/)
 	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

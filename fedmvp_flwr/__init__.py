@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance, linear_cka
     from fedmvp_flwr.aggregation.nodes import register_identity
-    from fedmvp_flwr.aggregation.strategy import FedMVP, RoundRecord
+    from fedmvp_flwr.aggregation.rounds import RoundRecord
+    from fedmvp_flwr.aggregation.strategy import FedMVP
     from fedmvp_flwr.aggregation.weights import distance_to_uniform
     from fedmvp_flwr.config import RunConfig
     from fedmvp_flwr.model.losses import (
@@ -31,7 +32,7 @@ __all__ = [
 # Loaded at first use: `fedmvp --help` needs no torch.
 _HOMES = {
     "FedMVP": "fedmvp_flwr.aggregation.strategy",
-    "RoundRecord": "fedmvp_flwr.aggregation.strategy",
+    "RoundRecord": "fedmvp_flwr.aggregation.rounds",
     "RunConfig": "fedmvp_flwr.config",
     "cka_matrix": "fedmvp_flwr.aggregation.cka",
     "distance_to_uniform": "fedmvp_flwr.aggregation.weights",

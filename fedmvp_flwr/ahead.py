@@ -1,7 +1,10 @@
 """Doing the expensive part ahead of a run: `fedmvp complete`."""
 
 from dataclasses import dataclass
+from typing import Any
 
+from fedmvp_flwr.client_cache import save_client
+from fedmvp_flwr.client_work import node_dataset
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.devices import resolve_device
@@ -32,6 +35,29 @@ class PreparationSummary:
     probe: bool
 
 
+def prepare_one(
+    config: RunConfig, node: Node, on_progress: Progress | None = None
+) -> PreparationSummary:
+    """Complete and encode what one node owns, so that its rounds need no foundation model.
+
+    Args:
+        config: the run's settings; with a folder of the node's own, `class-names-file` or the
+            run's data set says which classes there are.
+        node: the node.
+        on_progress: called with (stage, done, total).
+
+    Raises:
+        FedMVPError: what a run would meet as well.
+    """
+    classes = load_dataset(config).class_names
+    own = node.own(config)
+    models = FoundationModels.from_config(own, str(resolve_device(config.device)))
+    dataset = node_dataset(node, config, classes)
+    data = prepare_client(dataset, own, node, models, on_progress)
+    save_client(config, node, classes, data)
+    return _summed([data.summary], probe=False)
+
+
 def prepare_all(
     config: RunConfig, num_clients: int, on_progress: Progress | None = None
 ) -> PreparationSummary:
@@ -56,12 +82,16 @@ def prepare_all(
     prepare_server_test(dataset, config, models, on_progress)
     if config.needs_probe:
         prepare_probe(dataset, config, models)
+    return _summed(summaries, probe=config.needs_probe)
+
+
+def _summed(summaries: list[dict[str, Any]], *, probe: bool) -> PreparationSummary:
     counts = [c for summary in summaries for c in summary["completions"].values()]
     return PreparationSummary(
-        clients=num_clients,
+        clients=len(summaries),
         samples=sum(summary["samples"] for summary in summaries),
         made=sum(c["made"] for c in counts),
         reused=sum(c["reused"] for c in counts),
         rejected=sum(c["rejected"] for c in counts),
-        probe=config.needs_probe,
+        probe=probe,
     )

@@ -68,6 +68,7 @@ RunConfigOption = Annotated[
         help="Settings, as \"num-server-rounds=5 method='fedavg'\" or a TOML file; repeatable.",
     ),
 ]
+_DEFAULT_CLIENTS = 10
 NumClientsOption = Annotated[int, typer.Option("--num-clients", help="Number of clients.")]
 CacheOption = Annotated[
     Path | None, typer.Option("--cache", help="Folder of the feature store (cache-dir).")
@@ -78,11 +79,22 @@ CacheOption = Annotated[
 def simulate(
     app_dir: AppOption = None,
     run_config: RunConfigOption = None,
-    num_clients: NumClientsOption = 10,
+    num_clients: Annotated[
+        int | None,
+        typer.Option(help="Number of clients. Default: 10; with --resume that of the run."),
+    ] = None,
     num_cpus: Annotated[int, typer.Option(help="CPUs per client.")] = 1,
     num_gpus: Annotated[float, typer.Option(help="GPUs per client; 0.25: four share one.")] = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: runs/DATE-TIME.")
+    ] = None,
+    resume: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="DIR",
+            help="Go on with the interrupted run in this folder, with its settings, after its last "
+            "finished round.",
+        ),
     ] = None,
     cache: CacheOption = None,
     port: Annotated[
@@ -96,6 +108,11 @@ def simulate(
     console = Console()
     flower_app = find_app(app_dir, _candidates())
     overrides = _overrides(run_config, cache)
+    if resume is not None:
+        settings, clients = resumed_settings(resume, flower_app.defaults)
+        overrides = settings | overrides | {"resume": str(resume)}
+        num_clients = num_clients or clients
+        out = out or resume
     chosen_out = out or Path(str(overrides.get("out-dir") or _new_run_folder()))
     rounds = (flower_app.defaults | overrides).get("num-server-rounds")
     view = ProgressView(console, rounds if isinstance(rounds, int) else None, quiet=quiet)
@@ -103,7 +120,7 @@ def simulate(
         outcome = run_simulation(
             flower_app.path,
             run_config=overrides,
-            num_clients=num_clients,
+            num_clients=_DEFAULT_CLIENTS if num_clients is None else num_clients,
             num_cpus=num_cpus,
             num_gpus=num_gpus,
             out=chosen_out,
@@ -126,24 +143,54 @@ def simulate(
 def complete(
     app_dir: AppOption = None,
     run_config: RunConfigOption = None,
-    num_clients: NumClientsOption = 10,
+    num_clients: NumClientsOption = _DEFAULT_CLIENTS,
     cache: CacheOption = None,
+    node: Annotated[
+        str | None,
+        typer.Option(
+            metavar="PAIRS",
+            help="Prepare this one node, here, for all runs to come: what its --node-config says.",
+        ),
+    ] = None,
 ) -> None:
     """Fill the feature store ahead of time: complete and encode the samples of every client."""
-    from fedmvp_flwr.ahead import prepare_all
+    from fedmvp_flwr.ahead import prepare_all, prepare_one
+    from fedmvp_flwr.node import read_node
 
     config = _config(find_app(app_dir, _candidates()), _overrides(run_config, cache))
     console = Console()
     with _interruptible(), _progress_bars(console) as show:
-        summary = prepare_all(config, num_clients, show)
+        if node is None:
+            summary = prepare_all(config, num_clients, show)
+        else:
+            summary = prepare_one(config, read_node(parse_overrides([node]), config), show)
     console.print(_fields_table(vars(summary)))
+
+
+@app.command("export-flora")
+def export_flora(
+    target: Annotated[Path, typer.Argument(metavar="DIR", help="Absent or empty folder.")],
+    app_dir: AppOption = None,
+    run_config: RunConfigOption = None,
+    num_clients: NumClientsOption = 3,
+) -> None:
+    """Write the embedded data, dealt to clients and with their holes, as folders for own nodes."""
+    from fedmvp_flwr.data.export import export_parts
+    from fedmvp_flwr.data.registry import load_dataset
+
+    config = _config(find_app(app_dir, _candidates()), _overrides(run_config, None))
+    console = Console()
+    with _interruptible():
+        folders = export_parts(load_dataset(config), config, num_clients, target.resolve())
+    for folder in folders:
+        console.print(str(folder), soft_wrap=True)
 
 
 @app.command()
 def preflight(
     app_dir: AppOption = None,
     run_config: RunConfigOption = None,
-    num_clients: NumClientsOption = 10,
+    num_clients: NumClientsOption = _DEFAULT_CLIENTS,
     cache: CacheOption = None,
     timed: Annotated[
         bool, typer.Option("--time", help="Time the frozen models on a few samples.")
@@ -288,6 +335,26 @@ def _new_run_folder() -> str:
 def _overrides(run_config: list[str] | None, cache: Path | None) -> dict[str, ConfigValue]:
     overrides = parse_overrides(run_config or [])
     return overrides | ({} if cache is None else {"cache-dir": str(cache)})
+
+
+def resumed_settings(
+    folder: Path, known: Mapping[str, ConfigValue]
+) -> tuple[dict[str, ConfigValue], int]:
+    """Settings and number of clients of an interrupted run.
+
+    Args:
+        folder: of its results.
+        known: keys of this version.
+
+    Raises:
+        CheckpointError: the folder holds no run that can be gone on with.
+    """
+    from fedmvp_flwr.resume import load_resume_point
+
+    state = load_resume_point(folder).state
+    # Where it wrote to need not be the folder's name today.
+    settings = {k: v for k, v in state.config.items() if k in known and k not in ("out-dir",)}
+    return settings, state.clients
 
 
 def _config(flower_app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> RunConfig:

@@ -14,12 +14,32 @@ from fedmvp_flwr.errors import ConfigError
 
 Method = Literal["fedmvp", "fedavg"]
 Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
+SelectionMetric = Literal[
+    "accuracy.complete",
+    "accuracy.image-only",
+    "accuracy.text-only",
+    "macro-f1.complete",
+    "macro-f1.image-only",
+    "macro-f1.text-only",
+]
 WireDtype = Literal["fp16", "bf16", "fp32"]
 _PARTITIONS = ("dirichlet", "iid", "pathological", "shards")
 _PARTITIONS_WITH_NAME = ("column", "file")
 _PATTERNS = ("class", "client", "content", "random", "real")
 _PATTERNS_WITH_NAME = ("file",)
 Dtype = Literal["fp32", "bf16", "fp16"]
+
+
+FREE_KEYS = (
+    "num-server-rounds",
+    "out-dir",
+    "resume",
+    "cache-dir",
+    "round-timeout",
+    "node-timeout",
+    "tensorboard",
+)
+"""Keys that say how long, how patiently and where, not what is computed in a round."""
 
 
 def _kebab(name: str) -> str:
@@ -59,12 +79,54 @@ class RunConfig(BaseModel):
     device: str = Field("auto", description="`auto`, `cpu`, `cuda` or `cuda:N`.")
     round_timeout: float = Field(3600.0, gt=0, description="Seconds to wait for replies.")
 
+    # The round protocol, for nodes that come, go and fail
+    min_nodes: int = Field(
+        0,
+        ge=0,
+        description="Nodes that must be ready before the first round, and connected later on "
+        "(2 at least); 0: all that are connected at the start must be ready.",
+    )
+    node_timeout: float = Field(600.0, gt=0, description="Seconds to wait for enough nodes.")
+    min_replies: int = Field(1, ge=1, description="Valid replies that a round needs.")
+    round_retries: int = Field(
+        1, ge=0, description="How often a round with fewer valid replies is repeated."
+    )
+
+    tensorboard: bool = Field(
+        False, description="Write the curves for TensorBoard, too (needs the package)."
+    )
+
+    # Going on with an earlier run, and when to stop
+    resume: str = Field(
+        "",
+        description="Folder of an interrupted run: go on after its last finished round, with the "
+        "same settings. Without `out-dir` the results go there, too.",
+    )
+    selection: Literal["none", "server", "clients"] = Field(
+        "none",
+        description="Keep the model of the best round by the `server`'s validation split, or by "
+        "the held-out samples of the `clients`; `none`: of the last round.",
+    )
+    selection_metric: SelectionMetric = Field(
+        "accuracy.complete", description="What the best round is best in."
+    )
+    early_stopping_patience: int = Field(
+        0,
+        ge=0,
+        description="Stop after so many evaluations without a better one (needs `selection`); "
+        "0: never.",
+    )
+    validation_samples: int = Field(
+        0, ge=0, description="Flora: validation samples, for `selection`."
+    )
+
     # The data and its holes
     dataset: str = Field(
         "flora",
         description="`flora`, the embedded data; `flora:N`, another set of the same species; "
         "`folder:PATH`, `hf:NAME-or-PATH`, `cub:PATH`, `flowers:PATH`, `coco:PATH`, "
-        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md.",
+        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md; `nodes`: every node has "
+        "its own folder, the server none, see docs/deploy.md.",
     )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."
@@ -313,6 +375,13 @@ class RunConfig(BaseModel):
             )
         if self.probe_per_class == 1 and not self.probe_file:
             raise ValueError("probe-per-class=1 leaves too little to compare clients on; use >= 2")
+        if self.early_stopping_patience and self.selection == "none":
+            raise ValueError(
+                f"early-stopping-patience={self.early_stopping_patience} needs a validation score: "
+                "set selection='server' or selection='clients'"
+            )
+        if self.selection == "clients" and not self.fraction_evaluate:
+            raise ValueError("selection='clients' needs clients that evaluate: fraction-evaluate>0")
         return self
 
     @classmethod

@@ -22,7 +22,11 @@ class StoreError(FedMVPError, RuntimeError):
 
 
 class RoundError(FedMVPError, RuntimeError):
-    """A federated round ended without a single valid reply."""
+    """A federated round cannot be finished."""
+
+
+class TooFewRepliesError(RoundError):
+    """Fewer valid replies than a round needs; another attempt may have more."""
 
 
 class CheckpointError(FedMVPError, RuntimeError):

@@ -4,9 +4,8 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,27 +21,32 @@ from fedmvp_flwr.aggregation.probe import (
     probe_texts,
     save_probe,
 )
+from fedmvp_flwr.client_data import (
+    ClientData,
+    accept,
+    feature_widths,
+    other_modality,
+    training_batch,
+)
 from fedmvp_flwr.completion.completers import changed_settings
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold, gate
+from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold
 from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.assignment import Assignment, assign
+from fedmvp_flwr.data.missing import MissingMask
 from fedmvp_flwr.data.patterns import held_out_mask, training_mask, whole_test_mask
 from fedmvp_flwr.data.records import record_hash, save_record
-from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
+from fedmvp_flwr.data.samples import MODALITIES, VALIDATION, Dataset, Sample
 from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.evaluation import Conditions, only
-from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import Node, cache_folder
 from fedmvp_flwr.seeds import torch_generator
 
-GATE_FALLBACK = "gate-fallback"  # in the config of messages, see `fallback_threshold`
 Progress = Callable[[str, int, int], None]
 _Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
@@ -67,28 +71,22 @@ class ClientSamples:
     test_mask_hash: str
 
 
-@dataclass(frozen=True)
-class ClientData:
-    """A client's features, ready to train on.
-
-    Attributes:
-        train: features of the samples to train on.
-        test: its held-out samples.
-        summary: JSON values about the client that the server may know (counts, no content).
-    """
-
-    train: Batch
-    test: Conditions
-    summary: dict[str, Any] = field(default_factory=dict)
-
-
 def split_dataset(dataset: Dataset, config: RunConfig, num_partitions: int) -> Assignment:
     """Indices of every client's training and held-out samples."""
     train, test = (
         tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
-        for split in ("train", "test")
+        for split in ("train", held_out_split(dataset, config))
     )
     return _split(train, test, config, num_partitions)
+
+
+def held_out_split(dataset: Dataset, config: RunConfig) -> str:
+    """The split that the clients' held-out samples are dealt from.
+
+    It is the test split, unless the model is selected on them and there is a validation split.
+    """
+    selects = config.selection == "clients" and bool(dataset.splits.get(VALIDATION))
+    return VALIDATION if selects else "test"
 
 
 @lru_cache(maxsize=2)
@@ -104,22 +102,45 @@ def _split(
 def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
     """Deal a client its samples and make its holes; save split and masks as hashed records.
 
+    A node with a folder of its own has its samples and its holes already: none are made.
+
     Raises:
         DataError: the split or the masks cannot be made.
     """
+    if node.data_path is not None:
+        return _own_samples(dataset, config, node)
     train, test = split_dataset(dataset, config, node.num_partitions)
     split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
     own = [dataset.splits["train"][index] for index in train[node.partition_id]]
     mask = training_mask(own, config, node.partition_id, node.num_partitions)
     mask_hash = save_record(node.cache_dir / "masks", mask.record())
-    test_mask = whole_test_mask(dataset.splits["test"], config)
+    own_split = dataset.splits[held_out_split(dataset, config)]
+    test_mask = whole_test_mask(own_split, config)
     test_mask_hash = save_record(node.cache_dir / "masks", test_mask.record())
-    whole_test = test_mask.apply(dataset.splits["test"])
+    whole_test = test_mask.apply(own_split)
     held_out = [whole_test[index] for index in test[node.partition_id]]
     further = held_out_mask(held_out, config, node.partition_id, node.num_partitions)
     return ClientSamples(
         mask.apply(own), further.apply(held_out), split_hash, mask_hash, test_mask_hash
     )
+
+
+def _own_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
+    train = tuple(dataset.splits["train"])
+    test = tuple(dataset.splits[held_out_split(dataset, config)])
+    keys = {"train": [s.key for s in train], "test": [s.key for s in test]}
+    return ClientSamples(
+        train,
+        test,
+        save_record(node.cache_dir / "splits", keys),
+        save_record(node.cache_dir / "masks", _holes(train).record()),
+        save_record(node.cache_dir / "masks", _holes(test).record()),
+    )
+
+
+def _holes(samples: tuple[Sample, ...]) -> MissingMask:
+    present = {name: tuple(sample.has(name) for sample in samples) for name in MODALITIES}
+    return MissingMask(tuple(sample.key for sample in samples), present)
 
 
 def prepare_client(
@@ -165,26 +186,12 @@ def prepare_client(
         calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback
     )
     accepted = accept(train, threshold, config)
-    batch = training_batch(train, accepted, config)
-    summary = _summary(dataset, samples, train, accepted, threshold, models)
-    return ClientData(
-        batch,
-        conditions(test, threshold, config),
-        {"partition-id": node.partition_id, **summary, "trainable": len(batch)},
-    )
-
-
-def fallback_threshold(summaries: Sequence[Mapping[str, Any]]) -> float:
-    """The gate's threshold for clients without a complete pair: the median of the others'.
-
-    Args:
-        summaries: of the clients that are ready.
-
-    Returns:
-        A cosine; -1, which accepts everything, if no client has a pair.
-    """
-    own = [float(s["gate-threshold"]) for s in summaries if s["complete"]]
-    return statistics.median(own or [ACCEPT_ALL])
+    summary = {
+        "partition-id": node.partition_id,
+        **_summary(dataset, samples, train, accepted, threshold, models),
+        "trainable": len(training_batch(train, accepted, config)),
+    }
+    return ClientData(config, train, test, threshold, summary)
 
 
 def require_comparable(models: FoundationModels, config: RunConfig) -> None:
@@ -203,7 +210,8 @@ def held_out_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[st
     """Which modalities of test samples are completed: each from the other one, if that is there."""
     wanted = config.completion != "none"
     return {
-        name: [wanted and sample.has(_other(name)) for sample in samples] for name in MODALITIES
+        name: [wanted and sample.has(other_modality(name)) for sample in samples]
+        for name in MODALITIES
     }
 
 
@@ -228,62 +236,6 @@ def prepare_test(
         pool=pool,
         on_progress=on_progress,
     )
-
-
-def accept(prepared: PreparedSet, threshold: float, config: RunConfig) -> dict[str, Tensor]:
-    """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
-    return {
-        name: made.present & gate(prepared.similarity[name], threshold)
-        if config.quality_gate
-        else made.present
-        for name, made in prepared.completed.items()
-    }
-
-
-def training_batch(
-    prepared: PreparedSet, accepted: Mapping[str, Tensor], config: RunConfig
-) -> Batch:
-    """The samples that a client trains on; `incomplete` decides about the remaining holes."""
-    batch = prepared.batch(accepted)
-    if config.incomplete == "mask":
-        return batch
-    whole = torch.stack([m.present for m in batch.modalities.values()]).all(dim=0)
-    return batch.select(whole.nonzero().flatten())
-
-
-def conditions(test: PreparedSet, threshold: float, config: RunConfig) -> Conditions:
-    """The test set under every condition, without and with completion.
-
-    `complete` are the samples that have both modalities, `image-only` and `text-only` those that
-    have that one, with the other hidden. Where the test set has holes, `given` are all samples as
-    they are.
-    """
-    accepted = accept(test, threshold, config)
-    there = {name: m.present for name, m in test.real.modalities.items()}
-    whole = torch.stack(list(there.values())).all(dim=0)
-    plain = {"complete": _some(test.real, whole)}
-    completed = {}
-    for name in MODALITIES:
-        other = _other(name)
-        plain[f"{name}-only"] = _some(only(test.real, name), there[name])
-        if test.completed[other].present.any():
-            everywhere = torch.ones(len(test), dtype=torch.bool)
-            filled = test.batch(accepted, hidden={other: everywhere})
-            completed[f"{name}-only"] = _some(filled, there[name])
-    if not whole.all():
-        plain["given"] = test.real
-        if completed:
-            completed["given"] = test.batch(accepted)
-    return Conditions(plain, completed)
-
-
-def _some(batch: Batch, flags: Tensor) -> Batch:
-    return batch if flags.all() else batch.select(flags.nonzero().flatten())
-
-
-def _other(modality: str) -> str:
-    (other,) = set(MODALITIES) - {modality}
-    return other
 
 
 def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
@@ -367,6 +319,7 @@ def _summary(
             for name in accepted
         },
         "gate-threshold": threshold,
+        "widths": feature_widths(train.real),
         "seconds": dict(train.seconds),
         "models": models.identities(),
         "hashes": {

@@ -22,6 +22,7 @@ _RESULT_FILES = (
     "report.html",
     "probe.safetensors",
     "checkpoints/round-*.safetensors",
+    "checkpoints/best-*.safetensors",
     "completions/index.json",
     "completions/??-original.png",
     "completions/??-generated.png",

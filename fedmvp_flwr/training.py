@@ -8,6 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from fedmvp_flwr.adamw import AdamW
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.features import Batch
@@ -136,10 +137,8 @@ def train(
             "complete pair; otherwise check its data."
         )
     device = next(network.parameters()).device
-    optimizer = torch.optim.AdamW(
-        network.parameters(),
-        lr=learning_rate_at(server_round, config),
-        weight_decay=config.weight_decay,
+    optimizer = AdamW(
+        network.parameters(), learning_rate_at(server_round, config), config.weight_decay
     )
     network.train()
     sums: dict[str, float] = {}
@@ -151,7 +150,7 @@ def train(
             shown = drop_modalities(chosen, config, generator)
             present = {name: m.present for name, m in chosen.modalities.items()}
             parts = fedmvp_loss(network(shown), chosen.labels, present, config)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             parts.total.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
             optimizer.step()

@@ -6,6 +6,7 @@ from flwr.app import Context
 from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
+from fedmvp_flwr.aggregation.patience import PatientGrid
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.node import output_folder
@@ -24,8 +25,8 @@ def main(grid: Grid, context: Context) -> None:
         log(ERROR, "FedMVP error: %s", error)
         raise
     try:
-        run.execute(grid)
+        run.execute(PatientGrid(grid))
     except Exception as error:
         log(ERROR, "FedMVP error: %s", error)
-        run.fail(error)
+        run.journal.fail(error)
         raise

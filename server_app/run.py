@@ -1,50 +1,45 @@
 """One federated run at the server, from the first message to the report."""
 
-import json
-import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
-from logging import INFO
+from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, Message, MetricRecord, RecordDict
+from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
+from fedmvp_flwr.aggregation.admission import Admission, Summary
+from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
-from fedmvp_flwr.aggregation.probe import (
-    Probe,
-    ProbeRepresenter,
-    require_same_features,
-    save_probe,
-)
+from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
+from fedmvp_flwr.aggregation.replies import Rejection
+from fedmvp_flwr.aggregation.rounds import FinishedRound
 from fedmvp_flwr.aggregation.scores import average_client_metrics
-from fedmvp_flwr.aggregation.strategy import FedMVP, RoundRecord
+from fedmvp_flwr.aggregation.selection import Selection
+from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
+from fedmvp_flwr.client_data import (
+    GATE_FALLBACK,
+    class_names_record,
+    conditions,
+    fallback_threshold,
+    feature_widths,
+)
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash
-from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.evaluation import (
+    Conditions,
     NestedScores,
     evaluate_conditions,
     flatten_scores,
     unflatten_scores,
 )
-from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.preparation import (
-    GATE_FALLBACK,
-    conditions,
-    fallback_threshold,
-    prepare_probe,
-)
 from fedmvp_flwr.probe_tuning import ProbeTuner
-from fedmvp_flwr.reporting import JsonlSink, ReportError, write_report_if_available
+from fedmvp_flwr.reporting import read_events
 from fedmvp_flwr.results import (
     clear_results,
     require_same_encoders,
@@ -52,13 +47,26 @@ from fedmvp_flwr.results import (
     save_model,
     total_completions,
     versions,
-    write_json,
 )
-from fedmvp_flwr.seeds import seed_for
-from fedmvp_flwr.server_data import prepare_server_test, save_completion_samples
+from fedmvp_flwr.resume import (
+    BEST,
+    BEST_FILES,
+    CHECKPOINTS,
+    HISTORY,
+    PROBE,
+    RunState,
+    differing_clients,
+    load_resume_point,
+    require_same,
+    require_same_config,
+    restore,
+)
+from fedmvp_flwr.server_data import ServerData
+from server_app.journal import Journal
+from server_app.network import build_network, fitting
 
 _MIN_CLIENTS = 2
-_PULL_INTERVAL = 0.5  # seconds
+_KEPT_BEST = 4
 
 
 class Run:
@@ -67,256 +75,316 @@ class Run:
     Args:
         config: the run's settings.
         out: existing folder of the results.
+
+    Raises:
+        CheckpointError: the run to resume cannot be gone on with; its folder is left as it is.
     """
 
     def __init__(self, config: RunConfig, out: Path) -> None:
         self.config = config
         self.out = out
-        self.seconds: dict[str, float] = {}
-        self.bytes: dict[str, int] = {}
-        clear_results(out)
-        self._sink = JsonlSink(out / "metrics.jsonl")
-        self._began = time.monotonic()
+        self.point = load_resume_point(Path(config.resume)) if config.resume else None
+        if self.point:
+            require_same_config(config, self.point.state)
+        if self.point is None or not self.point.folder.samefile(out):
+            clear_results(out)
+        if self.point:
+            restore(self.point, out)
+        self.state = self.point.state if self.point else None
+        self.journal = Journal(config, out, self.state)
+        self.minimum = max(config.min_nodes, _MIN_CLIENTS)
+        self.selection = self.state.selection if self.state else Selection()
+        self.scores: dict[int, NestedScores] = {}
+        """The server's last scores, by their round."""
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
-        config = self.config
-        dataset = load_dataset(config)
-        device = resolve_device(config.device)
-        models = FoundationModels.from_config(config, str(device))
-        self._event(
-            "run-start",
-            {
-                "config": config.to_run_config(),
-                "versions": versions(),
-                "class-names": list(dataset.class_names),
-            },
-        )
+        self.device = resolve_device(self.config.device)
+        self.models = FoundationModels.from_config(self.config, str(self.device))
+        self.identities = self.models.identities()
+        self.data = ServerData.load(self.config)
+        self._announce()
+        self.idle: set[int] = set()  # clients that have nothing to train on
+        self.registry = NodeRegistry()
+        self.registry.names = dict(self.state.names) if self.state else {}
+        summaries = self._prepare(grid)
+        network = build_network(self.config, self.data.reference, self.data.num_classes)
+        self.network = network.to(self.device)
+        self.tests = conditions(self.data.test, self.threshold, self.config)
+        with self.journal.phase("training"):
+            final = self._train(grid, summaries)
+        self._finish(final)
 
-        with self._phase("completion"):
-            nodes = NodeRegistry().connected(grid, _MIN_CLIENTS, config.round_timeout)
-            pending = grid.push_messages(
-                [Message(RecordDict(), node_id, "query.prepare") for node_id in nodes]
+    def _announce(self) -> None:
+        values = {
+            "config": self.config.to_run_config(),
+            "versions": versions(),
+            "class-names": list(self.data.class_names),
+        }
+        if self.point is None:
+            self.journal.event("run-start", values)
+            return
+        require_same("list of classes", self.point.state.class_names, values["class-names"])
+        log(INFO, "Going on after round %d of %s.", self.point.server_round, self.point.folder)
+        self.journal.event("run-resume", {"after-round": self.point.server_round, **values})
+
+    def _prepare(self, grid: Grid) -> list[Summary]:
+        """Let the nodes prepare, and prepare the server's own data meanwhile."""
+        config, journal = self.config, self.journal
+        with journal.phase("completion"):
+            nodes = self.registry.present(grid, self.minimum, config.node_timeout)
+            self.admission = Admission(
+                self.registry,
+                RecordDict({"dataset": class_names_record(self.data.class_names)}),
+                check=self._check_summary,
+                on_ready=self._on_ready,
+                on_refused=self._on_refused,
             )
-            test = prepare_server_test(dataset, config, models)  # while the clients prepare
-            summaries = collect_summaries(grid, pending, config.round_timeout)
-        require_same_encoders(summaries, models.identities())
-        for summary in summaries:
-            self._event("client", summary)
+            self.admission.ask(grid, nodes)
+            self.data.prepare(config, self.models)  # while the clients prepare
+            needed = self.minimum if config.min_nodes else 0
+            summaries = self.admission.wait(grid, needed, config.round_timeout)
+        if len(self.idle) == len(summaries):
+            raise DataError(
+                "No client has anything to train on: all samples are incomplete and "
+                "incomplete='drop'. Use incomplete='mask', or fewer holes."
+            )
         # Summed over processes that work side by side, unlike the other, wall-clock, figures.
-        self.seconds["features"] = test.seconds["features"] + sum(
+        journal.seconds["features"] = self.data.test.seconds["features"] + sum(
             summary["seconds"]["features"] for summary in summaries
         )
-        threshold = fallback_threshold(summaries)
-        save_completion_samples(self.out, dataset, config, models, test, threshold)
+        self.threshold = self.state.threshold if self.state else fallback_threshold(summaries)
+        self.data.save_completions(self.out, config, self.models, self.threshold)
+        with journal.phase("probe"):
+            saved = self.out / PROBE if self.state else None
+            self.data.prepare_probe(config, self.models, saved)
+            if self.data.probe:
+                save_probe(self.out / PROBE, self.data.probe)
+        if self.state:
+            self._check_state(self.state, summaries)
+        self.models.release()
+        return summaries
 
-        with self._phase("probe"):
-            probe = prepare_probe(dataset, config, models) if config.needs_probe else None
-            if probe:
-                require_same_features(probe, test.real)
-                save_probe(self.out / "probe.safetensors", probe)
-        self._models = models.identities()
-        models.release()
+    def _check_state(self, state: RunState, summaries: list[Summary]) -> None:
+        require_same("probe", state.probe, self.data.probe and self.data.probe.digest)
+        require_same("frozen encoder", state.models, self._fingerprints())
+        for key in differing_clients(state.data, _data_hashes(summaries)):
+            log(WARNING, "Client %s has other samples than in the interrupted run.", key)
 
-        num_classes = len(dataset.class_names)
-        network = build_network(config, test.real, num_classes).to(device)
-        self._tests = conditions(test, threshold, config)
-        strategy = self._strategy(network, probe, device, without_samples(summaries))
-        with self._phase("training"):
-            arrays = pack(network.state_dict(), config.wire_dtype)
-            self.bytes["download-per-client-round"] = check_message_size(
-                arrays, config.max_message_mb
+    def _check_summary(self, summary: Summary) -> str | None:
+        ours, theirs = feature_widths(self.data.reference), summary.get("widths")
+        if theirs != ours:
+            return (
+                f"its frozen features have widths {theirs} (tokens, pooled), those of this run "
+                f"{ours}: its frozen encoders are others"
             )
-            log(INFO, "Model message: %d bytes each way.", self.bytes["download-per-client-round"])
-            result = strategy.start(
-                grid,
-                arrays,
-                config.num_server_rounds,
-                timeout=config.round_timeout,
-                train_config=ConfigRecord({GATE_FALLBACK: threshold}),
-                evaluate_config=ConfigRecord({GATE_FALLBACK: threshold}),
-                evaluate_fn=lambda r, a: self._evaluate(network, r, a, num_classes),
-            )
-        for server_round, metrics in result.evaluate_metrics_clientapp.items():
-            scores = unflatten_scores(metrics)
-            self._event("evaluation", {"round": server_round, "where": "clients", **scores})
-        network.load_state_dict(unpack(result.arrays))
-        save_model(
-            self.out / "model.safetensors", network.state_dict(), config, dataset.class_names
-        )
-        self._finish(summaries, probe, self._scores)
+        try:
+            require_same_encoders([summary], self.identities)
+        except ModelError as error:
+            return str(error)
+        counts = summary.get("labels", [])
+        if len(counts) != self.data.num_classes:
+            return f"it knows {len(counts)} classes, this run has {self.data.num_classes}"
+        return None
 
-    def fail(self, error: Exception) -> None:
-        """Leave a `result.json` that says why the run failed, and a report of what there is."""
-        self._event("run-end", {"status": "failed", "reason": str(error)})
-        write_json(
-            self.out / "result.json",
-            {
-                "status": "failed",
-                "reason": str(error),
-                "config": self.config.to_run_config(),
-                "versions": versions(),
-                "seconds": self._all_seconds(),
-            },
-        )
-        with suppress(ReportError):  # the run's own error is what the user must see
-            write_report_if_available(self.out)
+    def _on_ready(self, summary: Summary) -> None:
+        self.journal.event("client", summary)
+        if not summary["trainable"]:
+            self.idle.add(int(summary["partition-id"]))
 
-    def _strategy(
-        self,
-        network: FedMVPNetwork,
-        probe: Probe | None,
-        device: torch.device,
-        idle: frozenset[int],
-    ) -> FedMVP:
+    def _on_refused(self, key: int, reason: str) -> None:
+        self.journal.event("client-refused", {"client": key, "reason": reason})
+
+    def _train(self, grid: Grid, summaries: list[Summary]) -> dict[str, torch.Tensor]:
+        """Run the rounds; return the model that was selected."""
         config = self.config
-        return FedMVP(
-            probe,
-            ProbeRepresenter(network, device),
+        initial = self.network.state_dict()
+        if self.point:
+            initial = fitting(self.point.tensors, initial)
+        arrays = pack(initial, config.wire_dtype)
+        size = check_message_size(arrays, config.max_message_mb)
+        self.journal.bytes["download-per-client-round"] = size
+        log(INFO, "Model message: %d bytes each way.", size)
+        strategy = self._strategy()
+        result = strategy.start(
+            grid,
+            arrays,
+            config.num_server_rounds,
+            timeout=config.round_timeout,
+            train_config=self._message_config(),
+            evaluate_config=self._message_config(),
+            evaluate_fn=self._evaluate,
+            first_round=self.point.server_round + 1 if self.point else 1,
+        )
+        if config.selection == "none" or not self.selection.best_round:
+            self.selected = self.last_round
+            return unpack(result.arrays)
+        self.selected = self.selection.best_round
+        return load_tensors(self._best_path(self.selected))[0]
+
+    def _message_config(self) -> ConfigRecord:
+        names = class_names_record(self.data.class_names)
+        return ConfigRecord({**names, GATE_FALLBACK: self.threshold})
+
+    def _strategy(self) -> FedMVP:
+        config = self.config
+        self.last_round = self.point.server_round if self.point else 0
+        strategy = FedMVP(
+            self.data.probe,
+            ProbeRepresenter(self.network, self.device),
             weighting=config.client_weighting,
             graph_temperature=config.graph_temperature,
-            refine=ProbeTuner(network, config) if config.tunes_on_probe else None,
+            refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
             seed=config.seed,
             evaluate_every=config.evaluate_every,
-            checkpoint_dir=self.out / "checkpoints",
-            checkpoint_metadata={
-                "config": record_hash(config.to_run_config()),
-                "probe": probe.digest if probe else None,
-            },
-            on_round=self._on_round,
-            idle=idle,
+            min_replies=config.min_replies,
+            round_retries=config.round_retries,
+            checkpoint_dir=self.out / CHECKPOINTS,
+            checkpoint_metadata=self._state,
+            on_round=self.journal.round,
+            on_retry=self._on_retry,
+            on_evaluate=self._on_evaluate,
+            on_finished=self._on_finished,
+            admit=self.admission,
+            idle=self.idle,
             evaluate_metrics_aggr_fn=average_client_metrics,
+            node_timeout=config.node_timeout,
             fraction_train=config.fraction_train,
             fraction_evaluate=config.fraction_evaluate,
             min_train_nodes=_MIN_CLIENTS,
             min_evaluate_nodes=_MIN_CLIENTS if config.fraction_evaluate else 0,
-            min_available_nodes=_MIN_CLIENTS,
+            min_available_nodes=self.minimum,
+        )
+        strategy.nodes.know(self.registry)
+        return strategy
+
+    def _on_retry(self, server_round: int, attempt: int, rejected: list[Rejection]) -> None:
+        reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
+        self.journal.event(
+            "round-failed", {"round": server_round, "attempt": attempt, "rejected": reasons}
         )
 
-    def _on_round(self, record: RoundRecord) -> None:
-        self.bytes["upload-per-client-round"] = max(
-            record.bytes_up, self.bytes.get("upload-per-client-round", 0)
-        )
-        metrics = {k: v for k, v in record.metrics.items() if k != "num-examples"}
-        self._event(
-            "round",
-            {
-                "round": record.server_round,
-                "clients": record.clients,
-                "weights": record.weights,
-                "importance": record.importance,
-                "similarity": record.similarity,
-                "train": {"loss": metrics.pop("total", None), **metrics},
-                "bytes": {"up": record.bytes_up, "down": record.bytes_down},
-                "seconds": record.seconds,
-                "rejected": [{"client": r.client, "reason": r.reason} for r in record.rejected],
-            },
-        )
+    def _on_evaluate(self, server_round: int, metrics: MetricRecord) -> None:
+        scores = unflatten_scores(metrics)
+        self.journal.event("evaluation", {"round": server_round, "where": "clients", **scores})
 
-    def _evaluate(
-        self, network: FedMVPNetwork, server_round: int, arrays: ArrayRecord, num_classes: int
-    ) -> MetricRecord | None:
+    def _evaluate(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         last = server_round == self.config.num_server_rounds
-        if server_round % self.config.evaluate_every and not last:
+        if (server_round % self.config.evaluate_every and not last) or not len(self.data.test):
             return None
-        network.load_state_dict(unpack(arrays))
-        self._scores = evaluate_conditions(network, self._tests, num_classes)
-        self._event("evaluation", {"round": server_round, "where": "server", **self._scores})
-        return MetricRecord(dict(flatten_scores(self._scores)))
+        self.network.load_state_dict(unpack(arrays))
+        return MetricRecord(dict(flatten_scores(self._score(server_round))))
 
-    def _finish(
-        self, summaries: list[dict[str, Any]], probe: Probe | None, scores: NestedScores
-    ) -> None:
-        self._event("run-end", {"status": "completed"})
-        self.seconds["total"] = time.monotonic() - self._began
-        write_json(
-            self.out / "result.json",
+    def _score(self, server_round: int) -> NestedScores:
+        scores = evaluate_conditions(self.network, self.tests, self.data.num_classes)
+        self.scores = {server_round: scores}
+        self.journal.event("evaluation", {"round": server_round, "where": "server", **scores})
+        return scores
+
+    def _on_finished(self, finished: FinishedRound) -> bool:
+        """Keep the best model; whether the run is to end here."""
+        self.last_round = finished.server_round
+        score = self._validation_score(finished)
+        if score is None:
+            return False
+        self.selection = self.selection.update(finished.server_round, score)
+        best = self.selection.best_round
+        self.journal.event(
+            "selection",
             {
-                "status": "completed",
-                **scores,
-                "bytes": self.bytes,
-                "seconds": self._all_seconds(),
-                "completions": total_completions(summaries),
-                "models": self._models,
-                "config": self.config.to_run_config(),
-                "versions": versions(),
-                "hashes": run_hashes(summaries, probe.digest if probe else None),
-                "clients": len(summaries),
+                "round": finished.server_round,
+                "by": self.config.selection,
+                "metric": self.config.selection_metric,
+                "score": score,
+                "best-round": best or None,
             },
         )
-        self._sink.close()
-        report = write_report_if_available(self.out)
-        log(INFO, "Results: %s, report: %s", self.out, report or "none (extra 'report')")
+        if best == finished.server_round:
+            save_tensors(self._best_path(best), unpack(finished.arrays), {"round": best})
+            # As many as checkpoints of rounds may still name, and one.
+            for old in sorted((self.out / CHECKPOINTS).glob(BEST_FILES))[:-_KEPT_BEST]:
+                old.unlink(missing_ok=True)
+        return self.selection.exhausted(self.config.early_stopping_patience)
 
-    @contextmanager
-    def _phase(self, name: str) -> Iterator[None]:
-        self._event("phase", {"name": name, "status": "start"})
-        began = time.monotonic()
-        yield
-        self.seconds[name] = time.monotonic() - began
-        self._event("phase", {"name": name, "status": "end", "seconds": self.seconds[name]})
+    def _validation_score(self, finished: FinishedRound) -> float | None:
+        config = self.config
+        if config.selection == "clients":
+            at_clients = dict(finished.at_clients or {})
+            value = at_clients.get(config.selection_metric)
+            return float(value) if isinstance(value, int | float) else None
+        due = finished.server_round % config.evaluate_every == 0
+        if config.selection == "none" or not (
+            due or finished.server_round == config.num_server_rounds
+        ):
+            return None
+        self.network.load_state_dict(unpack(finished.arrays))
+        validation = Conditions(conditions(self.data.validation, self.threshold, config).plain, {})
+        scores = evaluate_conditions(self.network, validation, self.data.num_classes)
+        return flatten_scores(scores)[config.selection_metric]
 
-    def _all_seconds(self) -> dict[str, float]:
-        return {**self.seconds, "total": time.monotonic() - self._began}
+    def _best_path(self, server_round: int) -> Path:
+        return self.out / CHECKPOINTS / BEST.format(server_round)
 
-    def _event(self, name: str, values: dict[str, Any]) -> None:
-        self._sink.write({"event": name, **values})
+    def _state(self) -> dict[str, Any]:
+        """What the checkpoint of the round that just ended holds besides the arrays."""
+        size, digest = self.journal.mark()
+        return RunState(
+            config=self.config.to_run_config(),
+            class_names=list(self.data.class_names),
+            probe=self.data.probe.digest if self.data.probe else None,
+            models=self._fingerprints(),
+            threshold=self.threshold,
+            history_bytes=size,
+            history_hash=digest,
+            bytes=self.journal.bytes,
+            seconds=self.journal.all_seconds(),
+            selection=self.selection,
+            names=self.registry.names,
+            clients=len(self.admission.summaries),
+            data=_data_hashes(self.admission.ready()),
+        ).to_json()
 
+    def _fingerprints(self) -> dict[str, str]:
+        return {
+            "image": self.models.fingerprint("image_encoder"),
+            "text": self.models.fingerprint("text_encoder"),
+        }
 
-def without_samples(summaries: list[dict[str, Any]]) -> frozenset[int]:
-    """The clients that have nothing to train on, by partition.
-
-    Raises:
-        DataError: no client has anything.
-    """
-    idle = frozenset(int(s["partition-id"]) for s in summaries if not s["trainable"])
-    if len(idle) == len(summaries):
-        raise DataError(
-            "No client has anything to train on: all samples are incomplete and "
-            "incomplete='drop'. Use incomplete='mask', or fewer holes."
+    def _finish(self, final: dict[str, torch.Tensor]) -> None:
+        self.network.load_state_dict(final)
+        if self.selected not in self.scores and len(self.data.test):
+            self._score(self.selected)
+        save_model(
+            self.out / "model.safetensors",
+            self.network.state_dict(),
+            self.config,
+            self.data.class_names,
         )
-    return idle
-
-
-def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:
-    """Build the initial global network, the same for the same seed."""
-    modalities = features.modalities
-    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        torch.manual_seed(seed_for(config.seed, "network"))
-        return FedMVPNetwork.from_config(
-            config,
-            {name: m.tokens.shape[2] for name, m in modalities.items()},
-            {name: m.pooled.shape[1] for name, m in modalities.items()},
-            num_classes,
+        summaries = self.admission.ready()
+        scores = self.scores.get(self.selected) or self._client_scores(self.selected)
+        self.journal.finish(
+            {
+                **scores,
+                "scores-from": "server" if len(self.data.test) else "clients",
+                "rounds": {"last": self.last_round, "selected": self.selected},
+                "completions": total_completions(summaries),
+                "models": self.identities,
+                "hashes": run_hashes(
+                    summaries, self.data.probe.digest if self.data.probe else None
+                ),
+                "clients": len(summaries),
+            }
         )
 
+    def _client_scores(self, server_round: int) -> NestedScores:
+        """The scores of a round at the clients, also where an interrupted run had them."""
+        found: NestedScores = {}
+        for event in read_events(self.out / HISTORY):
+            kind = (event.get("event"), event.get("where"), event.get("round"))
+            if kind == ("evaluation", "clients", server_round):
+                found = {name: v for name, v in event.items() if isinstance(v, dict)}
+        return found
 
-def collect_summaries(
-    grid: Grid, message_ids: Iterable[str], timeout: float
-) -> list[dict[str, Any]]:
-    """Wait for every client to be ready; return their summaries ordered by partition.
 
-    Raises:
-        DataError: clients that did not answer or cannot take part, all of them named.
-    """
-    waiting = set(message_ids)
-    summaries: list[dict[str, Any]] = []
-    problems: list[str] = []
-    deadline = time.monotonic() + timeout
-    while waiting and time.monotonic() < deadline:
-        for reply in grid.pull_messages(waiting):
-            waiting.discard(reply.metadata.reply_to_message_id)
-            if reply.has_error():
-                problems.append(f"a client failed to prepare: {reply.error.reason}")
-                continue
-            record = next(iter(reply.content.config_records.values()))
-            if "problem" in record:
-                problems.append(str(record["problem"]))
-            else:
-                summaries.append(json.loads(str(record["summary"])))
-        time.sleep(_PULL_INTERVAL)
-    if waiting:
-        problems.append(f"{len(waiting)} client(s) did not prepare within {timeout:g} s")
-    if problems:
-        raise DataError("Not every client is ready: " + "; ".join(sorted(set(problems))))
-    return sorted(summaries, key=lambda summary: int(summary["partition-id"]))
+def _data_hashes(summaries: list[Summary]) -> dict[str, str]:
+    return {str(s["partition-id"]): record_hash(s["hashes"]) for s in summaries}

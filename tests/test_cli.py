@@ -52,6 +52,44 @@ def test_options_reach_the_launcher(calls: Any, tmp_path: Path) -> None:
     assert "round 1" in result.output
 
 
+@pytest.fixture
+def interrupted(tmp_path: Path) -> Path:
+    from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
+    from fedmvp_flwr.aggregation.selection import Selection
+    from fedmvp_flwr.aggregation.wire import pack
+    from fedmvp_flwr.config import RunConfig
+    from fedmvp_flwr.resume import RunState
+
+    config = RunConfig(seed=7, beta=0.25, out_dir="/elsewhere").to_run_config()
+    config["a-key-of-another-version"] = 1
+    state = RunState(config, [], None, {}, 0.0, 0, "", {}, {}, Selection(), {}, 6, {})
+    folder = tmp_path / "night"
+    CheckpointStore(folder / "checkpoints").save(3, pack({}, "fp16"), state.to_json())
+    return folder
+
+
+def test_resume_takes_settings_and_clients_of_the_run(calls: Any, interrupted: Path) -> None:
+    arguments = ["simulate", "--app", str(REPOSITORY), "--resume", str(interrupted)]
+    arguments += ["-c", "num-server-rounds=50"]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == 0, result.output
+    ((_, given),) = calls
+    config = given["run_config"]
+    assert (config["seed"], config["beta"], config["num-server-rounds"]) == (7, 0.25, 50)
+    assert config["resume"] == str(interrupted)
+    assert "a-key-of-another-version" not in config
+    assert config.get("out-dir") is None
+    assert (given["num_clients"], given["out"]) == (6, interrupted)
+
+
+def test_resume_of_a_folder_without_a_run_is_an_error(
+    calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    arguments = ["simulate", "--app", str(REPOSITORY), "--resume", str(tmp_path)]
+    assert _main(monkeypatch, *arguments) == cli.ExitCode.FAILED
+    assert calls == []
+
+
 def test_the_port_may_come_from_flowers_variable(
     calls: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -40,6 +40,51 @@ def test_a_node_without_a_place_is_refused(node_config):
         read_node(node_config, RunConfig())
 
 
+def test_a_node_with_a_folder_of_its_own(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    config = RunConfig(cache_dir="/the/servers/choice", dataset="nodes")
+    node = read_node({"data-path": str(tmp_path), "name": "north"}, config, 77)
+    assert (node.data_path, node.name, node.key) == (tmp_path, "north", "north")
+    assert node.cache_dir == tmp_path / ".fedmvp" / "cache", "a run must not choose where it writes"
+    own = node.own(config)
+    assert (own.dataset, own.cache_dir) == (f"folder:{tmp_path}", str(node.cache_dir))
+    assert own.seed == config.seed
+
+
+def test_what_a_nodes_draws_are_named_after(tmp_path):
+    def key(**node_config):
+        names = {name.replace("_", "-"): value for name, value in node_config.items()}
+        return read_node({"data-path": str(tmp_path), **names}, RunConfig(), 77).key
+
+    assert key() == 77
+    assert key(name="north") == "north"
+    assert key(name="north", partition_id=4) == 4
+
+
+@pytest.mark.parametrize(
+    ("node_config", "message"),
+    [
+        ({"data-path": "/no/such/folder"}, "no folder on this machine"),
+        ({"data-path": "relative"}, "not absolute"),
+        ({"data_path": "/tmp"}, "did you mean 'data-path'"),
+        ({"partition-id": 0, "num-partitons": 2}, "did you mean 'num-partitions'"),
+        ({}, "neither data-path nor partition-id"),
+    ],
+    ids=lambda value: str(value),
+)
+def test_what_is_wrong_with_a_node_config_is_named(node_config, message):
+    with pytest.raises(ConfigError, match=message) as error:
+        read_node(node_config, RunConfig())
+    assert "--node-config" in str(error.value)
+
+
+def test_all_problems_are_named_at_once():
+    with pytest.raises(ConfigError) as error:
+        read_node({"data-path": "/no/such", "nam": "x"}, RunConfig())
+    assert "no folder" in str(error.value)
+    assert "'nam'" in str(error.value)
+
+
 def test_folders_are_absolute(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
@@ -53,6 +98,13 @@ def test_the_output_folder_is_made_and_left_empty(tmp_path):
     folder = output_folder(RunConfig(out_dir=str(tmp_path / "a" / "b")), 1)
     assert folder.is_dir()
     assert list(folder.iterdir()) == []
+
+
+def test_results_go_to_the_run_that_is_gone_on_with(tmp_path):
+    config = RunConfig(resume=str(tmp_path / "night"))
+    assert output_folder(config, 1) == tmp_path / "night"
+    chosen = RunConfig(resume=str(tmp_path / "night"), out_dir=str(tmp_path / "day"))
+    assert output_folder(chosen, 1) == tmp_path / "day"
 
 
 def test_an_output_folder_below_a_file_is_refused(tmp_path):

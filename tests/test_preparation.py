@@ -5,7 +5,9 @@ import pytest
 import torch
 
 from fedmvp_flwr import RunConfig, preparation
-from fedmvp_flwr.aggregation.probe import Probe, _digest, _tensors, load_probe, save_probe
+from fedmvp_flwr.aggregation.checkpoint import tensors_digest
+from fedmvp_flwr.aggregation.probe import Probe, _tensors, load_probe, save_probe
+from fedmvp_flwr.client_data import conditions, fallback_threshold
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import MODALITIES, Sample
@@ -14,7 +16,7 @@ from fedmvp_flwr.features import Batch, ModalityFeatures, stack_modality
 from fedmvp_flwr.node import Node
 from fedmvp_flwr.preparation import (
     client_samples,
-    fallback_threshold,
+    held_out_split,
     prepare_client,
     prepare_probe,
     require_comparable,
@@ -174,7 +176,8 @@ def test_the_summary_counts_and_names_no_content(node):
 
 def test_the_test_set_under_every_condition(node):
     data = client(node, quality_gate=0.0)
-    plain, completed = data.test.plain, data.test.completed
+    test = data.test
+    plain, completed = test.plain, test.completed
     assert list(plain) == ["complete", "image-only", "text-only"]
     assert list(completed) == ["image-only", "text-only"]
     assert not plain["image-only"].modalities["text"].present.any()
@@ -302,7 +305,7 @@ def test_a_gate_needs_encoders_that_can_be_compared():
 @pytest.fixture
 def probe(make_batch):
     batch = make_batch(4)
-    return Probe(batch, _digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(_tensors(batch)))
 
 
 def test_a_given_probe_is_used(probe, tmp_path):
@@ -344,3 +347,47 @@ def test_a_probe_of_public_pairs(tmp_path):
     assert prepare_probe(PublicData(), config, NamedModels()).digest == probe.digest
     with pytest.raises(DataError, match="public-split"):
         prepare_probe(TinyData(), config, NamedModels())
+
+
+def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):
+    own = Node(-1, 0, tmp_path / "cache", tmp_path, "north")
+    data = TinyData(train=4, test=2)
+    data.splits["train"][0] = replace(data.splits["train"][0], image=None)
+    samples = client_samples(data, RunConfig(missing_ratio=0.8, partition="iid"), own)
+    assert samples.train == tuple(data.splits["train"])
+    assert samples.test == tuple(data.splits["test"])
+    other = client_samples(TinyData(train=4, test=2), RunConfig(), own)
+    assert other.split_hash == samples.split_hash
+    assert other.mask_hash != samples.mask_hash
+
+
+def test_held_out_samples_may_have_holes(tmp_path):
+    samples = [Sample(f"{i}", 0, Picture(f"{i}"), f"text {i}") for i in range(4)]
+    samples[1] = replace(samples[1], image=None)
+    samples[2] = replace(samples[2], text=None)
+    wanted = {}
+
+    def spy(samples, *, complete, **rest):
+        wanted.update(complete)
+        return fake_prepare(samples, complete=complete, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "prepare_samples", spy)
+        test = preparation.prepare_test(tuple(samples), RunConfig(quality_gate=0.0), None, None)
+    assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
+    sets = conditions(test, 0.0, RunConfig(quality_gate=0.0))
+    sizes = {name: len(batch) for name, batch in sets.plain.items()}
+    assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
+    assert {name: len(batch) for name, batch in sets.completed.items()} == {
+        "image-only": 3,
+        "text-only": 3,
+        "given": 4,
+    }
+
+
+def test_models_may_be_selected_on_clients_validation_samples(tmp_path):
+    data = TinyData()
+    assert held_out_split(data, RunConfig(selection="clients")) == "test"
+    data.splits["val"] = data.splits["test"][:6]
+    assert held_out_split(data, RunConfig(selection="clients")) == "val"
+    assert held_out_split(data, RunConfig()) == "test"

@@ -1,12 +1,16 @@
 """A checkpoint of every round: arrays in safetensors, what belongs to them in its header."""
 
+import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
+from logging import WARNING
 from pathlib import Path
 from typing import Any
 
 import torch
 from flwr.app import ArrayRecord
+from flwr.common.logger import log
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 from torch import Tensor
@@ -15,7 +19,7 @@ from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.errors import CheckpointError
 
-_PATTERN = "round-{:05d}.safetensors"
+ROUND_FILE = "round-{:05d}.safetensors"
 _METADATA = "fedmvp"
 _FORMAT = 1
 
@@ -54,7 +58,7 @@ class CheckpointStore:
 
         Checkpoints of later rounds come from an earlier run in the same folder and are removed.
         """
-        path = self.folder / _PATTERN.format(server_round)
+        path = self.folder / ROUND_FILE.format(server_round)
         save_tensors(path, unpack(arrays), {**metadata, "round": server_round})
         paths = self._paths()
         newest = paths.index(path) + 1
@@ -63,16 +67,24 @@ class CheckpointStore:
         return path
 
     def latest(self) -> Checkpoint:
-        """Return the newest checkpoint.
+        """Return the newest checkpoint that can be read; damaged ones are named in the log.
 
         Raises:
-            CheckpointError: there is none, or it is damaged.
+            CheckpointError: there is none, or all are damaged.
         """
         paths = self._paths()
         if not paths:
             raise CheckpointError(f"No checkpoint in {self.folder}: no round was finished there.")
-        tensors, metadata = load_tensors(paths[-1])
-        return Checkpoint(int(metadata["round"]), tensors, metadata)
+        for path in reversed(paths):
+            try:
+                tensors, metadata = load_tensors(path)
+            except CheckpointError as error:
+                if path == paths[0]:
+                    raise
+                log(WARNING, "%s An older checkpoint is tried.", error)
+            else:
+                return Checkpoint(int(metadata["round"]), tensors, metadata)
+        raise AssertionError("unreachable: the oldest one returns or raises")
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob("round-*.safetensors"))
@@ -105,3 +117,13 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
     if not isinstance(metadata, dict) or metadata.get("format") != _FORMAT:
         raise CheckpointError(f"{path} has another format than {_FORMAT}: not of this version.")
     return tensors, metadata
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Hex SHA-256 of names, types, shapes and values."""
+    digest = hashlib.sha256()
+    for name in sorted(tensors):
+        tensor = tensors[name].contiguous()
+        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
+        digest.update(tensor.numpy().tobytes())
+    return digest.hexdigest()

@@ -5,8 +5,11 @@ with the same seed choose the same clients.
 """
 
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
+from itertools import count
 from logging import INFO, WARNING
+from typing import Any
 
 from flwr.app import ConfigRecord, Context, Message, RecordDict
 from flwr.clientapp import ClientApp
@@ -15,46 +18,73 @@ from flwr.serverapp import Grid
 
 from fedmvp_flwr.errors import RoundError
 
+Admit = Callable[[Grid, Sequence[int]], Sequence[int]]
+"""From the connected nodes to those that may take part now."""
+
 IDENTITY_ACTION = "identity"
 IDENTITY_MESSAGE = f"query.{IDENTITY_ACTION}"
 PARTITION_ID = "partition-id"
+NODE_NAME = "name"
 _POLL = 0.5  # seconds between two looks at the connected nodes
 
 
 def register_identity(app: ClientApp) -> None:
-    """Let a ClientApp tell its partition-id to `FedMVP`; one line in any project."""
+    """Let a ClientApp tell `FedMVP` its partition-id or name; one line in any project."""
 
     @app.query(IDENTITY_ACTION)
     def identity(message: Message, context: Context) -> Message:
-        record = ConfigRecord()
-        if PARTITION_ID in context.node_config:
-            record[PARTITION_ID] = int(context.node_config[PARTITION_ID])
+        record = ConfigRecord(identity_fields(context.node_config))
         return Message(RecordDict({"identity": record}), reply_to=message)
+
+
+def identity_fields(node_config: Mapping[str, Any]) -> dict[str, Any]:
+    """What a node tells of itself: its partition-id or else its name, where it has one."""
+    if PARTITION_ID in node_config:
+        return {PARTITION_ID: int(node_config[PARTITION_ID])}
+    return {NODE_NAME: str(node_config[NODE_NAME])} if node_config.get(NODE_NAME) else {}
 
 
 class NodeRegistry:
     """Remembers the key of every node that ever connected.
 
-    A node that tells no partition-id is known by its node id; the choice of clients is then not
-    reproducible, and the log says so.
+    The key is the partition-id that the node tells. A node that tells a name instead gets the
+    smallest free number, those that are asked together in the order of their names. A node that
+    tells neither is known by its node id: a run on other node ids then chooses other clients, and
+    the log says so.
+
+    Args:
+        admit: called with the connected nodes; returns those that may take part.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, admit: Admit | None = None) -> None:
+        self._admit = admit
         self._keys: dict[int, int] = {}
+        self.names: dict[str, int] = {}
+        """Keys of the nodes that told a name; give an earlier run's to keep its keys."""
 
     def key(self, node_id: int) -> int:
         """The node's key; its node id if it was never asked."""
         return self._keys.get(node_id, node_id)
 
+    def know(self, other: "NodeRegistry") -> None:
+        """Share the keys of another registry, from now on."""
+        self._keys, self.names = other._keys, other.names
+
     def connected(self, grid: Grid, minimum: int, timeout: float) -> list[int]:
-        """Ids of the connected nodes, ordered by key, once there are `minimum` of them.
+        """Ids of the nodes that may take part, ordered by key, once there are `minimum` of them.
 
         Raises:
             RoundError: fewer nodes after `timeout` seconds.
         """
+        node_ids = self.present(grid, minimum, timeout)
+        self.identify(grid, node_ids, timeout)
+        return sorted(node_ids, key=self.key)
+
+    def present(self, grid: Grid, minimum: int, timeout: float) -> list[int]:
+        """The same in any order, without asking the nodes who they are."""
         deadline = time.monotonic() + timeout
         announced = -1
-        while len(node_ids := list(grid.get_node_ids())) < minimum:
+        while len(node_ids := self._admitted(grid)) < minimum:
             if time.monotonic() > deadline:
                 raise RoundError(
                     f"Only {len(node_ids)} of at least {minimum} nodes connected within "
@@ -64,37 +94,75 @@ class NodeRegistry:
                 announced = len(node_ids)
                 log(INFO, "Waiting for nodes: %d of at least %d.", announced, minimum)
             time.sleep(_POLL)
-        unknown = [node_id for node_id in node_ids if node_id not in self._keys]
-        if unknown:
-            known = {self._keys[n] for n in node_ids if n in self._keys}
-            self._ask(grid, unknown, known, timeout)
-        return sorted(node_ids, key=self.key)
+        return node_ids
 
-    def _ask(self, grid: Grid, node_ids: list[int], taken: set[int], timeout: float) -> None:
-        messages = [
-            Message(RecordDict(), node_id, IDENTITY_MESSAGE) for node_id in sorted(node_ids)
-        ]
+    def identify(self, grid: Grid, node_ids: Iterable[int], timeout: float) -> None:
+        """Ask those of the connected nodes for their keys that were not asked before."""
+        node_ids = set(node_ids)
+        unknown = node_ids - self._keys.keys()
+        if not unknown:
+            return
+        messages = [Message(RecordDict(), node_id, IDENTITY_MESSAGE) for node_id in sorted(unknown)]
         replies = list(grid.send_and_receive(messages, timeout=timeout))
-        told = dict(_identities(replies))
-        silent = set(node_ids) - {reply.metadata.src_node_id for reply in replies}
-        for node_id in sorted(node_ids):
-            key = told.get(node_id)
-            if key is None or key in taken:
-                why = "told no partition-id" if key is None else f"told partition-id {key}, taken"
-                why = f"did not answer within {timeout:g} s" if node_id in silent else why
+        silent = unknown - {reply.metadata.src_node_id for reply in replies}
+        self.learn(dict(identities(replies)), node_ids, silent)
+
+    def learn(
+        self,
+        told: Mapping[int, int | str],
+        node_ids: Iterable[int],
+        silent: AbstractSet[int] = frozenset(),
+    ) -> None:
+        """Give keys to those of the connected nodes that have none.
+
+        Args:
+            told: partition-id or name, by node id; a node that told neither is left out.
+            node_ids: all connected nodes that are to be told apart.
+            silent: those that did not answer; they are asked again.
+        """
+        node_ids = set(node_ids)
+        unknown = node_ids - self._keys.keys()
+        taken = {self._keys[node_id] for node_id in node_ids - unknown}
+        # Names last: a number for a name must not be the partition-id of another node.
+        named = sorted((told[n], n) for n in unknown if isinstance(told.get(n), str))
+        for node_id in sorted(unknown - {n for _, n in named}) + [n for _, n in named]:
+            why = self._choose_key(node_id, told.get(node_id), taken)
+            why = "did not answer in time" if node_id in silent else why
+            if why:
                 log(WARNING, "Node %d %s: sampling is not reproducible.", node_id, why)
-                if node_id in silent:
-                    continue  # it is asked again in the next round
-                key = node_id
-            taken.add(key)
+            if node_id in silent:
+                del self._keys[node_id]  # it is asked again in the next round
+            else:
+                taken.add(self._keys[node_id])
+
+    def _choose_key(self, node_id: int, told: int | str | None, taken: set[int]) -> str:
+        """Set the node's key; return what is wrong with what it told, or nothing."""
+        key = told
+        if isinstance(told, str):
+            used = taken | {*self.names.values(), *self._keys.values()}
+            free = next(number for number in count() if number not in used)
+            key = self.names.setdefault(told, free)
+        if isinstance(key, int) and key not in taken:
             self._keys[node_id] = key
+            return ""
+        self._keys[node_id] = node_id
+        if told is None:
+            return "told no partition-id and no name"
+        return f"told {'name' if isinstance(told, str) else 'partition-id'} {told}, taken"
+
+    def _admitted(self, grid: Grid) -> list[int]:
+        node_ids = list(grid.get_node_ids())
+        return list(self._admit(grid, node_ids)) if self._admit else node_ids
 
 
-def _identities(replies: Iterable[Message]) -> Iterable[tuple[int, int]]:
+def identities(replies: Iterable[Message]) -> Iterable[tuple[int, int | str]]:
+    """Node id and partition-id, or name, of each reply that tells one."""
     for reply in replies:
         if reply.has_error():
             continue
         for record in reply.content.config_records.values():
-            value = record.get(PARTITION_ID)
-            if isinstance(value, int):
-                yield reply.metadata.src_node_id, value
+            partition, name = record.get(PARTITION_ID), record.get(NODE_NAME)
+            if isinstance(partition, int):
+                yield reply.metadata.src_node_id, partition
+            elif isinstance(name, str):
+                yield reply.metadata.src_node_id, name

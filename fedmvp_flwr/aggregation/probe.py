@@ -4,7 +4,6 @@ For every class the server turns its public description into texts, the frozen g
 images, and the frozen encoders into features, once (paper, section 3.3). No client data is used.
 """
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,7 @@ import torch
 from flwr.app import ArrayRecord
 from torch import Tensor
 
-from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors
+from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors, tensors_digest
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT
 from fedmvp_flwr.errors import CheckpointError, DataError
@@ -99,7 +98,7 @@ def probe_of(batch: Batch) -> Probe:
     """
     if len(batch) < 2:
         raise DataError(f"A probe of {len(batch)} sample(s): CKA needs at least 2.")
-    return Probe(batch, _digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(_tensors(batch)))
 
 
 def save_probe(path: Path, probe: Probe) -> None:
@@ -124,7 +123,7 @@ def load_probe(path: Path) -> Probe:
         )
     except (CheckpointError, KeyError) as error:
         raise DataError(f"probe-file {path} cannot be used: {error}.") from error
-    digest = _digest(tensors)
+    digest = tensors_digest(tensors)
     if digest != metadata.get("probe"):
         raise DataError(f"probe-file {path} is damaged: its content does not match its hash.")
     if len(batch) < 2:
@@ -144,6 +143,17 @@ def require_same_features(probe: Probe, features: Batch) -> None:
                 f"run {ours}: the probe-file was made with other encoders. Leave probe-file empty "
                 "to generate a probe."
             )
+
+
+def require_known_classes(probe: Probe, num_classes: int) -> None:
+    """Raise a DataError if a probe has samples of classes that the run does not know."""
+    largest = int(probe.batch.labels.max())
+    if largest >= num_classes:
+        raise DataError(
+            f"The probe has samples of class {largest}, this run knows {num_classes} classes, "
+            "counted from 0: the probe-file was made for other data. Leave probe-file empty to "
+            "generate a probe."
+        )
 
 
 class ProbeRepresenter:
@@ -185,12 +195,3 @@ def _tensors(batch: Batch) -> dict[str, Tensor]:
         for field in _FIELDS
     }
     return tensors | {_LABELS: batch.labels}
-
-
-def _digest(tensors: dict[str, Tensor]) -> str:
-    digest = hashlib.sha256()
-    for name in sorted(tensors):
-        tensor = tensors[name].contiguous()
-        digest.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}".encode())
-        digest.update(tensor.numpy().tobytes())
-    return digest.hexdigest()

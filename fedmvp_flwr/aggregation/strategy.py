@@ -5,8 +5,8 @@ represents the probe with a client's arrays; both can come from any project.
 """
 
 import time
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
@@ -18,48 +18,22 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result
 from torch import Tensor
 
+from fedmvp_flwr.aggregation.averaging import weighted_average
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance
-from fedmvp_flwr.aggregation.nodes import NodeRegistry
+from fedmvp_flwr.aggregation.nodes import Admit, NodeRegistry
 from fedmvp_flwr.aggregation.replies import Rejection, Reply, check_evaluations, check_replies
+from fedmvp_flwr.aggregation.rounds import Evaluate, FinishedRound, RoundRecord, Rounds
 from fedmvp_flwr.aggregation.weights import client_weights, distance_to_uniform
-from fedmvp_flwr.aggregation.wire import as_received
 from fedmvp_flwr.config import Weighting
-from fedmvp_flwr.errors import RoundError
+from fedmvp_flwr.errors import TooFewRepliesError
 from fedmvp_flwr.seeds import numpy_generator
 
 Represent = Callable[[ArrayRecord, Any], Tensor]
 Refine = Callable[[int, ArrayRecord, Any], ArrayRecord]
+Metadata = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
+_REPLY_TIMEOUT = 3600.0  # seconds; Flower's own default
 _NODE_TIMEOUT = 600.0  # seconds to wait for enough connected nodes
-
-
-@dataclass(frozen=True)
-class RoundRecord:
-    """What happened in a round of training.
-
-    Attributes:
-        server_round: 1-based.
-        clients: keys of the clients in the average, ascending.
-        weights: their weights, summing to 1.
-        importance: their CKA graph importance, or None where the weighting needs none.
-        similarity: (K, K) CKA matrix, or None.
-        metrics: aggregated training metrics.
-        rejected: replies that were left out, and why.
-        bytes_up: largest size of a client's arrays.
-        bytes_down: size of the arrays that each client was sent.
-        seconds: wall time of `train` (sending to last reply) and `aggregate`, `refine` included.
-    """
-
-    server_round: int
-    clients: list[int]
-    weights: list[float]
-    importance: list[float] | None
-    similarity: list[list[float]] | None
-    metrics: dict[str, float]
-    rejected: list[Rejection]
-    bytes_up: int
-    bytes_down: int
-    seconds: dict[str, float] = field(default_factory=dict)
 
 
 class FedMVP(FedAvg):
@@ -77,9 +51,16 @@ class FedMVP(FedAvg):
             round, for example further training on the probe; None keeps the average.
         seed: fixes which clients are chosen in which round.
         evaluate_every: ask the clients to evaluate each so many rounds, and after the last.
+        min_replies: valid replies that a round needs, at least 1.
+        round_retries: how often a round with fewer is repeated, with newly chosen clients.
         checkpoint_dir: folder of a checkpoint per round; None saves nothing.
-        checkpoint_metadata: JSON values to store in each checkpoint.
-        on_round: called with the record of each finished round.
+        checkpoint_metadata: JSON values to store in each checkpoint, or a function that gives them.
+        on_round: called with the record of each round of training.
+        on_retry: called with round, attempt (from 1) and rejections of each attempt that had too
+            few valid replies.
+        on_evaluate: called with the round and the scores averaged over the clients.
+        on_finished: called at the end of each round, before its checkpoint; True ends the run.
+        admit: called with the connected nodes before each choice; returns those that may be chosen.
         idle: keys of clients that are never asked to train (they have nothing to train on).
         node_timeout: seconds to wait for enough connected nodes.
         **fedavg: arguments of Flower's FedAvg.
@@ -98,10 +79,16 @@ class FedMVP(FedAvg):
         refine: Refine | None = None,
         seed: int = 0,
         evaluate_every: int = 1,
+        min_replies: int = 1,
+        round_retries: int = 0,
         checkpoint_dir: Path | None = None,
-        checkpoint_metadata: dict[str, Any] | None = None,
+        checkpoint_metadata: Metadata | None = None,
         on_round: Callable[[RoundRecord], None] | None = None,
-        idle: frozenset[int] = frozenset(),
+        on_retry: Callable[[int, int, list[Rejection]], None] | None = None,
+        on_evaluate: Callable[[int, MetricRecord], None] | None = None,
+        on_finished: Callable[[FinishedRound], bool] | None = None,
+        admit: Admit | None = None,
+        idle: AbstractSet[int] = frozenset(),
         node_timeout: float = _NODE_TIMEOUT,
         **fedavg: Any,  # noqa: ANN401 - FedAvg's own
     ) -> None:
@@ -120,11 +107,22 @@ class FedMVP(FedAvg):
         self.refine = refine
         self.seed = seed
         self.evaluate_every = evaluate_every
+        if min_replies < 1 or round_retries < 0:
+            raise ValueError(
+                f"min_replies must be at least 1 and round_retries at least 0, got {min_replies} "
+                f"and {round_retries}."
+            )
+        self.min_replies = min_replies
+        self.round_retries = round_retries
+        self.attempt = 0
         self.checkpoint_metadata = checkpoint_metadata or {}
         self.on_round = on_round
+        self.on_retry = on_retry
+        self.on_evaluate = on_evaluate
+        self.on_finished = on_finished
         self.idle = idle
         self.node_timeout = node_timeout
-        self.nodes = NodeRegistry()
+        self.nodes = NodeRegistry(admit)
         self._checkpoints = CheckpointStore(checkpoint_dir) if checkpoint_dir else None
         self._last_round = 0
         self._sent_arrays = ArrayRecord()
@@ -145,12 +143,52 @@ class FedMVP(FedAvg):
         grid: Grid,
         initial_arrays: ArrayRecord,
         num_rounds: int = 3,
-        *args: Any,  # noqa: ANN401 - Flower's own
-        **kwargs: Any,  # noqa: ANN401 - Flower's own
+        timeout: float = _REPLY_TIMEOUT,
+        train_config: ConfigRecord | None = None,
+        evaluate_config: ConfigRecord | None = None,
+        evaluate_fn: Evaluate | None = None,
+        *,
+        first_round: int = 1,
     ) -> Result:
-        """Run `num_rounds` rounds; see `flwr.serverapp.strategy.Strategy.start`."""
+        """Run the rounds `first_round` to `num_rounds`.
+
+        The arguments are those of `flwr.serverapp.strategy.Strategy.start`, and one more.
+
+        Args:
+            grid: sends the messages.
+            initial_arrays: the global arrays to begin with.
+            num_rounds: number of the last round.
+            timeout: seconds to wait for replies.
+            train_config: sent with each training message.
+            evaluate_config: sent with each evaluation message.
+            evaluate_fn: evaluates global arrays at the server, called with their round.
+            first_round: later than 1 to go on with an earlier run, from the arrays of the round
+                before; learning rates, sampling and evaluation go by the true number.
+
+        Raises:
+            RoundError: too few nodes, or too few valid replies in every attempt at a round.
+        """
+        log(INFO, "Starting %s strategy:", type(self).__name__)
+        self.summary()
         self._last_round = num_rounds
-        return super().start(grid, initial_arrays, num_rounds, *args, **kwargs)
+        rounds = Rounds(
+            self,
+            grid,
+            timeout,
+            train_config if train_config is not None else ConfigRecord(),
+            evaluate_config if evaluate_config is not None else ConfigRecord(),
+            evaluate_fn,
+        )
+        return rounds.run(initial_arrays, first_round, num_rounds)
+
+    def finish_round(self, finished: FinishedRound) -> bool:
+        """Tell of the end of a round and save its checkpoint; whether the run is to end here."""
+        stop = bool(self.on_finished and self.on_finished(finished))
+        if self._checkpoints:
+            given = self.checkpoint_metadata
+            metadata = given() if callable(given) else given
+            self._checkpoints.save(finished.server_round, finished.arrays, dict(metadata))
+        return stop
 
     def configure_train(
         self, server_round: int, arrays: ArrayRecord, config: ConfigRecord, grid: Grid
@@ -172,7 +210,7 @@ class FedMVP(FedAvg):
         """Average the valid replies by their weights.
 
         Raises:
-            RoundError: no reply was valid.
+            TooFewRepliesError: fewer than `min_replies` replies were valid.
         """
         if self.fraction_train == 0.0:
             return None, None
@@ -182,9 +220,8 @@ class FedMVP(FedAvg):
         reps, valid, unrepresentable = self._representations(valid)
         rejected = self._missing(known, self._sent) + rejected + unrepresentable
         self._log_rejected(server_round, rejected)
-        if not valid:
-            reasons = "; ".join(f"client {r.client}: {r.reason}" for r in rejected[:3])
-            raise RoundError(f"Round {server_round} has no valid reply. {reasons}")
+        if len(valid) < self.min_replies:
+            raise self._too_few(server_round, len(valid), rejected)
 
         importance = (
             graph_importance(reps, self.graph_temperature).tolist() if reps is not None else None
@@ -213,8 +250,7 @@ class FedMVP(FedAvg):
                 max(reply.record.count_bytes() for reply in valid),
                 self._sent_arrays.count_bytes(),
                 {"train": received - self._sent_at, "aggregate": time.monotonic() - received},
-            ),
-            arrays,
+            )
         )
         return arrays, metrics
 
@@ -244,7 +280,10 @@ class FedMVP(FedAvg):
         if not valid:
             return None
         contents = [message.content for message in valid]
-        return self.evaluate_metrics_aggr_fn(contents, self.weighted_by_key)
+        metrics = self.evaluate_metrics_aggr_fn(contents, self.weighted_by_key)
+        if self.on_evaluate:
+            self.on_evaluate(server_round, metrics)
+        return metrics
 
     def _choose(
         self, grid: Grid, fraction: float, minimum: int, purpose: str, server_round: int
@@ -255,7 +294,8 @@ class FedMVP(FedAvg):
         if purpose == "train":
             nodes = [node for node in nodes if self.nodes.key(node) not in self.idle]
         size = min(max(int(len(nodes) * fraction), minimum), len(nodes))
-        generator = numpy_generator(self.seed, "sampling", purpose, server_round)
+        again = ("attempt", self.attempt) if self.attempt and purpose == "train" else ()
+        generator = numpy_generator(self.seed, "sampling", purpose, server_round, *again)
         chosen = sorted(generator.choice(len(nodes), size=size, replace=False).tolist())
         log(INFO, "%s: chose %d of %d clients.", purpose, size, len(nodes))
         return [nodes[index] for index in chosen]
@@ -277,13 +317,15 @@ class FedMVP(FedAvg):
     ) -> list[tuple[int, Message]]:
         # Flower attributes the error of a dead node to another node: go by what it replies to.
         sent = {m.metadata.message_id: m.metadata.dst_node_id for m in instructions}
-        return [
-            (
-                self.nodes.key(sent.get(r.metadata.reply_to_message_id, r.metadata.src_node_id)),
-                r,
-            )
-            for r in replies
-        ]
+        known: dict[str, tuple[int, Message]] = {}
+        for reply in replies:
+            question = reply.metadata.reply_to_message_id
+            key = self.nodes.key(sent.get(question, reply.metadata.src_node_id))
+            if question in known:
+                log(WARNING, "A second reply of client %d is left out.", key)
+            else:
+                known[question] = (key, reply)
+        return list(known.values())
 
     def _missing(
         self, known: list[tuple[int, Message]], instructions: list[Message]
@@ -325,7 +367,7 @@ class FedMVP(FedAvg):
                 item.reason,
             )
 
-    def _finish(self, record: RoundRecord, arrays: ArrayRecord) -> None:
+    def _finish(self, record: RoundRecord) -> None:
         spread = ", ".join(
             f"{c}: {w:.3f}" for c, w in zip(record.clients, record.weights, strict=True)
         )
@@ -335,30 +377,16 @@ class FedMVP(FedAvg):
             spread,
             100 * distance_to_uniform(record.weights),
         )
-        if self._checkpoints:
-            self._checkpoints.save(record.server_round, arrays, self.checkpoint_metadata)
         if self.on_round:
             self.on_round(record)
 
-
-def weighted_average(
-    replies: Sequence[Reply], weights: Sequence[float], reference: ArrayRecord
-) -> ArrayRecord:
-    """Average the arrays of clients in float64, in the order given.
-
-    Args:
-        replies: valid replies (same names and shapes).
-        weights: one per reply, summing to 1.
-        reference: the global arrays, whose names, order and types the average takes.
-
-    Returns:
-        The average; integer arrays are rounded.
-    """
-    averaged = {}
-    for name, array in reference.items():
-        total = sum(
-            weight * reply.tensors[name].double()
-            for reply, weight in zip(replies, weights, strict=True)
-        )
-        averaged[name] = as_received(array, torch.as_tensor(total))
-    return ArrayRecord(averaged)
+    def _too_few(
+        self, server_round: int, valid: int, rejected: list[Rejection]
+    ) -> TooFewRepliesError:
+        if self.on_retry:
+            self.on_retry(server_round, self.attempt + 1, rejected)
+        said = "no valid reply" if not valid else f"{valid} valid reply(ies)"
+        needed = f", fewer than the minimum of {self.min_replies}" if valid else ""
+        reasons = "; ".join(f"client {r.client}: {r.reason}" for r in rejected[:3])
+        tried = f" in attempt {self.attempt + 1}" if self.round_retries else ""
+        return TooFewRepliesError(f"Round {server_round} has {said}{needed}{tried}. {reasons}")

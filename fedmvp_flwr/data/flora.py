@@ -154,24 +154,27 @@ OPENINGS = ("a flower", "a blossom", "a bloom", "a wild flower")
 
 @dataclass(frozen=True)
 class Flora:
-    """The data set: 24 invented species, a train and a test split."""
+    """The data set: 24 invented species; splits train, test and, where asked for, val."""
 
     class_names: tuple[str, ...]
     class_descriptions: tuple[str, ...]
     splits: dict[str, tuple[Sample, ...]]
 
 
-def load_flora(seed: int = 0, num_train: int = 1500, num_test: int = 500) -> Flora:
+def load_flora(
+    seed: int = 0, num_train: int = 1500, num_test: int = 500, num_val: int = 0
+) -> Flora:
     """Make the data set; images are drawn when they are asked for.
 
     Args:
         seed: of the data set itself.
         num_train: training samples, dealt to the species in turn.
         num_test: test samples, likewise.
+        num_val: validation samples, likewise; 0 leaves the split out.
     """
+    counts = {"train": num_train, "test": num_test} | ({"val": num_val} if num_val else {})
     splits = {
-        name: tuple(_sample(seed, name, i) for i in range(count))
-        for name, count in (("train", num_train), ("test", num_test))
+        name: tuple(_sample(seed, name, i) for i in range(count)) for name, count in counts.items()
     }
     return Flora(
         tuple(species.name for species in SPECIES),

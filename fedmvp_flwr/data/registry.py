@@ -6,7 +6,7 @@ from collections.abc import Callable
 from functools import lru_cache
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import Dataset
+from fedmvp_flwr.data.samples import Dataset, Sample
 from fedmvp_flwr.errors import DataError
 
 
@@ -30,14 +30,32 @@ def _flora(config: RunConfig) -> Dataset:
     seed = config.dataset.partition(":")[2] or "0"
     if not seed.isdecimal():
         raise DataError(f"dataset='{config.dataset}': expected flora or flora:NUMBER.")
-    return _flora_of(int(seed), config.train_samples, config.test_samples)
+    return _flora_of(
+        int(seed), config.train_samples, config.test_samples, config.validation_samples
+    )
 
 
 @lru_cache(maxsize=1)
-def _flora_of(seed: int, num_train: int, num_test: int) -> Dataset:
+def _flora_of(seed: int, num_train: int, num_test: int, num_val: int) -> Dataset:
     from fedmvp_flwr.data.flora import load_flora
 
-    return load_flora(seed, num_train, num_test)
+    return load_flora(seed, num_train, num_test, num_val)
+
+
+def _nodes(config: RunConfig) -> Dataset:
+    """The server's view where every node has its own folder: class names, and no sample."""
+    from fedmvp_flwr.data.entries import LoadedDataset, read_classes
+    from fedmvp_flwr.data.findings import Findings
+
+    classes = read_classes(config)
+    if classes is None:
+        raise DataError(
+            "dataset='nodes' means that the nodes have the data: the server needs to be told the "
+            "class names. Set class-names-file (one name a line, in the order of the labels; a "
+            "description after a tab makes a better probe)."
+        )
+    splits: dict[str, tuple[Sample, ...]] = {"train": (), "test": ()}
+    return LoadedDataset(classes.names, classes.descriptions, splits, Findings("nodes"))
 
 
 def location(config: RunConfig) -> str:
@@ -64,5 +82,6 @@ def _located(config: RunConfig) -> Dataset:
 _LOCATED = ("coco", "cub", "fashion", "flickr30k", "flowers", "folder", "hf")
 _SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {
     "flora": _flora,
+    "nodes": _nodes,
     **dict.fromkeys(_LOCATED, _located),
 }

@@ -17,7 +17,7 @@ from fedmvp_flwr.errors import ConfigError
 
 ConfigValue = bool | int | float | str
 
-PATH_KEYS = ("out-dir", "cache-dir", "probe-file", "class-names-file")
+PATH_KEYS = ("out-dir", "cache-dir", "probe-file", "class-names-file", "resume")
 """Run-config keys that hold paths. The ServerApp runs in another folder: they must be absolute."""
 
 PATHS_AFTER = {

@@ -1,6 +1,7 @@
 """Follow the events that the ServerApp appends to metrics.jsonl."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,8 @@ class EventTail:
     """Reads the new whole lines of a JSON Lines file that somebody else is writing.
 
     The file need not exist yet. A last line without its newline is left for the next time, a line
-    that is no JSON object is skipped.
+    that is no JSON object is skipped. A file that was cut off, as a resumed run does with what came
+    after its checkpoint, is followed from its new end.
     """
 
     def __init__(self, path: Path) -> None:
@@ -22,6 +24,7 @@ class EventTail:
         """Return the events that were completed since the last call."""
         try:
             with self._path.open("rb") as file:
+                self._offset = min(self._offset, file.seek(0, os.SEEK_END))
                 file.seek(self._offset)
                 data = file.read()
         except FileNotFoundError:

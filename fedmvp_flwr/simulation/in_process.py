@@ -4,7 +4,7 @@ For experiments with many short runs, and for tests. Clients are called one afte
 order of their messages; what they compute is the same as under `flwr run`.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 from uuid import uuid4
 
@@ -24,22 +24,19 @@ class InProcessGrid(Grid):
     Args:
         client_app: the app of every client.
         run_config: run-config of the clients.
-        num_clients: number of clients; client i has partition-id i.
+        node_configs: node config of each client.
     """
 
     def __init__(
-        self, client_app: ClientApp, run_config: Mapping[str, Any], num_clients: int
+        self,
+        client_app: ClientApp,
+        run_config: Mapping[str, Any],
+        node_configs: Sequence[Mapping[str, Any]],
     ) -> None:
         self._app = client_app
         self._contexts = {
-            _FIRST_NODE_ID + i: Context(
-                0,
-                _FIRST_NODE_ID + i,
-                {"partition-id": i, "num-partitions": num_clients},
-                RecordDict(),
-                dict(run_config),
-            )
-            for i in range(num_clients)
+            node_id: Context(0, node_id, dict(node_config), RecordDict(), dict(run_config))
+            for node_id, node_config in enumerate(node_configs, start=_FIRST_NODE_ID)
         }
         self._replies: dict[str, Message] = {}
 
@@ -93,9 +90,19 @@ def run_in_process(
     client_app: ClientApp,
     run_config: Mapping[str, Any],
     num_clients: int,
+    node_configs: Sequence[Mapping[str, Any]] | None = None,
 ) -> None:
-    """Run a federation in this process; the ServerApp's exceptions are passed on."""
+    """Run a federation in this process; the ServerApp's exceptions are passed on.
+
+    Args:
+        server_app: the app of the server.
+        client_app: the app of every client.
+        run_config: run-config of all of them.
+        num_clients: number of clients; client i has partition-id i.
+        node_configs: node config of each client, instead.
+    """
     # Flower 1.41 stamps every message with the identity of the process's task.
     TaskIdentity.task_id = TaskIdentity.run_id = TaskIdentity.node_id = _IN_PROCESS_ID
-    grid = InProcessGrid(client_app, run_config, num_clients)
+    parts = [{"partition-id": i, "num-partitions": num_clients} for i in range(num_clients)]
+    grid = InProcessGrid(client_app, run_config, node_configs or parts)
     server_app(grid, Context(0, 0, {}, RecordDict(), dict(run_config)))

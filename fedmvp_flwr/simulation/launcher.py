@@ -79,8 +79,9 @@ def run_simulation(
     """Run a Flower app in simulation and wait for its end.
 
     Everything is checked before anything is started. An older `metrics.jsonl` and `result.json` in
-    `out` are deleted. Whatever happens, KeyboardInterrupt included, every process that was started
-    is ended before this function returns or raises.
+    `out` are deleted, but for the events of a run that is gone on with there (`resume`). Whatever
+    happens, KeyboardInterrupt included, every process that was started is ended before this
+    function returns or raises.
 
     Args:
         app: folder of the app. Where its run-config has `out-dir`, it is set to `out`, and the app
@@ -112,7 +113,8 @@ def run_simulation(
         "client-resources-num-cpus": num_cpus,
         "client-resources-num-gpus": float(num_gpus),
     }
-    with _claim(out) as log:
+    goes_on = bool(overrides.get("resume")) and Path(str(overrides["resume"])) == out
+    with _claim(out, keep=(METRICS_FILE,) if goes_on else ()) as log:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
                 with open_workspace(port) as workspace:
@@ -255,7 +257,7 @@ def _check_resources(num_clients: int, num_cpus: int, num_gpus: float) -> None:
 
 
 @contextmanager
-def _claim(out: Path) -> Iterator[TextIO]:
+def _claim(out: Path, keep: tuple[str, ...] = ()) -> Iterator[TextIO]:
     """Open the log in the output folder, for one simulation at a time."""
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -273,5 +275,6 @@ def _claim(out: Path) -> Iterator[TextIO]:
             ) from error
         log.truncate(0)
         for stale in (METRICS_FILE, RESULT_FILE):
-            (out / stale).unlink(missing_ok=True)
+            if stale not in keep:
+                (out / stale).unlink(missing_ok=True)
         yield log

@@ -111,3 +111,58 @@ def test_errors_are_survived(fake_grid):
             return Message(Error(code=1, reason="dead"), reply_to=message)
 
     assert NodeRegistry().connected(Broken(CLIENTS, None), 2, 1.0) == [17, 450, 901]
+
+
+class Named:
+    """Turns a fake grid's partitions into names where they are texts."""
+
+    @staticmethod
+    def grid(fake_grid, answer, clients):
+        class Grid(fake_grid):
+            def _identity(self, message, told):
+                if not isinstance(told, str):
+                    return super()._identity(message, told)
+                return answer(message, identity=ConfigRecord({"name": told}))
+
+        return Grid(clients, None)
+
+
+def test_named_nodes_get_numbers_in_the_order_of_their_names(fake_grid, answer):
+    registry = NodeRegistry()
+    grid = Named.grid(fake_grid, answer, {5: "north", 9: "east", 7: "west"})
+    assert registry.connected(grid, 2, 1.0) == [9, 5, 7]
+    assert registry.names == {"east": 0, "north": 1, "west": 2}
+    grid.clients[1] = "centre"
+    registry.connected(grid, 2, 1.0)
+    assert registry.key(1) == 3, "a node that comes later takes the next number"
+
+
+def test_a_named_node_keeps_its_number_under_another_node_id_and_in_another_run(fake_grid, answer):
+    registry = NodeRegistry()
+    registry.names = {"west": 0, "north": 4}
+    grid = Named.grid(fake_grid, answer, {5: "north", 9: "east", 7: "west"})
+    registry.connected(grid, 2, 1.0)
+    assert [registry.key(node) for node in (5, 9, 7)] == [4, 1, 0]
+    del grid.clients[7]
+    grid.clients[8] = "west"
+    registry.connected(grid, 2, 1.0)
+    assert registry.key(8) == 0
+
+
+def test_names_and_partitions_do_not_collide(fake_grid, answer, warnings):
+    registry = NodeRegistry()
+    grid = Named.grid(fake_grid, answer, {5: "a", 9: 0, 7: "b", 3: 2, 4: "b"})
+    registry.connected(grid, 2, 1.0)
+    keys = [registry.key(node) for node in grid.clients]
+    assert len(set(keys)) == 5
+    assert (registry.key(9), registry.key(3)) == (0, 2)
+    assert any("told name b, taken" in text for text in warnings())
+
+
+def test_a_client_app_tells_its_name():
+    app = ClientApp()
+    register_identity(app)
+    context = Context(1, 2, {"name": "north"}, RecordDict(), {})
+    reply = app(Message(RecordDict(), 2, IDENTITY_MESSAGE), context)
+    (record,) = reply.content.config_records.values()
+    assert dict(record) == {"name": "north"}

@@ -1,11 +1,11 @@
 import pytest
 import torch
 
+from fedmvp_flwr.aggregation.checkpoint import tensors_digest
 from fedmvp_flwr.aggregation.probe import (
     PROBE_FRAMES,
     Probe,
     ProbeRepresenter,
-    _digest,
     _tensors,
     generate_probe,
     load_probe,
@@ -21,7 +21,7 @@ from fedmvp_flwr.model.network import FedMVPNetwork
 @pytest.fixture
 def probe(make_batch):
     batch = make_batch(6)
-    return Probe(batch, _digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(_tensors(batch)))
 
 
 class FakeGenerator:
@@ -110,9 +110,9 @@ def test_the_digest_depends_on_values_types_and_names(probe):
         {**tensors, "labels": tensors["labels"][None]},
         {("other" if name == "labels" else name): value for name, value in tensors.items()},
     ]
-    digests = {_digest(values) for values in [tensors, *changed]}
+    digests = {tensors_digest(values) for values in [tensors, *changed]}
     assert len(digests) == 5
-    assert _digest(dict(reversed(tensors.items()))) == probe.digest
+    assert tensors_digest(dict(reversed(tensors.items()))) == probe.digest
 
 
 def test_files_that_hold_no_probe_are_refused(probe, tmp_path):
@@ -145,7 +145,7 @@ def test_other_tensors_are_no_probe(tmp_path):
 
 def test_one_sample_is_too_little(make_batch, tmp_path):
     batch = make_batch(1)
-    save_probe(tmp_path / "p.safetensors", Probe(batch, _digest(_tensors(batch))))
+    save_probe(tmp_path / "p.safetensors", Probe(batch, tensors_digest(_tensors(batch))))
     with pytest.raises(DataError, match="at least 2"):
         load_probe(tmp_path / "p.safetensors")
 

@@ -415,6 +415,149 @@ def test_a_refined_average_is_what_the_next_round_starts_from(fake_grid, behave,
     torch.testing.assert_close(unpack(result.arrays)["w"], unpack(expected.arrays)["w"] + 1)
 
 
+def failing(behave, when):
+    """Clients of which those fail for which `when(partition, attempt at the message)` holds."""
+    asked = {}
+
+    def respond(message, partition):
+        asked[partition] = asked.get(partition, 0) + 1
+        if message.metadata.message_type == "train" and when(partition, asked[partition]):
+            return Message(Error(code=2, reason="down"), reply_to=message)
+        return behave(message, partition)
+
+    return respond
+
+
+def test_a_round_with_too_few_replies_is_repeated(make, fake_grid, behave, initial):
+    failed = []
+    strategy, records = make(
+        min_replies=4, round_retries=1, on_retry=lambda *values: failed.append(values)
+    )
+    grid = fake_grid(NODES, failing(behave, lambda partition, time: partition < 2 and time == 1))
+    result = strategy.start(grid, initial, 2)
+    assert [record.server_round for record in records] == [1, 2]
+    assert all(record.clients == [0, 1, 2, 3, 4] for record in records)
+    ((server_round, attempt, rejected),) = failed
+    assert (server_round, attempt) == (1, 1)
+    assert [item.client for item in rejected] == [0, 1]
+    undisturbed, _ = make(min_replies=4)
+    expected = undisturbed.start(fake_grid(NODES, behave), initial, 2)
+    assert torch.equal(unpack(result.arrays)["w"], unpack(expected.arrays)["w"])
+
+
+def test_a_repeated_round_chooses_anew(make, fake_grid, behave, initial):
+    strategy, _ = make(fraction_train=0.4, min_replies=2, round_retries=8)
+    grid = fake_grid(NODES, failing(behave, lambda partition, time: partition == 3))
+    strategy.seed = next(seed for seed in range(99) if 3 in first_choice(strategy, seed))
+    strategy.start(grid, initial, 1)
+    chosen = grid.partitions("train")
+    assert 3 in chosen[:2]
+    assert 3 not in chosen[-2:]
+
+
+def first_choice(strategy, seed):
+    from fedmvp_flwr.seeds import numpy_generator
+
+    return numpy_generator(seed, "sampling", "train", 1).choice(5, size=2, replace=False)
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_round_that_never_gets_enough_fails_the_run(make, fake_grid, behave, initial, retries):
+    strategy, records = make(min_replies=5, round_retries=retries)
+    grid = fake_grid(NODES, failing(behave, lambda partition, time: partition == 2))
+    with pytest.raises(RoundError, match=r"4 valid .* minimum of 5.*client 2: .*down"):
+        strategy.start(grid, initial, 3)
+    assert records == []
+    assert len(grid.partitions("train")) == 5 * (1 + retries)
+
+
+@pytest.mark.parametrize("arguments", [{"min_replies": 0}, {"round_retries": -1}])
+def test_impossible_numbers_are_refused(make, arguments):
+    with pytest.raises(ValueError, match="min_replies must be at least 1"):
+        make(**arguments)
+
+
+@pytest.mark.parametrize("first", [2, 3, 4])
+def test_a_later_first_round_ends_like_the_whole_run(make, fake_grid, behave, initial, first):
+    settings = {"fraction_train": 0.5, "fraction_evaluate": 1.0, "evaluate_every": 2}
+    evaluated = []
+    whole, records = make(on_evaluate=lambda r, m: evaluated.append((r, dict(m))), **settings)
+    expected = whole.start(fake_grid(NODES, behave), initial, 4)
+    before, _ = make(**settings)
+    half = before.start(fake_grid(NODES, behave), initial, first - 1)
+    later_evaluated = []
+    after, later = make(on_evaluate=lambda r, m: later_evaluated.append((r, dict(m))), **settings)
+    result = after.start(fake_grid(NODES, behave, 7), half.arrays, 4, first_round=first)
+    assert torch.equal(unpack(result.arrays)["w"], unpack(expected.arrays)["w"])
+    assert [r.server_round for r in later] == list(range(first, 5))
+    assert [r.clients for r in later] == [r.clients for r in records[first - 1 :]]
+    assert later_evaluated == [item for item in evaluated if item[0] >= first]
+
+
+def test_no_round_left_gives_the_arrays_back(make, fake_grid, behave, initial):
+    strategy, records = make()
+    result = strategy.start(fake_grid(NODES, behave), initial, 3, first_round=4)
+    assert torch.equal(unpack(result.arrays)["w"], unpack(initial)["w"])
+    assert records == []
+
+
+def test_a_run_can_be_ended_after_a_round(make, fake_grid, behave, initial, tmp_path):
+    seen = []
+
+    def stop(finished):
+        seen.append((finished.server_round, finished.at_server, dict(finished.at_clients or {})))
+        return finished.server_round == 2
+
+    strategy, records = make(on_finished=stop, checkpoint_dir=tmp_path, fraction_evaluate=1.0)
+    strategy.start(
+        fake_grid(NODES, behave), initial, 9, evaluate_fn=lambda r, a: MetricRecord({"x": r})
+    )
+    assert [record.server_round for record in records] == [1, 2]
+    assert CheckpointStore(tmp_path).latest().server_round == 2
+    assert [(item[0], item[1]["x"]) for item in seen] == [(1, 1), (2, 2)]
+    assert all("accuracy" in item[2] for item in seen)
+
+
+def test_the_metadata_of_a_checkpoint_may_be_computed(make, fake_grid, behave, initial, tmp_path):
+    rounds = []
+    strategy, _ = make(
+        checkpoint_dir=tmp_path,
+        on_finished=lambda finished: rounds.append(finished.server_round),
+        checkpoint_metadata=lambda: {"rounds": list(rounds)},
+    )
+    strategy.start(fake_grid(NODES, behave), initial, 2)
+    assert CheckpointStore(tmp_path).latest().metadata["rounds"] == [1, 2]
+
+
+def test_only_admitted_nodes_are_chosen(make, fake_grid, behave, initial):
+    grid = fake_grid(NODES, behave)
+    late = {320}
+
+    def admit(_, node_ids):
+        allowed = [node for node in node_ids if node not in late]
+        late.clear()  # ready from the second look on
+        return allowed
+
+    strategy, records = make(admit=admit)
+    strategy.start(grid, initial, 2)
+    assert [record.clients for record in records] == [[0, 1, 2, 4], [0, 1, 2, 3, 4]]
+
+
+def test_a_second_reply_of_a_client_does_not_count(make, fake_grid, behave, initial, log):
+    class Twice(fake_grid):
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = super().send_and_receive(messages, timeout=timeout)
+            return [*replies, *replies[:2]]
+
+    strategy, records = make(weighting="examples")
+    result = strategy.start(Twice(NODES, behave), initial, 1)
+    once, _ = make(weighting="examples")
+    expected = once.start(fake_grid(NODES, behave), initial, 1)
+    assert records[0].clients == [0, 1, 2, 3, 4]
+    assert torch.equal(unpack(result.arrays)["w"], unpack(expected.arrays)["w"])
+    assert "second reply" in log()
+
+
 def test_idle_clients_are_asked_to_evaluate_but_not_to_train(make, fake_grid, behave, initial):
     strategy, _ = make(
         weighting="uniform",

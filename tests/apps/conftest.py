@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from flwr.clientapp import ClientApp
 
 SMALL = {
     "train-samples": 48,
@@ -24,24 +25,72 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
+def run_small(cache, folder, client_app=None, **settings):
+    """Run a small federation; returns its result and its events."""
+    from client_app.app import app
+    from fedmvp_flwr import RunConfig
+    from fedmvp_flwr.simulation.in_process import run_in_process
+    from server_app.app import app as server_app
+
+    keys = {name.replace("_", "-"): value for name, value in settings.items()}
+    values = SMALL | {"out-dir": str(folder), "cache-dir": str(cache)} | keys
+    config = RunConfig.from_run_config(values)
+    run_in_process(server_app, client_app or app, config.to_run_config(), NUM_CLIENTS)
+    return read_run(folder)
+
+
 @pytest.fixture
 def federate(tmp_path, cache):
     """Run a small federation; returns its result and its events."""
 
     def run(client_app=None, out=None, **settings):
-        from client_app.app import app
-        from fedmvp_flwr import RunConfig
-        from fedmvp_flwr.simulation.in_process import run_in_process
-        from server_app.app import app as server_app
-
-        folder = out or tmp_path / "out"
-        keys = {name.replace("_", "-"): value for name, value in settings.items()}
-        values = SMALL | {"out-dir": str(folder), "cache-dir": str(cache)} | keys
-        config = RunConfig.from_run_config(values)
-        run_in_process(server_app, client_app or app, config.to_run_config(), NUM_CLIENTS)
-        return read_run(folder)
+        return run_small(cache, out or tmp_path / "out", client_app, **settings)
 
     return run
+
+
+@pytest.fixture(scope="module")
+def federate_module(cache):
+    """The same, into a given folder, for runs that several tests look at."""
+
+    def run(out, **settings):
+        return run_small(cache, out, **settings)
+
+    return run
+
+
+def wrapped_client(misbehave, when):
+    """The real ClientApp, whose training reply is replaced where `when(partition, round)` holds."""
+    from client_app.app import app
+
+    wrapper = ClientApp()
+
+    @wrapper.query("identity")
+    def identity(message, context):
+        return app(message, context)
+
+    @wrapper.query("prepare")
+    def prepare(message, context):
+        return app(message, context)
+
+    @wrapper.evaluate()
+    def evaluate(message, context):
+        return app(message, context)
+
+    @wrapper.train()
+    def train(message, context):
+        server_round = message.content.config_records["config"]["server-round"]
+        reply = app(message, context)
+        if when(context.node_config["partition-id"], server_round):
+            return misbehave(message, reply)
+        return reply
+
+    return wrapper
+
+
+@pytest.fixture
+def wrap():
+    return wrapped_client
 
 
 def read_run(folder):

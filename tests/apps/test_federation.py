@@ -6,41 +6,11 @@ import numpy as np
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
-from flwr.clientapp import ClientApp
 
 from fedmvp_flwr.aggregation.checkpoint import load_tensors
 from fedmvp_flwr.errors import DataError, FedMVPError, RoundError
 
 CONDITIONS = {"complete", "image-only", "text-only"}
-
-
-def wrapped_client(misbehave, when):
-    """The real ClientApp, whose training reply is replaced where `when(context, round)` holds."""
-    from client_app.app import app
-
-    wrapper = ClientApp()
-
-    @wrapper.query("identity")
-    def identity(message, context):
-        return app(message, context)
-
-    @wrapper.query("prepare")
-    def prepare(message, context):
-        return app(message, context)
-
-    @wrapper.evaluate()
-    def evaluate(message, context):
-        return app(message, context)
-
-    @wrapper.train()
-    def train(message, context):
-        server_round = message.content.config_records["config"]["server-round"]
-        reply = app(message, context)
-        if when(context.node_config["partition-id"], server_round):
-            return misbehave(message, reply)
-        return reply
-
-    return wrapper
 
 
 def raises(message, reply):
@@ -151,8 +121,8 @@ def test_every_method_runs_on_the_same_split_and_holes(federate, tmp_path, setti
         (replies_fewer_keys, "missing arrays"),
     ],
 )
-def test_a_bad_reply_is_named_and_the_run_goes_on(federate, misbehave, reason):
-    client = wrapped_client(misbehave, lambda partition, server_round: partition == 1)
+def test_a_bad_reply_is_named_and_the_run_goes_on(federate, wrap, misbehave, reason):
+    client = wrap(misbehave, lambda partition, server_round: partition == 1)
     result, events = federate(client, fraction_train=1.0)
     assert result["status"] == "completed"
     rounds = [event for event in events if event["event"] == "round"]
@@ -163,8 +133,8 @@ def test_a_bad_reply_is_named_and_the_run_goes_on(federate, misbehave, reason):
         assert reason in event["rejected"][0]["reason"]
 
 
-def test_a_round_without_a_valid_reply_fails_the_run(federate, tmp_path, read):
-    client = wrapped_client(raises, lambda partition, server_round: server_round == 2)
+def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, read):
+    client = wrap(raises, lambda partition, server_round: server_round == 2)
     with pytest.raises(RoundError, match="no valid reply"):
         federate(client)
     result, events = read(tmp_path / "out")

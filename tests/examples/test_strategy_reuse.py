@@ -205,7 +205,7 @@ def test_a_failing_client_is_left_out_and_named(runs: dict[str, Run]) -> None:
 
 def test_no_valid_reply_fails_the_run(runs: dict[str, Run]) -> None:
     run = runs["diverging"]
-    assert "RoundError: Round 1 has no valid reply" in run.outcome()["error"]
+    assert "Round 1 has no valid reply" in run.outcome()["error"]
     assert not (run.out / "result.json").exists()
 
 

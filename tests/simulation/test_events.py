@@ -32,3 +32,15 @@ def test_a_multibyte_character_cut_in_two(tmp_path: Path) -> None:
     assert tail.read() == []
     path.write_bytes(data)
     assert tail.read() == [{"event": "Blüte"}]
+
+
+def test_a_file_that_was_cut_off_is_followed_from_its_new_end(tmp_path: Path) -> None:
+    path = tmp_path / "metrics.jsonl"
+    tail = EventTail(path)
+    path.write_text('{"event": "a"}\n{"event": "b"}\n')
+    assert len(tail.read()) == 2
+    path.write_text('{"event": "a"}\n')
+    assert tail.read() == []
+    with path.open("a") as file:
+        file.write('{"event": "c"}\n')
+    assert tail.read() == [{"event": "c"}]

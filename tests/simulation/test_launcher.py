@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.simulation import SimulationError, SimulationOutcome, run_simulation
+from fedmvp_flwr.simulation import SimulationError, SimulationOutcome, launcher, run_simulation
 from fedmvp_flwr.simulation.launcher import find_own_errors, read_result
 
 
@@ -204,3 +204,26 @@ def test_an_unreadable_result_is_none(tmp_path: Path, content: str | None) -> No
     if content is not None:
         (tmp_path / "result.json").write_text(content)
     assert read_result(tmp_path) is None
+
+
+@pytest.mark.parametrize("same", [True, False])
+def test_the_events_of_a_resumed_run_stay(
+    toy_app: Path, fake_flower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
+) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / "metrics.jsonl").write_text("{}\n")
+    (out / "result.json").write_text("{}")
+    project = toy_app / "pyproject.toml"
+    table = "[tool.flwr.app.config]"
+    project.write_text(project.read_text().replace(table, f'{table}\nresume = ""'))
+    found: list[str] = []
+
+    def look(self: launcher._Session, *arguments: Any) -> SimulationOutcome:
+        found.extend(path.name for path in out.iterdir())
+        return SimulationOutcome("completed", 0, "7", "", out)
+
+    monkeypatch.setattr(launcher._Session, "run", look)
+    _run(toy_app, out, run_config={"resume": str(out if same else tmp_path / "other")})
+    assert ("metrics.jsonl" in found) is same
+    assert "result.json" not in found

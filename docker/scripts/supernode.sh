@@ -1,0 +1,18 @@
+#!/bin/sh
+# Start a SuperNode that owns the folder FEDMVP_DATA.
+# It ends when the SuperLink refuses it, also for about a minute after a crash (code 2004): let
+# something start it again (compose: restart: unless-stopped; systemd: Restart=always).
+set -eu
+: "${FEDMVP_NODE_NAME:?the name of the node}"
+: "${FEDMVP_SUPERLINK:=superlink:8000}" "${FEDMVP_CERTIFICATES:=/certificates}"
+: "${FEDMVP_NODE_KEY:=/run/secrets/node_key}" "${FEDMVP_DATA:=/data}" "${FEDMVP_CACHE:=/cache}"
+: "${FEDMVP_NODE_HOST:=127.0.0.1}" "${FEDMVP_NODE_PORT:=9094}"
+export FLWR_HOME="${FLWR_HOME:-$FEDMVP_CACHE/flwr}"
+mkdir -p "$FLWR_HOME"
+cd "$FLWR_HOME"
+exec flower-supernode \
+    --superlink "$FEDMVP_SUPERLINK" \
+    --root-certificates "$FEDMVP_CERTIFICATES/ca.crt" \
+    --auth-supernode-private-key "$FEDMVP_NODE_KEY" \
+    --host "$FEDMVP_NODE_HOST" --port "$FEDMVP_NODE_PORT" \
+    --node-config "data-path=\"$FEDMVP_DATA\" cache-dir=\"$FEDMVP_CACHE\" name=\"$FEDMVP_NODE_NAME\""

@@ -1,0 +1,1 @@
+"""Real deployments on this machine: SuperLink with TLS, authenticated SuperNodes, and faults."""

@@ -1,0 +1,239 @@
+"""The fault table of docs/reliability.md: `python -m reliability.faults --write`.
+
+Real processes with TLS and authentication; one node misbehaves in a different way in each round of
+one run, and before it the ways in which a node cannot even connect are tried. Faults that need
+rights (a small tmpfs for the full disk) are left out, and named, where these are missing.
+"""
+
+import argparse
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from reliability.federation import (
+    REPOSITORY,
+    Federation,
+    deployed,
+    events,
+    temporary_folder,
+)
+from reliability.flora import export, settings
+from reliability.processes import wait_for
+from reliability.smoke import completed, read_result
+
+PAGE = REPOSITORY / "docs" / "reliability.md"
+BEGIN, END = "<!-- faults: begin -->\n", "<!-- faults: end -->\n"
+ROGUE = "node-2"
+ROGUE_FOLDER = Path(__file__).parent / "rogue"
+ROUND_TIMEOUT = 240.0  # seconds; also how late the late reply is, and a half more
+_REFUSED_TIMEOUT = 300.0
+_DISK = "3m"  # of the full disk
+
+PLAN = {
+    1: ("nan", "an array of NaN"),
+    2: ("garbage", "random bytes in the place of an array"),
+    3: ("huge", "an array of 50 MB in the place of a small one"),
+    4: ("bomb", "an array whose bytes claim 10^12 values"),
+    5: ("keys", "an array is missing"),
+    6: ("weight", "a negative number of examples"),
+    7: ("raise", "the ClientApp raises an error"),
+    8: ("kill", "the ClientApp's process is killed with SIGKILL"),
+    9: ("damaged-prepared", "the node's prepared features are damaged"),
+    10: ("damaged-store", "prepared features and feature store are damaged"),
+    11: ("late", "the reply comes after the timeout"),
+    12: ("", "nothing (the same node again)"),
+}
+HARMLESS = ("damaged-prepared", "damaged-store", "")
+
+
+@dataclass
+class Row:
+    """One line of the table."""
+
+    fault: str
+    happened: str
+    rounds_lost: str
+    normal_after: str
+    as_it_must_be: bool = True
+
+
+def main() -> int:
+    """Produce the table; 0 if every fault ended as it must."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    parser.add_argument("--only", choices=("connect", "disk", "rounds"))
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
+    arguments = parser.parse_args()
+    rows: list[Row] = []
+    with temporary_folder() as temporary:
+        root = arguments.keep or Path(temporary)
+        root.mkdir(parents=True, exist_ok=True)
+        folders = export(root / "data")
+        for name, part in (("connect", connect), ("disk", disk), ("rounds", misbehave)):
+            if arguments.only in (None, name):
+                place = root / name
+                place.mkdir()
+                rows += part(place, folders)
+                print(json.dumps([asdict(row) for row in rows[-20:]], indent=2), flush=True)
+    if arguments.write:
+        write(rows)
+    return int(not all(row.as_it_must_be for row in rows))
+
+
+def connect(root: Path, folders: list[Path]) -> list[Row]:
+    """Nodes that the SuperLink must not let in."""
+    federation = Federation(root, folders)
+    rows = []
+    try:
+        federation.start_superlink()
+        federation.register("node-0")
+        other = root / "other"
+        federation.script("certificates.sh", other, "node-0")
+        cases = (
+            ("wrong CA at a node", "node-0", {"FEDMVP_CERTIFICATES": str(other)}),
+            ("a node that is not registered", "node-1", {"FEDMVP_NODE_HOST": "127.0.0.1"}),
+            (
+                "a registered name, another key",
+                "node-0",
+                {"FEDMVP_NODE_KEY": str(other / "nodes" / "node-0")},
+            ),
+        )
+        for fault, name, env in cases:
+            began = time.monotonic()
+            service = federation.start_node(name, **env)
+            mark = len(service.text())
+            try:
+                wait_for(fault, lambda s=service: s.code is not None, _REFUSED_TIMEOUT)
+                said = last_reason(service.text()[mark:])
+                seconds = time.monotonic() - began
+                happened = f"refused after {seconds:.0f} s, exit status {service.code}: {said}"
+                rows.append(Row(fault, happened, "0", "at once", service.code != 0))
+            except TimeoutError:
+                happened = (
+                    f"still trying after {_REFUSED_TIMEOUT:.0f} s: {last_reason(service.text())}"
+                )
+                rows.append(Row(fault, happened, "0", "at once", service.code is None))
+            finally:
+                service.stop()
+    finally:
+        federation.stop()
+    return rows
+
+
+def disk(root: Path, folders: list[Path]) -> list[Row]:
+    """A node whose disk is full while it prepares: the others train without it."""
+    fault = f"full disk at a node (cache on a tmpfs of {_DISK})"
+    with small_disk(root / "small") as small:
+        if small is None:
+            return [Row(fault, "not tried: mounting a tmpfs needs rights", "", "")]
+        with deployed(root, folders) as federation:
+            node = federation.nodes.pop(ROGUE)
+            node.stop()
+            federation.specs[ROGUE].cache = small / "cache"
+            # Flower's own files lie elsewhere: only the feature store meets the full disk.
+            federation.start_node(ROGUE)
+            config = settings(root, folders, num_server_rounds=1, evaluate_every=1)
+            out = root / "out"
+            run_id = federation.submit(config)
+            status = federation.wait(run_id, out)
+    refused = [e["reason"] for e in events(out) if e["event"] == "client-refused"]
+    problems = completed(status, read_result(out), out, 1)
+    happened = f"the node is left out ({'; '.join(refused)}), the run is {status}"
+    return [Row(fault, happened, "0", "at once", bool(refused) and not problems)]
+
+
+def misbehave(root: Path, folders: list[Path]) -> list[Row]:
+    """One run; a node misbehaves in another way in each round."""
+    rogue = {
+        "PYTHONPATH": str(ROGUE_FOLDER),
+        "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for n, (fault, _) in PLAN.items() if fault),
+        "FEDMVP_ROGUE_SLEEP": str(1.5 * ROUND_TIMEOUT),
+    }
+    federation = Federation(root, folders)
+    federation.specs[ROGUE].env |= rogue
+    out = root / "out"
+    try:
+        federation.start_superlink()
+        federation.register(*federation.specs)
+        for name in federation.specs:
+            federation.start_node(name)
+        config = settings(
+            root,
+            folders,
+            num_server_rounds=len(PLAN),
+            evaluate_every=len(PLAN),
+            round_timeout=ROUND_TIMEOUT,
+        )
+        status = federation.wait(federation.submit(config), out)
+    finally:
+        federation.stop()
+    problems = completed(status, read_result(out), out, len(PLAN))
+    found = {e["round"]: e for e in events(out) if e["event"] == "round"}
+    rows = [row_of(number, found.get(number)) for number in PLAN]
+    fine = not problems
+    rows.append(Row("all of these in one run", f"the run is {status}", "0", "", fine))
+    return rows
+
+
+def row_of(number: int, event: dict | None) -> Row:
+    """The line of one round."""
+    fault, name = PLAN[number]
+    if event is None:
+        return Row(name, "the round was not finished", "1", "", False)
+    rejected = {item["client"]: item["reason"] for item in event["rejected"]}
+    others = {0, 1} <= set(event["clients"])
+    key = 2
+    if fault in HARMLESS:
+        good = others and key in event["clients"]
+        happened = "computed again, the node took part" if fault else "the node took part"
+        return Row(name, happened if good else f"left out: {rejected}", "0", "at once", good)
+    good = others and key not in event["clients"] and key in rejected
+    happened = f"left out and named: {rejected.get(key, 'no, it took part')}"
+    return Row(name, happened, "0 (one reply)", "the next round", good)
+
+
+@contextmanager
+def small_disk(path: Path) -> Iterator[Path | None]:
+    """A file system with next to no room; None where it cannot be had."""
+    path.mkdir(parents=True)
+    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", str(path)]
+    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
+        yield None
+        return
+    try:
+        (path / "filler").write_bytes(b"x" * (2 << 20))
+        yield path
+    finally:
+        subprocess.run(["umount", "-l", str(path)], check=False, capture_output=True)
+
+
+def last_reason(text: str) -> str:
+    """The last line of a log that says why."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    telling = [line for line in lines if "code:" in line or "CERTIFICATE" in line or "rror" in line]
+    return (telling or lines or ["nothing"])[-1][:160]
+
+
+def write(rows: list[Row]) -> None:
+    """Replace the table in the page."""
+    lines = ["| fault | what happened | rounds lost | normal again |", "|---|---|---|---|"]
+    for row in rows:
+        cells = (row.fault, row.happened, row.rounds_lost, row.normal_after)
+        mark = "" if row.as_it_must_be else " **(not as it must be)**"
+        texts = [str(cell).replace("|", "\\|").replace("\n", " ") for cell in cells]
+        texts[1] += mark
+        lines.append(f"| {' | '.join(texts)} |")
+    page = PAGE.read_text(encoding="utf-8")
+    head, _, rest = page.partition(BEGIN)
+    _, _, tail = rest.partition(END)
+    PAGE.write_text(head + BEGIN + "\n".join(lines) + "\n" + END + tail, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

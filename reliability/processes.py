@@ -1,0 +1,139 @@
+"""Processes in sessions of their own: watched, and ended with all that they started."""
+
+import os
+import signal
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+_PROC = Path("/proc")
+_SAMPLE = 0.5  # seconds between two looks at the memory
+_RESTART_FIRST, _RESTART_MOST = 1.0, 60.0  # seconds, as a container engine waits
+
+
+class Service:
+    """A program with its log; with `restart`, it is started again when it ends, ever more slowly.
+
+    Args:
+        name: for messages.
+        command: program and arguments.
+        env: its whole environment.
+        log: file that takes its output; it is appended to.
+        restart: as compose's `restart: unless-stopped`.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        command: Sequence[str],
+        env: Mapping[str, str],
+        log: Path,
+        *,
+        restart: bool = False,
+    ) -> None:
+        self.name, self.command, self.env, self.log = name, list(command), dict(env), log
+        self.restart = restart
+        self.starts = 0
+        self.peak_bytes = 0
+        self._stopped = threading.Event()
+        self._process = self._start()
+        threading.Thread(target=self._watch, daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Process id of the program, which is also that of its session."""
+        return self._process.pid
+
+    @property
+    def code(self) -> int | None:
+        """Exit status of the last start; None while it runs."""
+        return self._process.poll()
+
+    def text(self) -> str:
+        """All that it has written."""
+        return self.log.read_text(encoding="utf-8", errors="replace")
+
+    def kill(self, *, restart: bool | None = None) -> None:
+        """End it and all that it started with SIGKILL, as a crash of its machine would."""
+        if restart is not None:
+            self.restart = restart
+        for pid in session(self.pid):
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        self._process.wait()
+
+    def stop(self) -> None:
+        """End it gently, then by force."""
+        self._stopped.set()
+        for number, grace in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
+            for pid in session(self.pid):
+                with suppress(ProcessLookupError):
+                    os.kill(pid, number)
+            deadline = time.monotonic() + grace
+            while session(self.pid) and time.monotonic() < deadline:
+                self._process.poll()
+                time.sleep(0.1)
+        self._process.wait()
+
+    def _start(self) -> subprocess.Popen[bytes]:
+        self.starts += 1
+        with self.log.open("ab") as output:
+            return subprocess.Popen(
+                self.command,
+                env=self.env,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def _watch(self) -> None:
+        pause = _RESTART_FIRST
+        while not self._stopped.wait(_SAMPLE):
+            if self._process.poll() is None:
+                self.peak_bytes = max(self.peak_bytes, resident(session(self.pid)))
+            elif self.restart:
+                if self._stopped.wait(pause):
+                    return
+                pause = min(2 * pause, _RESTART_MOST)
+                if self.restart and not self._stopped.is_set():
+                    self._process = self._start()
+
+
+def session(leader: int) -> list[int]:
+    """Ids of the living processes of a session."""
+    found = []
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if int(fields[3]) == leader and fields[0] != "Z":
+                    found.append(int(folder.name))
+    return found
+
+
+def resident(pids: Sequence[int]) -> int:
+    """Resident bytes of processes together; what they share is counted once (PSS)."""
+    total = 0
+    for pid in pids:
+        with suppress(OSError):
+            for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
+                if line.startswith("Pss:"):
+                    total += 1024 * int(line.split()[1])
+    return total
+
+
+def wait_for(what: str, condition: Callable[[], object], timeout: float, poll: float = 0.5) -> None:
+    """Wait until a condition holds.
+
+    Raises:
+        TimeoutError: it did not within `timeout` seconds; says what was waited for.
+    """
+    deadline = time.monotonic() + timeout
+    while not condition():
+        if time.monotonic() > deadline:
+            raise TimeoutError(f"waited {timeout:.0f} s for {what}")
+        time.sleep(poll)

@@ -1,0 +1,109 @@
+"""Makes the ClientApp of one SuperNode misbehave; Python imports this file by its name at start-up.
+
+Only processes with this folder on PYTHONPATH see it, and only `FEDMVP_ROGUE` says what happens in
+which round: `1:nan 2:garbage`. The product itself holds no such code.
+"""
+
+import os
+import signal
+import sys
+import time
+from importlib.abc import MetaPathFinder
+from typing import Any
+
+_MODULE = "client_app.app"
+_BOMB = 10**12  # values that an array claims to have
+_HUGE = 50_000_000  # bytes that it really has
+
+
+def act(fault: str, message: Any, reply: Any) -> Any:
+    """The reply as the fault makes it."""
+    import numpy as np
+    from flwr.app import Array, ArrayRecord, MetricRecord
+
+    arrays = reply.content.array_records["arrays"]
+    name = next(iter(arrays))
+    shape = tuple(arrays[name].shape)
+    if fault == "nan":
+        arrays[name] = Array(np.full(shape, np.nan, dtype=np.float16))
+    elif fault == "garbage":
+        arrays[name] = Array("float16", shape, "numpy.ndarray", os.urandom(4096))
+    elif fault == "huge":
+        arrays[name] = Array(np.frombuffer(os.urandom(_HUGE), dtype=np.uint8))
+    elif fault == "bomb":
+        header = f"{{'descr': '<f2', 'fortran_order': False, 'shape': ({_BOMB},), }}"
+        text = header.encode().ljust(117) + b"\n"
+        bytes_ = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + b"\0" * 64
+        arrays[name] = Array("float16", shape, "numpy.ndarray", bytes_)
+    elif fault == "keys":
+        kept = ArrayRecord({key: arrays[key] for key in list(arrays)[1:]})
+        reply.content.array_records["arrays"] = kept
+    elif fault == "weight":
+        metrics = reply.content.metric_records["metrics"]
+        reply.content.metric_records["metrics"] = MetricRecord({**metrics, "num-examples": -5})
+    elif fault == "late":
+        time.sleep(float(os.environ["FEDMVP_ROGUE_SLEEP"]))
+    return reply
+
+
+def before(fault: str) -> None:
+    """What happens before the real ClientApp is called."""
+    if fault == "kill":
+        os.kill(os.getpid(), signal.SIGKILL)
+    elif fault == "raise":
+        raise RuntimeError("a bug in the ClientApp")
+    elif fault in ("damaged-prepared", "damaged-store"):
+        from pathlib import Path
+
+        cache = Path(os.environ["FEDMVP_CACHE"])
+        pattern = "prepared/*.safetensors" if fault == "damaged-prepared" else "**/*"
+        for path in cache.glob(pattern):
+            if path.suffix in (".safetensors", ".sqlite"):
+                with path.open("r+b") as file:
+                    file.seek(path.stat().st_size // 2)
+                    file.write(os.urandom(2048))
+
+
+def patch(module: Any) -> None:
+    """Wrap the ClientApp of the module."""
+    from flwr.clientapp import ClientApp
+
+    plan = dict(item.split(":") for item in os.environ.get("FEDMVP_ROGUE", "").split())
+    original = module.app
+
+    class Rogue(ClientApp):
+        def __call__(self, message: Any, context: Any) -> Any:
+            if message.metadata.message_type != "train":
+                return original(message, context)
+            number = str(message.content.config_records["config"]["server-round"])
+            fault = plan.get(number, "")
+            before(fault)
+            return act(fault, message, original(message, context))
+
+    module.app = Rogue()
+
+
+class _Finder(MetaPathFinder):
+    """Lets the real import happen, then patches."""
+
+    def find_spec(self, name: str, path: Any, target: Any = None) -> Any:
+        if name != _MODULE:
+            return None
+        sys.meta_path.remove(self)
+        from importlib.util import find_spec
+
+        spec = find_spec(name)
+        if spec is None or spec.loader is None:
+            return spec
+        execute = spec.loader.exec_module
+
+        def run(module: Any) -> None:
+            execute(module)
+            patch(module)
+
+        spec.loader.exec_module = run  # type: ignore[method-assign]
+        return spec
+
+
+if os.environ.get("FEDMVP_ROGUE"):
+    sys.meta_path.insert(0, _Finder())

@@ -1,0 +1,121 @@
+"""What a run leaves in its folder while it goes on: events, sizes, durations, and its end."""
+
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from logging import INFO
+from pathlib import Path
+from typing import Any
+
+from flwr.common.logger import log
+
+from fedmvp_flwr.aggregation.rounds import RoundRecord
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.reporting import (
+    JsonlSink,
+    MetricsSink,
+    MultiSink,
+    ReportError,
+    write_report_if_available,
+)
+from fedmvp_flwr.results import versions, write_json
+from fedmvp_flwr.resume import HISTORY, RunState, history_mark
+
+
+class Journal:
+    """Writes `metrics.jsonl` and `result.json`.
+
+    Args:
+        config: the run's settings.
+        out: folder of the results; events that it holds already stay.
+        before: where the run goes on with an earlier one, what that one has used up.
+    """
+
+    def __init__(self, config: RunConfig, out: Path, before: RunState | None = None) -> None:
+        self.config = config
+        self.out = out
+        self.seconds: dict[str, float] = {}
+        self.bytes: dict[str, int] = dict(before.bytes) if before else {}
+        self._before = dict(before.seconds) if before else {}
+        self._open: dict[str, float] = {}
+        self._began = time.monotonic()
+        sinks: list[MetricsSink] = [JsonlSink(out / HISTORY)]
+        if config.tensorboard:
+            from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
+
+            sinks.append(TensorBoardSink(out / "tensorboard"))
+        self._sink = MultiSink(sinks)
+
+    def event(self, name: str, values: Mapping[str, Any]) -> None:
+        """Append one event."""
+        self._sink.write({"event": name, **values})
+
+    @contextmanager
+    def phase(self, name: str) -> Iterator[None]:
+        """Tell of the start and the end of a part of the run, and take its time."""
+        self.event("phase", {"name": name, "status": "start"})
+        self._open[name] = time.monotonic()
+        yield
+        seconds = time.monotonic() - self._open.pop(name)
+        self.seconds[name] = self.seconds.get(name, 0.0) + seconds
+        self.event("phase", {"name": name, "status": "end", "seconds": seconds})
+
+    def round(self, record: RoundRecord) -> None:
+        """Tell of a round of training."""
+        up = self.bytes.get("upload-per-client-round", 0)
+        self.bytes["upload-per-client-round"] = max(record.bytes_up, up)
+        metrics = {k: v for k, v in record.metrics.items() if k != "num-examples"}
+        self.event(
+            "round",
+            {
+                "round": record.server_round,
+                "clients": record.clients,
+                "weights": record.weights,
+                "importance": record.importance,
+                "similarity": record.similarity,
+                "train": {"loss": metrics.pop("total", None), **metrics},
+                "bytes": {"up": record.bytes_up, "down": record.bytes_down},
+                "seconds": record.seconds,
+                "rejected": [{"client": r.client, "reason": r.reason} for r in record.rejected],
+            },
+        )
+
+    def all_seconds(self) -> dict[str, float]:
+        """Durations so far, those of the interrupted run and of the phase under way included."""
+        now = time.monotonic()
+        current = {**self.seconds, "total": now - self._began}
+        for name, began in self._open.items():
+            current[name] = current.get(name, 0.0) + now - began
+        return {
+            name: current.get(name, 0.0) + self._before.get(name, 0.0)
+            for name in sorted(current.keys() | self._before.keys())
+        }
+
+    def mark(self) -> tuple[int, str]:
+        """Length and hash of the events so far, which are on disk afterwards."""
+        return history_mark(self.out / HISTORY)
+
+    def finish(self, result: Mapping[str, Any]) -> None:
+        """Write the result and, where it can be drawn, the report."""
+        self.event("run-end", {"status": "completed"})
+        self._write_result("completed", {**result, "bytes": self.bytes})
+        self._sink.close()
+        report = write_report_if_available(self.out)
+        log(INFO, "Results: %s, report: %s", self.out, report or "none (extra 'report')")
+
+    def fail(self, error: Exception) -> None:
+        """Say why the run failed, with a report of what there is."""
+        reason = {"reason": str(error)}
+        self.event("run-end", {"status": "failed", **reason})
+        self._write_result("failed", reason)
+        with suppress(ReportError):  # the run's own error is what the user must see
+            write_report_if_available(self.out)
+
+    def _write_result(self, status: str, values: Mapping[str, Any]) -> None:
+        common = {
+            "status": status,
+            "config": self.config.to_run_config(),
+            "versions": versions(),
+            "seconds": self.all_seconds(),
+        }
+        write_json(self.out / "result.json", common | dict(values))

@@ -1,0 +1,164 @@
+"""Nodes with folders of their own, and a server without data, in one process."""
+
+import json
+import re
+
+import pytest
+
+from fedmvp_flwr import RunConfig
+from fedmvp_flwr.client_work import tellable
+from fedmvp_flwr.data.export import export_parts
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.node import Node
+from fedmvp_flwr.simulation.in_process import run_in_process
+
+SETTINGS = {
+    "dataset": "nodes",
+    "num-server-rounds": 2,
+    "evaluate-every": 1,
+    "local-epochs": 1,
+    "probe-per-class": 2,
+    "generator-steps": 2,
+    "model-width": 32,
+}
+
+
+@pytest.fixture(scope="module")
+def parts(tmp_path_factory):
+    """Three exported folders of Flora, with their holes."""
+    target = tmp_path_factory.mktemp("parts") / "flora"
+    config = RunConfig(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)
+    return export_parts(load_dataset(config), config, 3, target)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    return tmp_path_factory.mktemp("stores")
+
+
+@pytest.fixture
+def run(parts, store, tmp_path, read):
+    def start(nodes=None, **settings):
+        from client_app.app import app
+        from server_app.app import app as server_app
+
+        out = tmp_path / "out"
+        names = {name.replace("_", "-"): value for name, value in settings.items()}
+        config = RunConfig.from_run_config(
+            SETTINGS
+            | {
+                "out-dir": str(out),
+                "cache-dir": str(store / "server"),
+                "class-names-file": str(parts[0].parent / "class-names.txt"),
+            }
+            | names
+        )
+        own = [
+            {"data-path": str(folder), "name": folder.name, "cache-dir": str(store / folder.name)}
+            for folder in (nodes or parts)
+        ]
+        run_in_process(server_app, app, config.to_run_config(), 0, own)
+        return read(out)
+
+    return start
+
+
+def test_an_export_is_what_the_clients_have(parts):
+    rows = [json.loads(line) for folder in parts for line in (folder / "metadata.jsonl").open()]
+    train = [row for row in rows if row["split"] == "train"]
+    assert len(train) == 72
+    assert len({row["id"] for row in rows}) == 108
+    holes = sum(("text" not in row) + ("file_name" not in row) for row in train)
+    assert holes == 36
+    assert all("text" in row and "file_name" in row for row in rows if row["split"] == "test")
+    for folder in parts:
+        for row in map(json.loads, (folder / "metadata.jsonl").open()):
+            assert "file_name" not in row or (folder / row["file_name"]).is_file()
+
+
+def test_an_export_overwrites_nothing(parts):
+    with pytest.raises(DataError, match="not empty"):
+        export_parts(load_dataset(RunConfig()), RunConfig(), 2, parts[0].parent)
+
+
+def test_a_server_without_data_trains_and_evaluates_at_the_nodes(run, tmp_path):
+    result, events = run(selection="clients", early_stopping_patience=5)
+    assert result["status"] == "completed"
+    assert result["scores-from"] == "clients"
+    assert set(result["accuracy"]) == {"complete", "image-only", "text-only"}
+    assert result["clients"] == 3
+    clients = [event for event in events if event["event"] == "client"]
+    assert [event["partition-id"] for event in clients] == [0, 1, 2]
+    assert [event["name"] for event in clients] == ["node-0", "node-1", "node-2"]
+    assert sum(event["samples"] for event in clients) == 72
+    assert {event["where"] for event in events if event["event"] == "evaluation"} == {"clients"}
+    assert not (tmp_path / "out" / "completions").exists()
+    text = (tmp_path / "out" / "metrics.jsonl").read_text()
+    assert not re.search(r"flora-0-train-\d", text), "no key of a sample may leave a node"
+
+
+def test_a_round_reads_the_prepared_file_and_opens_no_data(run, parts, store, monkeypatch):
+    run(num_server_rounds=1)
+    from fedmvp_flwr import client_work
+
+    def forbidden(*_):
+        raise AssertionError("a data set was opened for a round")
+
+    client_work._client_data.cache_clear()
+    client_work._prepared.cache_clear()
+    monkeypatch.setattr(client_work, "node_dataset", forbidden)
+    classes_file = str(parts[0].parent / "class-names.txt")
+    config = RunConfig.from_run_config(SETTINGS | {"class-names-file": classes_file})
+    node = Node(-1, 0, store / "node-0", parts[0], "node-0")
+    data = client_work.client_data(config, node, load_dataset(config).class_names)
+    assert len(data.train) == 24
+
+
+def test_an_unknown_label_is_refused_before_round_1_and_the_others_go_on(run, parts, tmp_path):
+    bad = tmp_path / "bad"
+    bad.mkdir()
+    rows = [json.loads(line) for line in (parts[0] / "metadata.jsonl").open()]
+    rows = [row | {"label": "Patient Smith"} for row in rows if "file_name" not in row]
+    (bad / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    result, events = run([*parts[1:], bad], min_nodes=2)
+    assert result["status"] == "completed"
+    refused = [event for event in events if event["event"] == "client-refused"]
+    assert len(refused) == 1
+    assert re.search(r"\d+ x unknown label", refused[0]["reason"])
+    assert "Smith" not in json.dumps(events)
+    assert all(len(event["clients"]) == 2 for event in events if event["event"] == "round")
+    with pytest.raises(DataError, match="all are needed"):
+        run([*parts[1:], bad])
+
+
+def test_other_feature_widths_are_refused_before_round_1(run, monkeypatch):
+    from client_app import app as module
+
+    prepare = module.prepare_node
+
+    def wider(config, node, classes):
+        data = prepare(config, node, classes)
+        if node.name == "node-1":
+            data.summary["widths"] = {"image": [7, 7], "text": [7, 7]}
+        return data
+
+    monkeypatch.setattr(module, "prepare_node", wider)
+    _, events = run(min_nodes=2, num_server_rounds=1)
+    (refused,) = [event for event in events if event["event"] == "client-refused"]
+    assert refused["client"] == 1
+    assert "widths" in refused["reason"]
+
+
+def test_nodes_need_class_names_at_the_server(run):
+    with pytest.raises(DataError, match="class-names-file"):
+        run(class_names_file="")
+
+
+def test_of_an_own_folder_only_the_kind_of_problem_is_told(tmp_path):
+    error = DataError("dataset='x' has 3 bad sample(s).\n  2 x unknown label: a.jsonl:3: 'Smith'")
+    own = tellable(error, Node(-1, 0, tmp_path, tmp_path))
+    assert "2 x unknown label" in own
+    assert "Smith" not in own
+    assert "a.jsonl" not in own
+    assert tellable(error, Node(0, 2, tmp_path)) == str(error)
