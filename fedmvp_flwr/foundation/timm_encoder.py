@@ -78,7 +78,8 @@ class TimmImageEncoder:
             return features.permute(0, 3, 1, 2) if last else features
         patches = features[:, int(getattr(self._model, "num_prefix_tokens", 0)) :]
         rows, columns = self._model.patch_embed.grid_size
-        return patches.transpose(1, 2).unflatten(2, (rows, columns))
+        maps: Tensor = patches.transpose(1, 2).unflatten(2, (rows, columns))
+        return maps
 
 
 def load_image_encoder(context: LoadContext) -> TimmImageEncoder:
