@@ -21,6 +21,7 @@ METHODS: dict[str, dict[str, Any]] = {
     "mask, uniform weights": _MASK | {"weighting": "uniform"},
     "fedavg+completion": {"method": "fedavg"},
     "mask, probe tuning": _MASK | {"probe-tuning": "on"},
+    "mask, uniform weights, probe tuning": _MASK | {"weighting": "uniform", "probe-tuning": "on"},
     "fedmvp, no probe tuning": {"probe-tuning": "off"},
     "fedmvp, uniform weights": {"weighting": "uniform"},
     "fedmvp": {},
