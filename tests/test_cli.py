@@ -169,6 +169,9 @@ class _Report:
     problems: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    models: list[dict[str, Any]] = field(default_factory=list)
+    work: list[dict[str, Any]] = field(default_factory=list)
+    estimates: dict[str, float] = field(default_factory=dict)
 
 
 @pytest.fixture
@@ -182,7 +185,13 @@ def preparation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         return _Summary(made=num_clients)
 
     module.prepare_all = prepare_all
-    module.preflight = lambda config, num_clients: _Report(rows=[{"client": 0, "samples": 12}])
+
+    def preflight(config: Any, num_clients: int, timed: bool) -> _Report:
+        work = [{"work": "image features", "all": 9, "left": 4}]
+        estimates = {"completion s": 7.5} if timed else {}
+        return _Report(rows=[{"client": 0, "samples": 12}], work=work, estimates=estimates)
+
+    module.preflight = preflight
     for name in ("fedmvp_flwr.ahead", "fedmvp_flwr.preflight"):
         monkeypatch.setitem(sys.modules, name, module)
     return module
@@ -215,6 +224,9 @@ def test_preflight_without_problems(preparation: types.ModuleType) -> None:
     assert result.exit_code == 0, result.output
     assert "samples" in result.output
     assert "12" in result.output
+    assert "preflight --time" in result.output
+    result = CliRunner().invoke(cli.app, ["preflight", "--time", "--app", str(REPOSITORY)])
+    assert "completion s: 7.5" in result.output
 
 
 def test_preflight_fails_on_problems(
