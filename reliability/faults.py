@@ -151,7 +151,7 @@ def disk(root: Path, folders: list[Path]) -> list[Row]:
 def misbehave(root: Path, folders: list[Path]) -> list[Row]:
     """One run; a node misbehaves in another way in each round."""
     rogue = {
-        "PYTHONPATH": str(ROGUE_FOLDER),
+        "PYTHONPATH": os.pathsep.join([str(ROGUE_FOLDER), str(REPOSITORY)]),
         "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for n, (fault, _) in PLAN.items() if fault),
         "FEDMVP_ROGUE_SLEEP": str(1.5 * ROUND_TIMEOUT),
     }

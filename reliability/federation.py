@@ -91,7 +91,9 @@ class Federation:
         }
         state.mkdir(exist_ok=True)
         log = self.root / "superlink.log"
-        self.superlink = Service("superlink", [str(SCRIPTS / "superlink.sh")], env, log)
+        self.superlink = Service(
+            "superlink", [str(SCRIPTS / "superlink.sh")], env, log, restart=True
+        )
         wait_for("a healthy SuperLink", self.healthy, START_TIMEOUT)
 
     def healthy(self) -> bool:
@@ -227,6 +229,7 @@ def environment(root: Path) -> dict[str, str]:
         "FLWR_TELEMETRY_ENABLED": "0",
         "FLWR_DISABLE_UPDATE_CHECK": "1",
         "FLWR_DISABLE_RUNTIME_DEPENDENCY_INSTALLATION": "1",
+        "PYTHONPATH": str(REPOSITORY),
         "HF_HUB_OFFLINE": "1",
         "OMP_NUM_THREADS": "1",
         "PYTHONUNBUFFERED": "1",

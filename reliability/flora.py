@@ -33,6 +33,7 @@ def settings(root: Path, folders: list[Path], **changes: object) -> dict[str, ob
         "fraction-train": 1.0,
         "min-nodes": 2,
         "min-replies": 2,
+        "round-retries": 3,
         "local-epochs": 1,
         "probe-per-class": 2,
         "generator-steps": 2,

@@ -96,7 +96,7 @@ def faults(federation: Federation, folders: list[Path]) -> tuple[dict[str, Any],
     node_back_after = time.monotonic() - killed_at
 
     wait_for("the checkpoint of round 2", lambda: checkpoint(out, 2), _EVENT_TIMEOUT)
-    federation.superlink.kill()
+    federation.superlink.kill(restart=False)
     done_before = rounds(out)
     killed_at = time.monotonic()
     federation.start_superlink()

@@ -124,7 +124,7 @@ class NodeRegistry:
         unknown = node_ids - self._keys.keys()
         taken = {self._keys[node_id] for node_id in node_ids - unknown}
         # Names last: a number for a name must not be the partition-id of another node.
-        named = sorted((told[n], n) for n in unknown if isinstance(told.get(n), str))
+        named = sorted((str(told[n]), n) for n in unknown if isinstance(told.get(n), str))
         for node_id in sorted(unknown - {n for _, n in named}) + [n for _, n in named]:
             why = self._choose_key(node_id, told.get(node_id), taken)
             why = "did not answer in time" if node_id in silent else why

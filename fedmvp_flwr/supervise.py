@@ -1,0 +1,131 @@
+"""Runs a Flower service and ends it when it is dead without knowing it.
+
+After an error of the SuperLink (500, as when its database is locked for five seconds), the
+SuperNode of Flower 1.41 stops asking for messages but its process stays, and a `flower-superexec`
+that met one is gone while its parent goes on. No restart policy sees that. This one does:
+`python -m fedmvp_flwr.supervise --fatal REGEX --needs NAME -- PROGRAM ARGUMENT...`
+"""
+
+import argparse
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from pathlib import Path
+from types import FrameType
+
+_PROC = Path("/proc")
+_POLL = 2.0  # seconds
+_ABSENT = 20.0  # seconds that a needed child may be away
+_GRACE = 10.0  # seconds between SIGTERM and SIGKILL
+_AT_WORK = ("flwr-serverapp", "flwr-clientapp")  # while one of these runs, nothing is ended
+_DEAD = 1  # exit status
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the program to its end; return its exit status, or 1 if it had to be ended."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fatal", help="a line of output that says that it is dead")
+    parser.add_argument("--needs", help="name of a child without which it is dead")
+    parser.add_argument("command", nargs="+", help="-- and the program with its arguments")
+    options = parser.parse_args(arguments)
+    return supervise(options.command, options.fatal, options.needs)
+
+
+def supervise(command: Sequence[str], fatal: str | None = None, needs: str | None = None) -> int:
+    """Run a program, copy its output, and end it when it is dead.
+
+    Args:
+        command: program and arguments.
+        fatal: regular expression of a line that says so.
+        needs: name of a child process that must stay, once it was seen.
+
+    Returns:
+        The program's exit status; 1 if it was ended for being dead.
+    """
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    dead = threading.Event()
+
+    def pass_on(number: int, frame: FrameType | None) -> None:
+        process.send_signal(number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, pass_on)
+    reader = threading.Thread(target=_copy, args=(process, fatal, dead.set), daemon=True)
+    reader.start()
+    watch = _ChildWatch(process.pid, needs) if needs else None
+    while process.poll() is None:
+        if dead.wait(_POLL) or (watch and watch.missing()):
+            sys.stdout.write("fedmvp: this process is dead without knowing it; it is ended.\n")
+            sys.stdout.flush()
+            _end(process)
+            return _DEAD
+    reader.join(_GRACE)
+    return process.returncode
+
+
+class _ChildWatch:
+    """Notices that a needed child has gone."""
+
+    def __init__(self, parent: int, name: str) -> None:
+        self._parent, self._name = parent, name
+        self._seen = False
+        self._since: float | None = None
+
+    def missing(self) -> bool:
+        """Whether it was there, and has been away for a while, with nothing at work meanwhile."""
+        names = descendants(self._parent)
+        if self._name in names:
+            self._seen, self._since = True, None
+            return False
+        if not self._seen or any(name in names for name in _AT_WORK):
+            return False
+        self._since = self._since or time.monotonic()
+        return time.monotonic() - self._since > _ABSENT
+
+
+def descendants(parent: int) -> list[str]:
+    """Program names of the living processes below a process."""
+    rows: dict[int, tuple[int, str]] = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                state, ppid = (folder / "stat").read_text().rpartition(")")[2].split()[:2]
+                words = (folder / "cmdline").read_bytes().decode(errors="replace").split("\0")
+                if state != "Z":
+                    rows[int(folder.name)] = (int(ppid), " ".join(words))
+    below = {parent}
+    while more := {pid for pid, (ppid, _) in rows.items() if ppid in below} - below:
+        below |= more
+    found = [rows[pid][1] for pid in below - {parent} if pid in rows]
+    return [Path(word).name for text in found for word in text.split()[:2]]
+
+
+def _copy(
+    process: subprocess.Popen[bytes], fatal: str | None, on_fatal: Callable[[], None]
+) -> None:
+    pattern = re.compile(fatal) if fatal else None
+    assert process.stdout is not None  # for mypy: stdout=PIPE above
+    for line in process.stdout:
+        text = line.decode(errors="replace")
+        sys.stdout.write(text)
+        sys.stdout.flush()
+        if pattern and pattern.search(text):
+            on_fatal()
+
+
+def _end(process: subprocess.Popen[bytes]) -> None:
+    process.terminate()
+    try:
+        process.wait(_GRACE)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(main())

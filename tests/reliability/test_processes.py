@@ -1,0 +1,60 @@
+import socket
+import sys
+
+import pytest
+
+from reliability.processes import Service, resident, session, wait_for
+from reliability.proxy import HOST, CountingProxy
+
+SLEEPER = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
+
+
+@pytest.fixture
+def service(tmp_path):
+    made = Service("sleeper", [sys.executable, "-c", SLEEPER], {}, tmp_path / "log")
+    yield made
+    made.restart = False
+    made.stop()
+
+
+def test_a_kill_ends_the_children_too(service):
+    wait_for("the child", lambda: len(session(service.pid)) == 2, 30.0, 0.05)
+    leader = service.pid
+    assert resident(session(leader)) > 0
+    service.kill()
+    wait_for("the end", lambda: not session(leader), 10.0, 0.05)
+    assert service.code == -9
+
+
+def test_a_service_is_started_again(service):
+    first = service.pid
+    service.kill(restart=True)
+    wait_for("the restart", lambda: service.starts == 2 and service.code is None, 30.0, 0.05)
+    assert service.pid != first
+
+
+def test_waiting_ends():
+    with pytest.raises(TimeoutError, match="godot"):
+        wait_for("godot", lambda: False, 0.05, 0.01)
+
+
+def test_a_proxy_counts_both_ways_and_can_be_cut():
+    server = socket.create_server((HOST, 0))
+    proxy = CountingProxy(server.getsockname()[1])
+    client = socket.create_connection((HOST, proxy.port))
+    other, _ = server.accept()
+    client.sendall(b"x" * 1000)
+    received = b""
+    while len(received) < 1000:
+        received += other.recv(1000)
+    other.sendall(b"y" * 30)
+    assert client.recv(100) == b"y" * 30
+    assert (proxy.sent, proxy.received) == (1000, 30)
+    client.close()
+    proxy.cut = True
+    refused = socket.create_connection((HOST, proxy.port))
+    refused.settimeout(10.0)
+    assert refused.recv(1) == b""
+    for end in (refused, other, server):
+        end.close()
+    proxy.close()

@@ -1,0 +1,78 @@
+"""What the rogue node of the fault table does to its reply is wrong, and is caught."""
+
+import importlib.util
+from pathlib import Path
+
+import pytest
+import torch
+from flwr.app import Message, MetricRecord, RecordDict
+
+from fedmvp_flwr.aggregation.replies import check_replies
+from fedmvp_flwr.aggregation.wire import pack
+from reliability.faults import HARMLESS, PLAN, row_of
+
+ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
+CAUGHT = {
+    "nan": "not finite",
+    "garbage": "cannot be read",
+    "huge": "shape",
+    "bomb": "cannot be read",
+    "keys": "missing arrays",
+    "weight": "must be positive",
+}
+
+
+@pytest.fixture(scope="module")
+def rogue():
+    spec = importlib.util.spec_from_file_location("fedmvp_rogue", ROGUE)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def reply(monkeypatch):
+    from flwr.supercore.task_identity import TaskIdentity
+
+    for name in ("_task_id", "_run_id", "_node_id"):
+        monkeypatch.setattr(TaskIdentity, name, 1)
+    question = Message(RecordDict(), 7, "train")
+    question.metadata.__dict__["_message_id"] = "m"
+    arrays = pack(state(), "fp16")
+    metrics = MetricRecord({"num-examples": 3, "total": 0.5})
+    return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=question)
+
+
+def state():
+    return {"a": torch.ones(2, 3), "b": torch.zeros(4)}
+
+
+def test_every_fault_of_a_reply_is_tried():
+    of_replies = {fault for fault, _ in PLAN.values()} - {"raise", "kill", "late", *HARMLESS}
+    assert of_replies == CAUGHT.keys()
+
+
+@pytest.mark.parametrize("fault", CAUGHT)
+def test_a_fault_is_caught(rogue, reply, fault):
+    reference = pack(state(), "fp16")
+    valid, _ = check_replies([(2, reply)], reference, "num-examples")
+    assert len(valid) == 1, "without the fault the reply is valid"
+    broken = rogue.act(fault, None, reply)
+    valid, rejected = check_replies([(2, broken)], reference, "num-examples")
+    assert valid == []
+    assert rejected[0].client == 2
+    assert CAUGHT[fault] in rejected[0].reason
+
+
+def event(clients, rejected=()):
+    return {"clients": clients, "rejected": [{"client": c, "reason": "bad"} for c in rejected]}
+
+
+def test_the_table_tells_good_from_bad():
+    assert row_of(1, event([0, 1], [2])).as_it_must_be
+    assert not row_of(1, event([0, 1, 2])).as_it_must_be, "the fault was not noticed"
+    assert not row_of(1, event([1, 2], [0])).as_it_must_be, "the wrong node was blamed"
+    assert not row_of(1, None).as_it_must_be
+    harmless = max(PLAN)
+    assert row_of(harmless, event([0, 1, 2])).as_it_must_be
+    assert not row_of(harmless, event([0, 1], [2])).as_it_must_be

@@ -1,0 +1,59 @@
+import sys
+import time
+
+import pytest
+
+from fedmvp_flwr import supervise as module
+from fedmvp_flwr.supervise import supervise
+
+HANGS = "import sys, time; print('ERROR: Server error 500', flush=True); time.sleep(60)"
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(module, "_POLL", 0.05)
+    monkeypatch.setattr(module, "_ABSENT", 0.2)
+    monkeypatch.setattr(module.signal, "signal", lambda *_: None)
+
+
+@pytest.mark.parametrize("status", [0, 3])
+def test_the_exit_status_and_the_output_are_passed_on(capsys, status):
+    program = f"import sys; print('hello'); sys.exit({status})"
+    assert supervise([sys.executable, "-c", program], fatal="never", needs="nobody") == status
+    assert "hello" in capsys.readouterr().out
+
+
+def test_a_fatal_line_ends_a_process_that_stays(capsys):
+    began = time.monotonic()
+    assert supervise([sys.executable, "-c", HANGS], fatal="Server error 5") == 1
+    assert time.monotonic() - began < 50
+    assert "dead without knowing it" in capsys.readouterr().out
+
+
+def test_a_lost_child_ends_its_parent(monkeypatch):
+    monkeypatch.setattr(module, "descendants", stepwise([["needed"], ["needed"], [], []]))
+    assert supervise([sys.executable, "-c", HANGS], needs="needed") == 1
+
+
+def test_nothing_is_ended_while_an_app_is_at_work(monkeypatch):
+    looks = [["needed"], *([["flwr-serverapp"]] * 20), ["needed"]]
+    monkeypatch.setattr(module, "descendants", stepwise(looks))
+    program = "import time; time.sleep(2)"
+    assert supervise([sys.executable, "-c", program], needs="needed") == 0
+
+
+def stepwise(looks):
+    left = list(looks)
+    return lambda parent: left.pop(0) if len(left) > 1 else left[0]
+
+
+def test_descendants_are_found_by_name():
+    import os
+    import subprocess
+
+    child = subprocess.Popen(["sleep", "30"])
+    try:
+        assert "sleep" in module.descendants(os.getpid())
+    finally:
+        child.kill()
+        child.wait()
