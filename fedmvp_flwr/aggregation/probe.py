@@ -88,6 +88,11 @@ def generate_probe(
         },
         torch.tensor([label for label, _ in texts]),
     )
+    return probe_of(batch)
+
+
+def probe_of(batch: Batch) -> Probe:
+    """Make a probe of samples that the server holds: m >= 2 of them, complete and labelled."""
     return Probe(batch, _digest(_tensors(batch)))
 
 

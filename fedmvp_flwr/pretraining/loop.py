@@ -1,4 +1,4 @@
-"""One resumable training loop for all embedded models."""
+"""One resumable training loop for all models."""
 
 import json
 import logging
@@ -7,18 +7,17 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from fedmvp_assets.build.bank import Bank
-from fedmvp_assets.build.muon import Muon, split_parameters
-from fedmvp_flwr.seeds import numpy_generator
+from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.pretraining.muon import Muon, split_parameters
 
+Model = TypeVar("Model", bound=nn.Module)
 _log = logging.getLogger(__name__)
 _WARMUP = 0.03  # share of the run
 _FINAL_RATE = 0.02  # of the peak
@@ -37,30 +36,18 @@ class Budget:
 
 
 @dataclass(frozen=True)
-class Job:
-    """What every training needs.
+class Trained:
+    """What a training came to, interruptions included.
 
     Attributes:
-        bank: the drawn flowers to learn from.
-        work: folder of the checkpoints.
-        budget: when to stop.
-        seed: of weights, batches and noise.
-        device: where the model trains; random numbers are drawn on the CPU in any case.
+        steps: that were taken.
+        minutes: that they took.
+        loss: mean over the last steps; NaN if that is not known.
     """
 
-    bank: Bank
-    work: Path
-    budget: Budget
-    seed: int
-    device: str = "cpu"
-
-    def batch(
-        self, name: str, step: int, size: int
-    ) -> tuple[np.random.Generator, NDArray[np.int64]]:
-        """The generator of a step and the indices of its flowers, without repetition."""
-        generator = numpy_generator(self.seed, name, step)
-        index = generator.choice(len(self.bank), min(size, len(self.bank)), replace=False)
-        return generator, index
+    steps: int
+    minutes: float
+    loss: float
 
 
 def fit(
@@ -72,7 +59,8 @@ def fit(
     checkpoint: Path,
     ema_decay: float = 0.0,
     matrix_rate: float = 0.0,
-) -> float:
+    on_progress: Callable[[float], None] | None = None,
+) -> Trained:
     """Train a model in place, resuming from its checkpoint if there is one.
 
     Args:
@@ -83,48 +71,62 @@ def fit(
         checkpoint: .safetensors file of weights, optimiser and progress.
         ema_decay: if positive, the model ends with the moving average of its weights.
         matrix_rate: if positive, the peak rate of Muon, which then trains the hidden matrices.
-
-    Returns:
-        The mean loss of the last logged stretch.
+        on_progress: called with the share of the budget that is used up.
     """
     optimizer = _build_optimizer(model, learning_rate, matrix_rate)
     peaks = [group["lr"] for group in optimizer.param_groups]
     average = {k: v.detach().clone() for k, v in model.named_parameters()} if ema_decay else {}
-    step, used = _resume(checkpoint, model, optimizer, average)
+    past = _resume(checkpoint, model, optimizer, average)
+    step, used, mean = past.steps, 60 * past.minutes, past.loss
     model.train()
-    began, saved, losses, mean = time.monotonic(), time.monotonic(), [], math.nan
-    while True:
-        elapsed = used + time.monotonic() - began
-        progress = max(step / budget.steps, elapsed / (60 * budget.minutes))
-        if progress >= 1:
-            break
-        for group, peak in zip(optimizer.param_groups, peaks, strict=True):
-            group["lr"] = peak * _schedule(progress)
-        loss = loss_of(step)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
-        optimizer.step()
-        step += 1
-        decay = min(ema_decay, (1 + step) / (10 + step))  # a young average forgets fast
-        for name, value in model.named_parameters():
-            if average:
-                average[name].lerp_(value.detach(), 1 - decay)
-        losses.append(float(loss.detach()))
-        if step % _LOG_EVERY == 0:
-            mean, losses = sum(losses) / len(losses), []
-            _log.info("%s step %d, %.0f%%: loss %.4f", checkpoint.stem, step, 100 * progress, mean)
-        if time.monotonic() - saved > _SAVE_EVERY:
-            saved = time.monotonic()
-            _save(checkpoint, model, optimizer, average, step, used + saved - began)
-    _save(checkpoint, model, optimizer, average, step, used + time.monotonic() - began)
+    began, saved = time.monotonic(), time.monotonic()
+    losses: list[float] = []
+
+    def save() -> Trained:
+        loss = mean if not losses else sum(losses) / len(losses)
+        trained = Trained(step, (used + time.monotonic() - began) / 60, loss)
+        _save(checkpoint, model, optimizer, average, trained)
+        return trained
+
+    whole = True  # no step is half taken
+    try:
+        while True:
+            elapsed = used + time.monotonic() - began
+            progress = max(step / budget.steps, elapsed / (60 * budget.minutes))
+            if progress >= 1:
+                break
+            for group, peak in zip(optimizer.param_groups, peaks, strict=True):
+                group["lr"] = peak * _schedule(progress)
+            loss = loss_of(step)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()  # type: ignore[no-untyped-call]
+            torch.nn.utils.clip_grad_norm_(model.parameters(), _CLIP)
+            losses.append(_finite(float(loss.detach()), checkpoint.stem, step))
+            whole = False
+            optimizer.step()
+            step += 1
+            _follow(average, model, min(ema_decay, (1 + step) / (10 + step)))
+            whole = True
+            if on_progress is not None:
+                on_progress(progress)
+            if step % _LOG_EVERY == 0:
+                mean, losses = sum(losses) / len(losses), []
+                _log.info("%s step %d, %.0f%%: %.4f", checkpoint.stem, step, 100 * progress, mean)
+            if time.monotonic() - saved > _SAVE_EVERY:
+                save()
+                saved = time.monotonic()
+    except KeyboardInterrupt:
+        if whole:
+            save()
+        raise
+    trained = save()
     if average:
         model.load_state_dict(average, strict=False)
     model.eval()
-    return mean
+    return trained
 
 
-def use_average(model: nn.Module, checkpoint: Path) -> nn.Module:
+def use_average(model: Model, checkpoint: Path) -> Model:
     """Load the averaged (or else the plain) weights of a checkpoint, for a look before the end."""
     tensors = load_file(checkpoint)
     prefix = "average." if any(k.startswith("average.") for k in tensors) else "model."
@@ -132,6 +134,22 @@ def use_average(model: nn.Module, checkpoint: Path) -> nn.Module:
     weights |= {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
     model.load_state_dict(weights)
     return model.eval()
+
+
+def _finite(loss: float, name: str, step: int) -> float:
+    if not math.isfinite(loss):
+        raise ModelError(
+            f"{name}: the loss is {loss} at step {step}. Remove its checkpoint and train it again, "
+            "with another seed or a smaller model."
+        )
+    return loss
+
+
+def _follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
+    """Move the average towards the weights; a young one is given a small decay and forgets fast."""
+    for name, value in model.named_parameters():
+        if average:
+            average[name].lerp_(value.detach(), 1 - decay)
 
 
 def _build_optimizer(
@@ -157,14 +175,14 @@ def _save(
     model: nn.Module,
     optimizer: torch.optim.Optimizer,
     average: dict[str, Tensor],
-    step: int,
-    used: float,
+    trained: Trained,
 ) -> None:
     tensors = {f"model.{k}": v for k, v in model.state_dict().items()}
     tensors |= {f"average.{k}": v for k, v in average.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    progress = json.dumps({"step": step, "seconds": used})
+    values = {"step": trained.steps, "seconds": 60 * trained.minutes, "loss": trained.loss}
+    progress = json.dumps(values)
     partial = path.with_suffix(".partial")
     copies = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
     save_file(copies, partial, metadata={"progress": progress})
@@ -173,10 +191,10 @@ def _save(
 
 def _resume(
     path: Path, model: nn.Module, optimizer: torch.optim.Optimizer, average: dict[str, Tensor]
-) -> tuple[int, float]:
+) -> Trained:
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        return 0, 0.0
+        return Trained(0, 0.0, math.nan)
     tensors = load_file(path)
     model.load_state_dict(
         {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
@@ -191,7 +209,13 @@ def _resume(
     packed = optimizer.state_dict()
     packed["state"] = state
     optimizer.load_state_dict(packed)
-    with safe_open(path, framework="pt") as file:
-        progress = json.loads(file.metadata()["progress"])
-    _log.info("%s resumes at step %d", path.stem, progress["step"])
-    return int(progress["step"]), float(progress["seconds"])
+    trained = stored_progress(path)
+    _log.info("%s resumes at step %d", path.stem, trained.steps)
+    return trained
+
+
+def stored_progress(checkpoint: Path) -> Trained:
+    """What a checkpoint's training has come to so far."""
+    with safe_open(checkpoint, framework="pt") as file:
+        values = json.loads(file.metadata()["progress"])
+    return Trained(values["step"], values["seconds"] / 60, values.get("loss", math.nan))
