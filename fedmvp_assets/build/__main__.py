@@ -28,6 +28,7 @@ from fedmvp_flwr.pretraining.captioner import (
     save_captioner,
     train_captioner,
 )
+from fedmvp_flwr.pretraining.checkpoints import use_average
 from fedmvp_flwr.pretraining.encoder import (
     EncoderTrainer,
     build_encoder,
@@ -36,7 +37,7 @@ from fedmvp_flwr.pretraining.encoder import (
 )
 from fedmvp_flwr.pretraining.generator import build_generator, save_generator, train_generator
 from fedmvp_flwr.pretraining.job import Job
-from fedmvp_flwr.pretraining.loop import Budget, use_average
+from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.transplant import captioner_to_encoder, encoder_to_captioner
 

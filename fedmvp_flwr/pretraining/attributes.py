@@ -1,7 +1,9 @@
 """Heads that tell attributes from the mean image token; dropped after the training."""
 
 from collections.abc import Sequence
+from functools import reduce
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -27,5 +29,5 @@ class AttributeHeads(nn.ModuleList):
         pooled = tokens.mean(dim=1)
         if not len(self):
             return pooled.new_zeros(())
-        told = sum(F.cross_entropy(head(pooled), targets[:, i]) for i, head in enumerate(self))
-        return told / len(self)
+        losses = [F.cross_entropy(head(pooled), targets[:, i]) for i, head in enumerate(self)]
+        return reduce(torch.add, losses) / len(self)

@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.bank import Bank, pixels_of
+from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
-from fedmvp_flwr.pretraining.loop import Trained
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.seeds import numpy_generator
 

@@ -9,9 +9,10 @@ from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
+from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
-from fedmvp_flwr.pretraining.loop import Trained
 from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.tokenizer import plain
 
 NAME = "captioner"
 _RATES = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.01, ema_decay=0.99)
@@ -138,7 +139,7 @@ def save_captioner(
     load_in_single_precision(folder / "config.json")
     size = {"height": shape.image_size, "width": shape.image_size}
     image_processor = BlipImageProcessor(size=size, image_mean=PIXEL_MEAN, image_std=PIXEL_STD)
-    BlipProcessor(image_processor, tokenizer).save_pretrained(folder)
+    BlipProcessor(image_processor, plain(tokenizer)).save_pretrained(folder)
     (folder / "fedmvp.json").write_text(json.dumps({"call": _CALL}, indent=2) + "\n")
 
 

@@ -16,9 +16,10 @@ from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
+from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
-from fedmvp_flwr.pretraining.loop import Trained
 from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.tokenizer import plain
 
 NAME = "encoder"
 _RATES = Rates(batch=96, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)
@@ -164,4 +165,4 @@ def save_encoder(
     save_file(half, folder / "open_clip_model.safetensors")
     config = {"model_cfg": trainer.config, "preprocess_cfg": preprocessing(shape)}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    tokenizer.save_pretrained(folder)
+    plain(tokenizer).save_pretrained(folder)

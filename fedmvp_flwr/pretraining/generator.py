@@ -14,9 +14,10 @@ from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.autoencoder import encode_bank
 from fedmvp_flwr.pretraining.captioner import load_in_single_precision
+from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
-from fedmvp_flwr.pretraining.loop import Trained
 from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.tokenizer import plain
 
 NAME = "generator"
 _RATES = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.015, ema_decay=0.998)
@@ -152,7 +153,7 @@ def save_generator(
 ) -> None:
     """Write the pipeline as `from_pretrained` wants it, in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
-    pipeline = build_pipeline(trainer, autoencoder, tokenizer)
+    pipeline = build_pipeline(trainer, autoencoder, plain(tokenizer))
     pipeline.to(torch.float16).save_pretrained(folder)
     pipeline.to(torch.float32)
     load_in_single_precision(folder / "text_encoder" / "config.json")

@@ -11,7 +11,8 @@ import torch
 from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.bank import Bank, Index, pixels_of
-from fedmvp_flwr.pretraining.loop import Budget, Trained, fit
+from fedmvp_flwr.pretraining.checkpoints import Trained
+from fedmvp_flwr.pretraining.loop import Budget, fit
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.seeds import numpy_generator, torch_generator
 

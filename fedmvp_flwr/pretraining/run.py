@@ -15,8 +15,9 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.quiet import quiet_libraries
 from fedmvp_flwr.pretraining.autoencoder import load_autoencoder
 from fedmvp_flwr.pretraining.card import model_card
+from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Job
-from fedmvp_flwr.pretraining.loop import Budget, Trained
+from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.measure import (
     measure_autoencoder,
     measure_captioner,

@@ -14,12 +14,13 @@ from fedmvp_flwr.pretraining.autoencoder import (
 from fedmvp_flwr.pretraining.autoencoder import NAME as AUTOENCODER
 from fedmvp_flwr.pretraining.captioner import NAME as CAPTIONER
 from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner, train_captioner
+from fedmvp_flwr.pretraining.checkpoints import Trained, stored_progress, use_average
 from fedmvp_flwr.pretraining.encoder import NAME as ENCODER
 from fedmvp_flwr.pretraining.encoder import build_encoder, save_encoder, train_encoder
 from fedmvp_flwr.pretraining.generator import NAME as GENERATOR
 from fedmvp_flwr.pretraining.generator import save_generator, train_generator
 from fedmvp_flwr.pretraining.job import Job
-from fedmvp_flwr.pretraining.loop import Budget, Trained, stored_progress, use_average
+from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
 # Share of the minutes, as the embedded models were given them.

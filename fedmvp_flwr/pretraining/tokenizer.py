@@ -73,3 +73,10 @@ def frame(core: Any, context: int) -> Any:  # noqa: ANN401 - an untyped library'
         eos_token=END,
         model_max_length=context,
     )
+
+
+def plain(tokenizer: Any) -> Any:  # noqa: ANN401 - an untyped library's object
+    """Make it forget the padding and truncation of its last call, which would be saved with it."""
+    tokenizer.backend_tokenizer.no_padding()
+    tokenizer.backend_tokenizer.no_truncation()
+    return tokenizer

@@ -5,7 +5,8 @@ import torch
 from torch import nn
 
 from fedmvp_flwr.errors import ModelError
-from fedmvp_flwr.pretraining.loop import Budget, fit, stored_progress, use_average
+from fedmvp_flwr.pretraining.checkpoints import stored_progress, use_average
+from fedmvp_flwr.pretraining.loop import Budget, fit
 
 
 def test_training_resumes_where_it_stopped(tmp_path):

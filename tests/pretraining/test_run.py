@@ -108,6 +108,16 @@ def test_only_safetensors_and_json_are_written(made):
     assert {p.suffix for p in files if p.is_file()} <= {".json", ".safetensors", ".jinja", ".txt"}
 
 
+def test_saved_tokenizers_keep_no_setting_of_the_training(made):
+    out, _, _ = made
+    paths = sorted(p for p in out.rglob("tokenizer.json"))
+    assert len(paths) == 3
+    for path in paths:
+        saved = json.loads(path.read_text())
+        assert saved["truncation"] is None
+        assert saved["padding"] is None
+
+
 def test_progress_is_told_by_stage(made):
     _, _, seen = made
     assert list(dict.fromkeys(stage for stage, _, _ in seen)) == [
