@@ -33,6 +33,7 @@ from fedmvp_flwr.results import versions
 
 _LOG = logging.getLogger(__name__)
 CARD, REPORT, RECIPE, WORK = "MODEL_CARD.md", "pretrain.json", "recipe.json", "work"
+_READABLE = 0o644  # safetensors' own mode would hide the models from other users
 NO_LIMIT = 10**9  # steps: the minutes decide
 
 
@@ -101,6 +102,8 @@ def pretrain(
     job = Job(bank, work, budget, seed, shape, tokenizer, device)
     with quiet_libraries():
         trained = Stages(job, settings.out, on_progress).run()
+    for path in settings.out.rglob("*.safetensors"):
+        path.chmod(_READABLE)
 
     models = FoundationModels(config.model_copy(update=specs(settings.out)), device)
     held_out = load_sample_bank(pairs.held_out, shape.image_size, work)

@@ -105,6 +105,7 @@ def test_card_and_report_tell_data_recipe_and_figures(made, folder):
 def test_only_safetensors_and_json_are_written(made):
     out, _, _ = made
     files = [p for name in ("encoder", "captioner", "generator") for p in (out / name).rglob("*.*")]
+    assert all(p.stat().st_mode & 0o044 == 0o044 for p in files)  # by other users too
     assert {p.suffix for p in files if p.is_file()} <= {".json", ".safetensors", ".jinja", ".txt"}
 
 
