@@ -66,14 +66,19 @@ def main() -> None:
             run_one(name, {**common, **METHODS[name]}, seed, out, arguments.cache)
             for seed in arguments.seeds
         ]
-        cells = [name]
-        for key in ("accuracy", "accuracy-with-completion"):
-            for condition in CONDITIONS:
-                values = [100 * r[key][condition] for r in results if condition in r.get(key, {})]
-                if values:
-                    spread = statistics.stdev(values) if len(values) > 1 else 0.0
-                    cells.append(f"{statistics.mean(values):.1f} ± {spread:.1f}")
-        print("| " + " | ".join(cells) + " |", flush=True)
+        print(table_row(name, results), flush=True)
+
+
+def table_row(name: str, results: list[dict[str, Any]]) -> str:
+    """Accuracies in %, mean and spread over the seeds, as a row in Markdown."""
+    cells = [name]
+    for key in ("accuracy", "accuracy-with-completion"):
+        for condition in CONDITIONS:
+            values = [100 * r[key][condition] for r in results if condition in r.get(key, {})]
+            if values:
+                spread = statistics.stdev(values) if len(values) > 1 else 0.0
+                cells.append(f"{statistics.mean(values):.1f} ± {spread:.1f}")
+    return "| " + " | ".join(cells) + " |"
 
 
 if __name__ == "__main__":

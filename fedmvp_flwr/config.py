@@ -138,7 +138,7 @@ class RunConfig(BaseModel):
         "`shards`, `pathological`, `column:NAME` (a natural owner) or `file:PATH`.",
     )
     dirichlet_alpha: float = Field(
-        0.5, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
+        0.1, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
     )
     classes_per_client: int = Field(
         2, ge=1, description="Classes of a client with `pathological`, shards with `shards`."

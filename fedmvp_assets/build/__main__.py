@@ -9,19 +9,37 @@ import json
 import logging
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 
-from fedmvp_assets.build import bars, card
-from fedmvp_assets.build.autoencoder import refine_decoder, train_autoencoder
-from fedmvp_assets.build.bank import Bank, load_bank
-from fedmvp_assets.build.captioner import CaptionerTrainer, save_captioner, train_captioner
-from fedmvp_assets.build.encoder import EncoderTrainer, save_encoder, train_encoder
-from fedmvp_assets.build.generator import GeneratorTrainer, save_generator, train_generator
+from fedmvp_assets.build import bars, card, words
+from fedmvp_assets.build.bank import FlowerBank, load_bank
 from fedmvp_assets.build.judge import Judge, train_judge
-from fedmvp_assets.build.loop import Budget, Job, use_average
-from fedmvp_assets.build.transplant import captioner_to_encoder, encoder_to_captioner
+from fedmvp_flwr.data.flora_render import IMAGE_SIZE
+from fedmvp_flwr.pretraining.autoencoder import (
+    load_autoencoder,
+    refine_decoder,
+    save_autoencoder,
+    train_autoencoder,
+)
+from fedmvp_flwr.pretraining.captioner import (
+    CaptionerTrainer,
+    build_captioner,
+    save_captioner,
+    train_captioner,
+)
+from fedmvp_flwr.pretraining.checkpoints import use_average
+from fedmvp_flwr.pretraining.encoder import (
+    EncoderTrainer,
+    build_encoder,
+    save_encoder,
+    train_encoder,
+)
+from fedmvp_flwr.pretraining.generator import build_generator, save_generator, train_generator
+from fedmvp_flwr.pretraining.job import Job
+from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.transplant import captioner_to_encoder, encoder_to_captioner
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Of training on one CPU core; the published models took about as long.
@@ -34,6 +52,20 @@ _MINUTES = {
     "judge": 3.0,
 }
 STAGES = (*_MINUTES, "bars", "card")
+SHAPE = Shape(
+    image_size=IMAGE_SIZE,
+    patch=8,
+    width=128,
+    heads=4,
+    vision_layers=4,
+    text_layers=2,
+    context=words.MAX_TOKENS,
+    autoencoder_width=48,
+    latent_channels=8,
+    generator_heads=5,
+    generator_head_width=32,
+    generator_layers=6,
+)
 _MAX_STEPS = 1_000_000  # the minutes decide
 _TEST_PICTURES = 2000
 _MEASURED = 300  # pictures that captions and generated images are measured on
@@ -75,45 +107,50 @@ class Builder:
         self.options = options
         self.work: Path = options.work_dir
         self.models: Path = options.out / "models"
-        self._banks: dict[str, Bank] = {}
+        self._banks: dict[str, FlowerBank] = {}
 
     def build_captioner(self) -> None:
         """Train and save the captioner; its image tower starts from the encoder's, if there."""
-        path = self.work / "encoder.safetensors"
+        job = self._job("captioner")
 
         def start(trainer: CaptionerTrainer) -> None:
-            if path.exists():
-                encoder_to_captioner(use_average(EncoderTrainer(), path), trainer)
+            if job.checkpoint("encoder").exists():
+                encoder = use_average(build_encoder(job), job.checkpoint("encoder"))
+                encoder_to_captioner(encoder, trainer)
 
-        save_captioner(train_captioner(self._job("captioner"), start), self.models / "captioner")
+        trainer, _ = train_captioner(job, start)
+        save_captioner(trainer, job.tokenizer, SHAPE, self.models / "captioner")
 
     def build_encoder(self) -> None:
         """Train and save the encoder; its image tower starts from the captioner's, if there."""
-        path = self.work / "captioner.safetensors"
+        job = self._job("encoder")
 
         def start(trainer: EncoderTrainer) -> None:
-            if path.exists():
-                captioner_to_encoder(use_average(CaptionerTrainer(), path), trainer)
+            if job.checkpoint("captioner").exists():
+                captioner = use_average(build_captioner(job), job.checkpoint("captioner"))
+                captioner_to_encoder(captioner, trainer)
 
-        save_encoder(train_encoder(self._job("encoder"), start), self.models / "encoder")
+        trainer, _ = train_encoder(job, start)
+        save_encoder(trainer, job.tokenizer, SHAPE, self.models / "encoder")
 
     def build_autoencoder(self) -> None:
         """Train the autoencoder, whose latents the generator will learn."""
-        model = train_autoencoder(self._job("autoencoder"))
-        model.save_pretrained(self.work / "autoencoder")
+        model, _ = train_autoencoder(self._job("autoencoder"))
+        save_autoencoder(model, self.work / "autoencoder")
 
     def build_generator(self) -> None:
         """Train and save the generator."""
-        autoencoder = self._autoencoder("autoencoder")
-        trainer = train_generator(self._job("generator"), autoencoder)
-        save_generator(trainer, autoencoder, self.models / "generator")
+        job, autoencoder = self._job("generator"), load_autoencoder(self.work / "autoencoder")
+        trainer, _ = train_generator(job, autoencoder)
+        save_generator(trainer, autoencoder, job.tokenizer, SHAPE, self.models / "generator")
 
     def build_decoder(self) -> None:
         """Train the autoencoder's decoder on, and save the generator with it."""
-        model = refine_decoder(self._autoencoder("autoencoder"), self._job("decoder"))
-        model.save_pretrained(self.work / "decoder")
-        trainer = use_average(GeneratorTrainer(), self.work / "generator.safetensors")
-        save_generator(trainer, model, self.models / "generator")
+        job = self._job("decoder")
+        model, _ = refine_decoder(load_autoencoder(self.work / "autoencoder"), job)
+        save_autoencoder(model, self.work / "decoder")
+        trainer = use_average(build_generator(job), job.checkpoint("generator"))
+        save_generator(trainer, model, job.tokenizer, SHAPE, self.models / "generator")
 
     def build_judge(self) -> None:
         """Train the judge, which stays in the work folder."""
@@ -128,7 +165,7 @@ class Builder:
             "encoder": bars.measure_encoder(folders["encoder"], bank, seed),
             "captioner": bars.measure_captioner(folders["captioner"], bank, _MEASURED),
             "generator": bars.measure_generator(folders["generator"], bank, judge, _MEASURED, seed),
-            "judge": bars.measure_judge(judge, self._autoencoder("decoder"), bank),
+            "judge": bars.measure_judge(judge, load_autoencoder(self.work / "decoder"), bank),
             "megabytes": {name: bars.folder_megabytes(path) for name, path in folders.items()},
             "threads": self.options.threads,
         }
@@ -149,20 +186,23 @@ class Builder:
         options = self.options
         minutes = _MINUTES[stage] if options.minutes is None else options.minutes
         budget = Budget(options.steps, minutes)
-        return Job(self._bank("train"), self.work, budget, options.seed, options.device)
+        return Job(
+            bank=self._bank("train"),
+            work=self.work,
+            budget=budget,
+            seed=options.seed,
+            shape=SHAPE,
+            tokenizer=words.build_tokenizer(),
+            device=options.device,
+        )
 
-    def _bank(self, split: str) -> Bank:
+    def _bank(self, split: str) -> FlowerBank:
         if split not in self._banks:
             count = self.options.pictures if split == "train" else _TEST_PICTURES
             self._banks[split] = load_bank(
                 self.work, split, min(count, self.options.pictures), self.options.seed
             )
         return self._banks[split]
-
-    def _autoencoder(self, name: str) -> Any:  # noqa: ANN401
-        from diffusers import AutoencoderTiny
-
-        return AutoencoderTiny.from_pretrained(self.work / name).eval()
 
 
 if __name__ == "__main__":

@@ -9,9 +9,11 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedmvp_assets.build import words
 from fedmvp_flwr.data import flora
 from fedmvp_flwr.data.flora import FlowerSpec
 from fedmvp_flwr.data.flora_render import IMAGE_SIZE
+from fedmvp_flwr.pretraining.bank import Index
 from fedmvp_flwr.seeds import numpy_generator
 
 # Visible attributes in the order of their columns, with their values.
@@ -23,12 +25,17 @@ ATTRIBUTES: dict[str, tuple[str, ...] | tuple[int, ...]] = {
     "pattern": flora.PATTERNS,
 }
 _TEST_COMBINATIONS = 120  # kept out of the training, to measure the bars on
-_MEAN, _STD = 0.5, 0.5  # images are scaled to [-1, 1], as in diffusers
+_DETAILED_SHARE = 0.35  # of the captions; the rest follow the coarse prompt
+# Chance of each attribute to be named after the coarse prompt. Well above those of the data set's
+# captions: greedy decoding follows the likelier branch and shall name at least three.
+_NAMED = {"colour": 0.95, "shape": 0.7, "count": 0.65, "pattern": 0.8, "centre": 0.6}
+_NO_PROMPT = 0.1  # share of empty prompts, so that guidance can be used
+_PROMPTS = ("{}", "a picture of {}", "a detailed picture of {}")
 
 
 @dataclass(frozen=True)
-class Bank:
-    """Flowers and their pictures.
+class FlowerBank:
+    """Flowers and their pictures (see `fedmvp_flwr.pretraining.bank.Bank`).
 
     Attributes:
         specs: one per picture.
@@ -44,10 +51,24 @@ class Bank:
         """Number of flowers."""
         return len(self.specs)
 
-    def pixels(self, index: NDArray[np.int64], device: torch.device | str = "cpu") -> Tensor:
-        """(B, 3, S, S) float pixels in [-1, 1]."""
-        images = torch.from_numpy(np.ascontiguousarray(self.images[index])).to(device)
-        return (images.permute(0, 3, 1, 2).float() / 255 - _MEAN) / _STD
+    @property
+    def attribute_sizes(self) -> tuple[int, ...]:
+        """Number of values of each attribute."""
+        return tuple(len(values) for values in ATTRIBUTES.values())
+
+    def texts(self, index: Index, chance: np.random.Generator) -> list[str]:
+        """Captions as the data set words them."""
+        return [flora.caption(self.specs[i], chance) for i in index]
+
+    def caption_pairs(self, index: Index, chance: np.random.Generator) -> list[tuple[str, str]]:
+        """A prompt and its caption for each flower, then a question and its answer for each."""
+        specs = [self.specs[i] for i in index]
+        pairs = [_caption_pair(spec, chance) for spec in specs]
+        return pairs + [_question_pair(spec, chance) for spec in specs]
+
+    def prompts(self, index: Index, chance: np.random.Generator) -> list[str]:
+        """Prompts as they may come: a caption, partial or full, in a template; at times empty."""
+        return [_random_prompt(self.specs[i], chance) for i in index]
 
 
 def combinations(split: str, seed: int) -> list[tuple[str, str, str, int, str]]:
@@ -58,7 +79,7 @@ def combinations(split: str, seed: int) -> list[tuple[str, str, str, int, str]]:
     return [free[i] for i in (test if split == "test" else train)]  # type: ignore[misc]
 
 
-def load_bank(work: Path, split: str, count: int, seed: int) -> Bank:
+def load_bank(work: Path, split: str, count: int, seed: int) -> FlowerBank:
     """Draw `count` flowers of a split, or read them if that was done before."""
     choices = combinations(split, seed)
     specs = [_draw_spec(choices, split, index, seed) for index in range(count)]
@@ -77,7 +98,7 @@ def load_bank(work: Path, split: str, count: int, seed: int) -> Bank:
             for spec in specs
         ]
     )
-    return Bank(specs, np.load(path, mmap_mode="r"), attributes)
+    return FlowerBank(specs, np.load(path, mmap_mode="r"), attributes)
 
 
 def _draw_spec(
@@ -88,3 +109,22 @@ def _draw_spec(
     scent = flora.SCENTS[int(generator.integers(len(flora.SCENTS)))]
     nuisance = flora.random_nuisance(generator)
     return FlowerSpec(colour, shape, centre, count, pattern, scent, nuisance)
+
+
+def _caption_pair(spec: FlowerSpec, chance: np.random.Generator) -> tuple[str, str]:
+    if chance.random() < _DETAILED_SHARE:
+        return words.DETAILED_PROMPT, words.full_caption(spec)
+    return words.COARSE_PROMPT, words.visible_caption(spec, chance, _NAMED)
+
+
+def _question_pair(spec: FlowerSpec, chance: np.random.Generator) -> tuple[str, str]:
+    name = words.VISIBLE[int(chance.integers(len(words.VISIBLE)))]
+    return words.question_prompt(name), words.value_words(name, spec)[0]
+
+
+def _random_prompt(spec: FlowerSpec, chance: np.random.Generator) -> str:
+    share = chance.random()
+    if share < _NO_PROMPT:
+        return ""
+    text = words.full_caption(spec) if share < 2 * _NO_PROMPT else flora.caption(spec, chance)
+    return _PROMPTS[int(chance.integers(len(_PROMPTS)))].format(text)

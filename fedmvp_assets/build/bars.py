@@ -11,9 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from fedmvp_assets.build import words
-from fedmvp_assets.build.bank import ATTRIBUTES, Bank
+from fedmvp_assets.build.bank import ATTRIBUTES, FlowerBank
 from fedmvp_assets.build.judge import Judge, accuracy, to_pixels
 from fedmvp_flwr.data import flora
+from fedmvp_flwr.pretraining.bank import pixels_of
 from fedmvp_flwr.seeds import numpy_generator, seed_for
 
 NUM_RETRIEVED = 200  # pairs that a caption or a picture is searched among
@@ -36,7 +37,7 @@ BARS: dict[str, tuple[tuple[str, ...], float]] = {
 Metrics = dict[str, Any]
 
 
-def measure_encoder(folder: Path, bank: Bank, seed: int) -> Metrics:
+def measure_encoder(folder: Path, bank: FlowerBank, seed: int) -> Metrics:
     """Retrieval among 200 pictures and their captions, as the data set words them."""
     import open_clip
 
@@ -58,7 +59,7 @@ def measure_encoder(folder: Path, bank: Bank, seed: int) -> Metrics:
     }
 
 
-def measure_captioner(folder: Path, bank: Bank, count: int) -> Metrics:
+def measure_captioner(folder: Path, bank: FlowerBank, count: int) -> Metrics:
     """Right values in coarse and detailed captions and in answers, and the speed."""
     from transformers import AutoProcessor, BlipForConditionalGeneration
 
@@ -93,7 +94,9 @@ def measure_captioner(folder: Path, bank: Bank, count: int) -> Metrics:
     }
 
 
-def measure_generator(folder: Path, bank: Bank, judge: Judge, count: int, seed: int) -> Metrics:
+def measure_generator(
+    folder: Path, bank: FlowerBank, judge: Judge, count: int, seed: int
+) -> Metrics:
     """What the judge sees in generated pictures of full and of partial prompts, and the speed."""
     from diffusers import AutoPipelineForText2Image
 
@@ -122,9 +125,9 @@ def measure_generator(folder: Path, bank: Bank, judge: Judge, count: int, seed: 
     }
 
 
-def measure_judge(judge: Judge, autoencoder: Any, bank: Bank) -> Metrics:  # noqa: ANN401
+def measure_judge(judge: Judge, autoencoder: Any, bank: FlowerBank) -> Metrics:  # noqa: ANN401
     """The judge on drawn pictures, and on the same after the autoencoder."""
-    pixels = bank.pixels(np.arange(len(bank)))
+    pixels = pixels_of(bank, np.arange(len(bank)))
     with torch.inference_mode():
         decoded = torch.cat(
             [autoencoder.decoder(autoencoder.encoder(part)) for part in pixels.split(_BATCH)]

@@ -9,14 +9,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_assets.build.bank import ATTRIBUTES
-from fedmvp_assets.build.loop import Job, fit
-from fedmvp_flwr.seeds import torch_generator
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
 
 _CHANNELS = (24, 48, 96)  # each layer halves the picture
-_BATCH = 64
-_RATE = 3e-3
-_MATRIX_RATE = 0.02
-_EMA = 0.98
+_RATES = Rates(batch=64, learning_rate=3e-3, matrix_rate=0.02, ema_decay=0.98)
 _MAX_BLUR = 0.5  # share of a blurred copy: generated pictures are softer than drawn ones
 _MAX_NOISE = 0.06  # of pixels in [-1, 1]
 _PREDICT_BATCH = 250
@@ -64,26 +60,15 @@ class Judge(nn.Module):
 
 def train_judge(job: Job) -> Judge:
     """Train the judge on drawn flowers, slightly blurred and noisy ones among them."""
-    torch.manual_seed(job.seed)
-    judge = Judge().to(job.device)
+    judge = seeded(job.seed, Judge).to(job.device)
 
-    def loss_of(step: int) -> Tensor:
-        _, index = job.batch("judge", step, _BATCH)
-        pixels = _soften(job.bank.pixels(index), torch_generator(job.seed, "judge", step))
-        target = job.bank.attributes[index].to(job.device)
-        logits = judge(pixels.to(job.device))
+    def loss_of(draw: Draw) -> Tensor:
+        target = draw.attributes
+        logits = judge(_soften(draw.pixels, draw.noise))
         losses = [F.cross_entropy(part, target[:, i]) for i, part in enumerate(logits)]
         return torch.stack(losses).mean()
 
-    fit(
-        judge,
-        loss_of,
-        job.budget,
-        learning_rate=_RATE,
-        matrix_rate=_MATRIX_RATE,
-        checkpoint=job.work / "judge.safetensors",
-        ema_decay=_EMA,
-    )
+    train(job, "judge", _RATES, loss_of, judge)
     return judge.cpu()
 
 
@@ -103,4 +88,5 @@ def _soften(pixels: Tensor, generator: torch.Generator) -> Tensor:
     share = torch.rand(len(pixels), 1, 1, 1, generator=generator) * _MAX_BLUR
     noise = torch.randn(pixels.shape, generator=generator)
     strength = torch.rand(len(pixels), 1, 1, 1, generator=generator) * _MAX_NOISE
-    return torch.lerp(pixels, blurred, share) + strength * noise
+    added = (strength * noise).to(pixels.device)
+    return torch.lerp(pixels, blurred, share.to(pixels.device)) + added

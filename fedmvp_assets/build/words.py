@@ -8,6 +8,7 @@ import numpy as np
 
 from fedmvp_flwr.data import flora
 from fedmvp_flwr.data.flora import FlowerSpec
+from fedmvp_flwr.pretraining.tokenizer import END, PAD, START, UNKNOWN, frame
 
 COARSE_PROMPT = "a picture of"
 DETAILED_PROMPT = "a detailed picture of"
@@ -19,7 +20,6 @@ QUESTIONS = {
     "centre": "what is the centre like?",
 }
 VISIBLE = tuple(QUESTIONS)
-PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 MAX_TOKENS = 40
 _OTHER_WORDS = (
     "the this that an of in on at to by for from and or not no is are was be has have it its "
@@ -52,8 +52,7 @@ def vocabulary() -> list[str]:
 
 def build_tokenizer() -> Any:  # noqa: ANN401 - transformers is imported here only
     """Word-level tokenizer with [CLS] and [SEP] around every text."""
-    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, processors
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers
 
     index = {word: i for i, word in enumerate(vocabulary())}
     tokenizer = Tokenizer(models.WordLevel(index, unk_token=UNKNOWN))
@@ -61,19 +60,7 @@ def build_tokenizer() -> Any:  # noqa: ANN401 - transformers is imported here on
     tokenizer.pre_tokenizer = pre_tokenizers.Split(
         Regex(r"[a-z]+(?:-[a-z]+)*|[^\sa-z]"), behavior="removed", invert=True
     )
-    tokenizer.post_processor = processors.TemplateProcessing(
-        single=f"{START} $A {END}", special_tokens=[(START, index[START]), (END, index[END])]
-    )
-    return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer,
-        pad_token=PAD,
-        unk_token=UNKNOWN,
-        cls_token=START,
-        sep_token=END,
-        bos_token=START,
-        eos_token=END,
-        model_max_length=MAX_TOKENS,
-    )
+    return frame(tokenizer, MAX_TOKENS)
 
 
 def value_words(attribute: str, spec: FlowerSpec) -> tuple[str, ...]:

@@ -1,19 +1,12 @@
 import math
 
 import pytest
-import torch
-from torch import nn
 
 from fedmvp_assets.build import bank as banks
 from fedmvp_assets.build import words
 from fedmvp_assets.build.__main__ import STAGES, main
 from fedmvp_assets.build.bars import BARS, bar_results
-from fedmvp_assets.build.captioner import CaptionerTrainer
 from fedmvp_assets.build.card import model_card
-from fedmvp_assets.build.encoder import EncoderTrainer
-from fedmvp_assets.build.loop import Budget, fit, use_average
-from fedmvp_assets.build.muon import Muon, orthogonalise, split_parameters
-from fedmvp_assets.build.transplant import captioner_to_encoder, encoder_to_captioner
 from fedmvp_flwr.data import flora
 
 
@@ -43,73 +36,6 @@ def test_bank_is_drawn_once(work, bank):
     again = banks.load_bank(work, "train", 24, 0)
     assert {p.name: p.stat().st_mtime_ns for p in work.glob("bank-*.npy")} == files
     assert again.specs == bank.specs
-
-
-def test_training_resumes_where_it_stopped(tmp_path):
-    seen: list[int] = []
-
-    def run(steps: int, path) -> torch.Tensor:
-        torch.manual_seed(0)
-        model = nn.Linear(3, 1)
-
-        def loss_of(step: int) -> torch.Tensor:
-            seen.append(step)
-            x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
-            return (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
-
-        fit(model, loss_of, Budget(steps, 60), learning_rate=0.1, checkpoint=path, ema_decay=0.5)
-        return model.weight.detach().clone()
-
-    path = tmp_path / "model.safetensors"
-    run(5, path)
-    final = run(40, path)
-    assert seen == list(range(40))
-    assert torch.equal(use_average(nn.Linear(3, 1), path).weight, final)
-    assert (final - 1).abs().max() < 0.2
-
-
-def test_orthogonalised_matrices_have_singular_values_near_one():
-    for shape in ((6, 20), (20, 6), (8, 8)):
-        matrix = torch.randn(shape, generator=torch.Generator().manual_seed(0))
-        values = torch.linalg.svdvals(orthogonalise(matrix))
-        assert values.max() < 1.3
-        assert values.median() > 0.6
-
-
-def test_muon_trains_a_small_network():
-    torch.manual_seed(0)
-    model = nn.ModuleDict({"blocks": nn.Linear(4, 4, bias=False), "head": nn.Linear(4, 1)})
-    matrices, others = split_parameters(model)
-    assert [tuple(p.shape) for p in matrices] == [(4, 4)]
-    assert len(others) == 2
-    optimizer = Muon(matrices, others)
-    for group in optimizer.param_groups:
-        group["lr"] = 0.02
-    x = torch.randn(64, 4)
-    losses = []
-    for _ in range(60):
-        loss = (model["head"](model["blocks"](x)) - x[:, :1]).square().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        losses.append(float(loss.detach()))
-    assert losses[-1] < 0.2 * losses[0]
-
-
-def test_image_towers_are_handed_on_unchanged():
-    torch.manual_seed(0)
-    encoder, captioner = EncoderTrainer().eval(), CaptionerTrainer().eval()
-    pixels = torch.randn(2, 3, 48, 48)
-    nn.init.normal_(captioner.model.vision_model.embeddings.patch_embedding.bias)
-    with torch.no_grad():
-        captioner_to_encoder(captioner, encoder)
-        seen = captioner.model.vision_model(pixel_values=pixels)[0][:, 1:]
-        _, tokens = encoder.clip.visual(pixels)
-        assert torch.allclose(tokens, seen, atol=1e-4)
-        other = CaptionerTrainer().eval()
-        encoder_to_captioner(encoder, other)
-        again = other.model.vision_model(pixel_values=pixels)[0][:, 1:]
-        assert torch.allclose(again, seen, atol=1e-4)
 
 
 def test_named_values_reads_synonyms_and_nothing_else():

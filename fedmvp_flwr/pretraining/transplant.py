@@ -4,12 +4,16 @@ Both are the same vision transformer in different words, so that what one has le
 other need not learn again.
 """
 
+from typing import Any
+
 import torch
-from torch import nn
+
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer
+from fedmvp_flwr.pretraining.encoder import EncoderTrainer
 
 
 @torch.no_grad()
-def encoder_to_captioner(encoder: nn.Module, captioner: nn.Module) -> None:
+def encoder_to_captioner(encoder: EncoderTrainer, captioner: CaptionerTrainer) -> None:
     """Copy image tower and attribute heads of an `EncoderTrainer` into a `CaptionerTrainer`."""
     clip_vision, blip_vision = encoder.clip.visual, captioner.model.vision_model
     captioner.attributes.load_state_dict(encoder.attributes.state_dict())
@@ -27,7 +31,7 @@ def encoder_to_captioner(encoder: nn.Module, captioner: nn.Module) -> None:
 
 
 @torch.no_grad()
-def captioner_to_encoder(captioner: nn.Module, encoder: nn.Module) -> None:
+def captioner_to_encoder(captioner: CaptionerTrainer, encoder: EncoderTrainer) -> None:
     """Copy image tower and attribute heads of a `CaptionerTrainer` into an `EncoderTrainer`."""
     blip_vision, clip_vision = captioner.model.vision_model, encoder.clip.visual
     encoder.attributes.load_state_dict(captioner.attributes.state_dict())
@@ -45,13 +49,11 @@ def captioner_to_encoder(captioner: nn.Module, encoder: nn.Module) -> None:
     clip_vision.ln_post.load_state_dict(blip_vision.post_layernorm.state_dict())
 
 
-def _block_pairs(
-    clip_vision: nn.Module, blip_vision: nn.Module
-) -> list[tuple[nn.Module, nn.Module]]:
+def _block_pairs(clip_vision: Any, blip_vision: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401 - untyped
     return list(zip(clip_vision.transformer.resblocks, blip_vision.encoder.layers, strict=True))
 
 
-def _parts(clip: nn.Module, blip: nn.Module) -> list[tuple[nn.Module, nn.Module]]:
+def _parts(clip: Any, blip: Any) -> list[tuple[Any, Any]]:  # noqa: ANN401 - untyped
     return [
         (clip.ln_1, blip.layer_norm1),
         (clip.ln_2, blip.layer_norm2),

@@ -29,27 +29,27 @@ class Muon(torch.optim.Optimizer):
         super().__init__(groups, {"lr": 0.0})
 
     @torch.no_grad()
-    def step(self, closure: None = None) -> None:
+    def step(self, closure: None = None) -> None:  # type: ignore[override]
         """Update all parameters that have a gradient."""
         for group in self.param_groups:
             update = self._matrix if group["muon"] else self._adam
             for parameter in group["params"]:
                 if parameter.grad is not None:
                     parameter.mul_(1 - group["lr"] * _DECAY)
-                    update(parameter, group["lr"])
+                    update(parameter, parameter.grad, group["lr"])
 
-    def _matrix(self, parameter: Tensor, rate: float) -> None:
+    def _matrix(self, parameter: Tensor, gradient: Tensor, rate: float) -> None:
         state = self.state[parameter]
         if not state:
             state["momentum"] = torch.zeros_like(parameter)
-        state["momentum"].lerp_(parameter.grad, 1 - _MOMENTUM)
+        state["momentum"].lerp_(gradient, 1 - _MOMENTUM)
         # A kernel (out, in, k, k) is the matrix (out, in * k * k).
-        matrix = parameter.grad.lerp(state["momentum"], _MOMENTUM).flatten(1)
+        matrix = gradient.lerp(state["momentum"], _MOMENTUM).flatten(1)
         rows, columns = matrix.shape
         direction = orthogonalise(matrix).reshape(parameter.shape)
         parameter.add_(direction, alpha=-rate * max(1.0, rows / columns) ** 0.5)
 
-    def _adam(self, parameter: Tensor, rate: float) -> None:
+    def _adam(self, parameter: Tensor, gradient: Tensor, rate: float) -> None:
         state = self.state[parameter]
         if not state:
             state["step"] = torch.zeros(())
@@ -57,8 +57,8 @@ class Muon(torch.optim.Optimizer):
             state["square"] = torch.zeros_like(parameter)
         state["step"] += 1
         step = float(state["step"])
-        state["mean"].lerp_(parameter.grad, 1 - _BETAS[0])
-        state["square"].lerp_(parameter.grad.square(), 1 - _BETAS[1])
+        state["mean"].lerp_(gradient, 1 - _BETAS[0])
+        state["square"].lerp_(gradient.square(), 1 - _BETAS[1])
         mean = state["mean"] / (1 - _BETAS[0] ** step)
         square = state["square"] / (1 - _BETAS[1] ** step)
         parameter.addcdiv_(mean, square.sqrt_().add_(_EPS), value=-rate)
@@ -68,7 +68,7 @@ def orthogonalise(matrix: Tensor) -> Tensor:
     """Push the singular values of a matrix towards 1 by Newton-Schulz iterations."""
     a, b, c = _NEWTON_SCHULZ
     tall = matrix.shape[0] > matrix.shape[1]
-    x = matrix.T if tall else matrix
+    x: Tensor = matrix.T if tall else matrix
     x = x / (x.norm() + _EPS)
     for _ in range(_ITERATIONS):
         gram = x @ x.T
@@ -87,7 +87,8 @@ def split_parameters(model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
         if isinstance(module, nn.Embedding)
         for parameter in module.parameters(recurse=False)
     }
-    matrices, others = [], []
+    matrices: list[Tensor] = []
+    others: list[Tensor] = []
     for name, parameter in model.named_parameters():
         square = parameter.ndim == 4 and parameter.shape[0] == parameter.shape[1]
         hidden = parameter.ndim == 2 and id(parameter) not in outer and _is_hidden(name)

@@ -1,0 +1,131 @@
+"""The generator's latent space: a small AutoencoderTiny (diffusers) that halves images twice."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedmvp_flwr.pretraining.bank import Bank, pixels_of
+from fedmvp_flwr.pretraining.checkpoints import Trained
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.seeds import numpy_generator
+
+NAME, DECODER_NAME = "autoencoder", "decoder"
+_RATES = Rates(batch=16, learning_rate=2e-3, matrix_rate=0.02, ema_decay=0.98)
+_REFINING = 0.5  # rates of the decoder's second training, as shares of the first's
+_LATENT_NOISE = 0.1  # of the latents' spread: the decoder must forgive the generator's slips
+_LATENT_PENALTY = 1e-3
+_STATISTICS = 512  # images that the latent scale is measured on
+_ENCODE_BATCH = 250
+
+
+def build_autoencoder(shape: Shape) -> Any:  # noqa: ANN401 - diffusers is imported here only
+    """The untrained autoencoder: two halvings, a few blocks at each resolution."""
+    from diffusers import AutoencoderTiny
+
+    return AutoencoderTiny(
+        encoder_block_out_channels=(shape.autoencoder_width,) * 3,
+        decoder_block_out_channels=(shape.autoencoder_width,) * 3,
+        num_encoder_blocks=(0, 1, 2),
+        num_decoder_blocks=(2, 1, 1),
+        latent_channels=shape.latent_channels,
+        scaling_factor=1.0,
+    )
+
+
+class AutoencoderTrainer(nn.Module):
+    """The autoencoder and its loss."""
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - an untyped library's object
+        super().__init__()
+        self.model = model.to(memory_format=torch.channels_last)
+
+    def loss(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
+        """Absolute and squared error of the decoded noisy latents, and a penalty on their size.
+
+        Args:
+            pixels: (B, 3, S, S) in [-1, 1].
+            generator: draws the noise.
+        """
+        pixels = pixels.contiguous(memory_format=torch.channels_last)
+        latents = self.model.encoder(pixels)
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        spread = _LATENT_NOISE * latents.detach().std()
+        decoded = self.model.decoder(latents + spread * noise)
+        error = F.l1_loss(decoded, pixels) + F.mse_loss(decoded, pixels)
+        total: Tensor = error + _LATENT_PENALTY * latents.square().mean()
+        return total
+
+
+def train_autoencoder(job: Job) -> tuple[Any, Trained]:
+    """Train the autoencoder on the images; returns it with its latent scale set."""
+    trainer = seeded(job.seed, lambda: AutoencoderTrainer(build_autoencoder(job.shape)))
+    trainer.to(job.device)
+    trained = train(job, NAME, _RATES, _loss_of(trainer), trainer)
+    return set_scale(trainer.model.cpu(), job.bank, job.seed), trained
+
+
+def refine_decoder(model: Any, job: Job) -> tuple[Any, Trained]:  # noqa: ANN401
+    """Train the decoder on, with the latents as they are: the generator need not be repeated."""
+    trainer = AutoencoderTrainer(model).to(job.device)
+    trainer.model.encoder.requires_grad_(False)
+    rates = _RATES.scaled(_REFINING)
+    trained = train(job, DECODER_NAME, rates, _loss_of(trainer), trainer.model.decoder)
+    return trainer.model.cpu().eval(), trained
+
+
+def save_autoencoder(model: Any, folder: Path) -> None:  # noqa: ANN401
+    """Write the autoencoder for later stages, in single precision."""
+    model.save_pretrained(folder)
+
+
+def load_autoencoder(folder: Path) -> Any:  # noqa: ANN401
+    """Read what `save_autoencoder` wrote."""
+    from diffusers import AutoencoderTiny
+    from diffusers.utils import is_accelerate_available
+
+    model: Any = AutoencoderTiny
+    low_memory = is_accelerate_available()  # it would warn about its own default
+    return model.from_pretrained(folder, low_cpu_mem_usage=low_memory).eval()
+
+
+@torch.inference_mode()
+def set_scale(model: Any, bank: Bank, seed: int) -> Any:  # noqa: ANN401
+    """Set the scaling factor that gives the latents unit variance."""
+    count = len(bank.images)
+    index = numpy_generator(seed, "latent-scale").choice(
+        count, min(_STATISTICS, count), replace=False
+    )
+    std = float(model.eval().encoder(pixels_of(bank, index)).std())
+    model.register_to_config(scaling_factor=round(1 / std, 4))
+    return model
+
+
+@torch.inference_mode()
+def encode_bank(model: Any, bank: Bank, device: str = "cpu") -> Tensor:  # noqa: ANN401
+    """Latents (N, C, s, s) of all images in half precision, scaled to unit variance."""
+    count, scale = len(bank.images), model.config.scaling_factor
+    model = model.to(device)
+    parts = [
+        (
+            model.encoder(pixels_of(bank, np.arange(i, min(i + _ENCODE_BATCH, count)), device))
+            * scale
+        )
+        .half()
+        .cpu()
+        for i in range(0, count, _ENCODE_BATCH)
+    ]
+    model.cpu()
+    return torch.cat(parts)
+
+
+def _loss_of(trainer: AutoencoderTrainer) -> Callable[[Draw], Tensor]:
+    def loss_of(draw: Draw) -> Tensor:
+        return trainer.loss(draw.pixels, draw.noise)
+
+    return loss_of

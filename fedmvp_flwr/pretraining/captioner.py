@@ -1,0 +1,159 @@
+"""A captioner: a small BLIP (transformers) that continues a prompt to a text about an image."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from fedmvp_flwr.pretraining.attributes import AttributeHeads
+from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
+from fedmvp_flwr.pretraining.checkpoints import Trained
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.tokenizer import plain
+
+NAME = "captioner"
+_RATES = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.01, ema_decay=0.99)
+_AUXILIARY = 0.5  # weight of the attribute heads on the image tokens, which are dropped later
+_MLP_RATIO = 3
+_IGNORED = -100  # label of what the loss skips, as everywhere in transformers
+_CALL = {"num_beams": 1, "do_sample": False, "max_new_tokens": 24}
+
+
+def build_blip(shape: Shape, tokenizer: Any) -> Any:  # noqa: ANN401 - transformers is imported here only
+    """The untrained model."""
+    from transformers import BlipConfig, BlipForConditionalGeneration
+
+    config = BlipConfig(
+        text_config={
+            "vocab_size": len(tokenizer),
+            "hidden_size": shape.width,
+            "encoder_hidden_size": shape.width,
+            "intermediate_size": _MLP_RATIO * shape.width,
+            "num_hidden_layers": shape.text_layers,
+            "num_attention_heads": shape.heads,
+            "max_position_embeddings": shape.context,
+            "hidden_dropout_prob": 0.0,
+            "attention_probs_dropout_prob": 0.0,
+            "bos_token_id": tokenizer.bos_token_id,
+            "sep_token_id": tokenizer.sep_token_id,
+            "eos_token_id": tokenizer.eos_token_id,
+            "pad_token_id": tokenizer.pad_token_id,
+        },
+        vision_config={
+            "hidden_size": shape.width,
+            "intermediate_size": _MLP_RATIO * shape.width,
+            "num_hidden_layers": shape.vision_layers,
+            "num_attention_heads": shape.heads,
+            "image_size": shape.image_size,
+            "patch_size": shape.patch,
+        },
+        projection_dim=shape.width,
+        image_text_hidden_size=shape.width,
+    )
+    return BlipForConditionalGeneration(config)
+
+
+class CaptionerTrainer(nn.Module):
+    """The captioner and the attribute heads that help its image tokens along.
+
+    Args:
+        shape: sizes of the model.
+        tokenizer: of its texts.
+        attribute_sizes: number of values of each attribute.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        tokenizer: Any,  # noqa: ANN401 - an untyped library's object
+        attribute_sizes: tuple[int, ...] = (),
+    ) -> None:
+        super().__init__()
+        self.model = build_blip(shape, tokenizer)
+        self.attributes = AttributeHeads(shape.width, attribute_sizes)
+
+    def loss(self, pixels: Tensor, attributes: Tensor, tokens: Tensor, labels: Tensor) -> Tensor:
+        """Next-word loss plus the attribute heads' loss.
+
+        Args:
+            pixels: (B, 3, S, S).
+            attributes: (B, A) value indices.
+            tokens: (k B, L) ids: a prompt and what follows for each image, then the next ones.
+            labels: (k B, L) ids, `_IGNORED` on prompts and padding.
+        """
+        seen = self.model.vision_model(pixel_values=pixels)[0]
+        told = self.attributes.loss(seen[:, 1:], attributes)
+        output = self.model.text_decoder(
+            input_ids=tokens,
+            attention_mask=(tokens != 0).long(),
+            encoder_hidden_states=seen.repeat(len(tokens) // len(seen), 1, 1),
+            labels=labels,
+        )
+        total: Tensor = output.loss + _AUXILIARY * told
+        return total
+
+
+def build_captioner(job: Job) -> CaptionerTrainer:
+    """The untrained captioner of a job."""
+    return seeded(job.seed, lambda: CaptionerTrainer(job.shape, job.tokenizer, job.attribute_sizes))
+
+
+def train_captioner(
+    job: Job, start: Callable[[CaptionerTrainer], None] | None = None
+) -> tuple[CaptionerTrainer, Trained]:
+    """Train the captioner on images, prompts and what follows them.
+
+    Args:
+        job: bank, budget and so on.
+        start: changes the untrained captioner, for example to the encoder's image tower.
+    """
+    trainer = build_captioner(job)
+    if start is not None:
+        start(trainer)
+    trainer.to(job.device)
+
+    def loss_of(draw: Draw) -> Tensor:
+        tokens, labels = encode_pairs(job, job.bank.caption_pairs(draw.index, draw.chance))
+        return trainer.loss(draw.pixels, draw.attributes, tokens, labels)
+
+    trained = train(job, NAME, _RATES, loss_of, trainer)
+    return trainer.cpu(), trained
+
+
+def save_captioner(
+    trainer: CaptionerTrainer,
+    tokenizer: Any,  # noqa: ANN401 - an untyped library's object
+    shape: Shape,
+    folder: Path,
+) -> None:
+    """Write model and processor as `from_pretrained` wants them, in half precision."""
+    from transformers import BlipImageProcessor, BlipProcessor
+
+    folder.mkdir(parents=True, exist_ok=True)
+    model = build_blip(shape, tokenizer)
+    model.load_state_dict(trainer.model.state_dict())
+    model.half().save_pretrained(folder)
+    load_in_single_precision(folder / "config.json")
+    size = {"height": shape.image_size, "width": shape.image_size}
+    image_processor = BlipImageProcessor(size=size, image_mean=PIXEL_MEAN, image_std=PIXEL_STD)
+    BlipProcessor(image_processor, plain(tokenizer)).save_pretrained(folder)
+    (folder / "fedmvp.json").write_text(json.dumps({"call": _CALL}, indent=2) + "\n")
+
+
+def load_in_single_precision(config: Path) -> None:
+    """Make a configuration ask for float32: half precision is for the files, slow on a CPU."""
+    text = config.read_text(encoding="utf-8").replace('"float16"', '"float32"')
+    config.write_text(text, encoding="utf-8")
+
+
+def encode_pairs(job: Job, pairs: list[tuple[str, str]]) -> tuple[Tensor, Tensor]:
+    """Token ids and labels (N, L) of prompts with what follows them, on the job's device."""
+    prompts = job.tokenizer([p for p, _ in pairs], add_special_tokens=False).input_ids
+    batch = job.tokens([f"{prompt} {text}" for prompt, text in pairs])
+    labels = batch.input_ids.masked_fill(batch.attention_mask == 0, _IGNORED)
+    for row, prompt in enumerate(prompts):
+        labels[row, : 1 + len(prompt)] = _IGNORED
+    return batch.input_ids, labels

@@ -1,0 +1,169 @@
+"""An image generator: a small PixArt (diffusers) on the autoencoder's latents.
+
+Trained by flow matching (Lipman et al. 2022): latents x0 and noise e are mixed to
+(1 - s) x0 + s e, and the transformer predicts e - x0; a few solver steps draw an image.
+"""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from fedmvp_flwr.pretraining.autoencoder import encode_bank
+from fedmvp_flwr.pretraining.captioner import load_in_single_precision
+from fedmvp_flwr.pretraining.checkpoints import Trained
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.tokenizer import plain
+
+NAME = "generator"
+_RATES = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.015, ema_decay=0.998)
+# Of the logit of the noise share (logit-normal, Esser et al. 2024).
+_NOISE_MEAN, _NOISE_STD = 0.2, 1.2
+_TIMESTEPS = 1000
+_PATCH = 2  # of the latents
+
+
+class GeneratorTrainer(nn.Module):
+    """Text encoder and latent transformer, trained together.
+
+    Args:
+        shape: sizes of the models.
+        vocabulary_size: number of tokens.
+    """
+
+    def __init__(self, shape: Shape, vocabulary_size: int) -> None:
+        super().__init__()
+        from diffusers import PixArtTransformer2DModel
+        from transformers import T5Config, T5EncoderModel
+
+        self.text_encoder: Any = T5EncoderModel(
+            T5Config(
+                vocab_size=vocabulary_size,
+                d_model=shape.width,
+                d_kv=shape.width // shape.heads,
+                d_ff=2 * shape.width,
+                num_layers=shape.text_layers,
+                num_heads=shape.heads,
+                dropout_rate=0.0,
+                pad_token_id=0,
+            )
+        )
+        self.transformer: Any = PixArtTransformer2DModel(
+            sample_size=shape.latent_size,
+            patch_size=_PATCH,
+            num_layers=shape.generator_layers,
+            num_attention_heads=shape.generator_heads,
+            attention_head_dim=shape.generator_head_width,
+            in_channels=shape.latent_channels,
+            out_channels=shape.latent_channels,
+            cross_attention_dim=shape.generator_heads * shape.generator_head_width,
+            caption_channels=shape.width,
+            use_additional_conditions=False,
+        )
+
+    def loss(
+        self, latents: Tensor, ids: Tensor, mask: Tensor, generator: torch.Generator
+    ) -> Tensor:
+        """Squared error of the predicted flow.
+
+        Args:
+            latents: (B, C, s, s), scaled to unit variance.
+            ids: (B, L) prompt tokens.
+            mask: (B, L), 1 on real tokens.
+            generator: draws the noise and its share.
+        """
+        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        logit = torch.randn(len(latents), generator=generator) * _NOISE_STD + _NOISE_MEAN
+        share = logit.sigmoid().to(latents.device)
+        mixed = torch.lerp(latents, noise, share[:, None, None, None])
+        predicted: Tensor = self.transformer(
+            mixed,
+            encoder_hidden_states=self.text_encoder(ids, attention_mask=mask)[0],
+            encoder_attention_mask=mask,
+            timestep=share * _TIMESTEPS,
+            added_cond_kwargs={"resolution": None, "aspect_ratio": None},
+        ).sample
+        return F.mse_loss(predicted, noise - latents)
+
+
+def build_generator(job: Job) -> GeneratorTrainer:
+    """The untrained generator of a job."""
+    return seeded(job.seed, lambda: GeneratorTrainer(job.shape, len(job.tokenizer)))
+
+
+def train_generator(job: Job, autoencoder: Any) -> tuple[GeneratorTrainer, Trained]:  # noqa: ANN401
+    """Train the generator on the latents of the images and on prompts about them."""
+    trainer = build_generator(job).to(job.device)
+    latents = encode_bank(autoencoder, job.bank, job.device)
+
+    def loss_of(draw: Draw) -> Tensor:
+        tokens = job.tokens(job.bank.prompts(draw.index, draw.chance))
+        return trainer.loss(
+            latents[torch.from_numpy(draw.index)].float().to(job.device),
+            tokens.input_ids,
+            tokens.attention_mask,
+            draw.noise,
+        )
+
+    trained = train(job, NAME, _RATES, loss_of, trainer)
+    return trainer.cpu(), trained
+
+
+def call_arguments(shape: Shape) -> dict[str, Any]:
+    """How the pipeline is to be called: with what the model was made for."""
+    return {
+        "num_inference_steps": 5,
+        "guidance_scale": 2.0,
+        "height": shape.image_size,
+        "width": shape.image_size,
+        "max_sequence_length": shape.context,
+        "use_resolution_binning": False,
+        "clean_caption": False,
+    }
+
+
+def build_pipeline(trainer: GeneratorTrainer, autoencoder: Any, tokenizer: Any) -> Any:  # noqa: ANN401
+    """The diffusers pipeline of the trained parts."""
+    from diffusers import DPMSolverMultistepScheduler, PixArtAlphaPipeline
+
+    return PixArtAlphaPipeline(
+        tokenizer=tokenizer,
+        text_encoder=trainer.text_encoder,
+        vae=autoencoder,
+        transformer=trainer.transformer,
+        scheduler=DPMSolverMultistepScheduler(
+            num_train_timesteps=_TIMESTEPS,
+            prediction_type="flow_prediction",
+            use_flow_sigmas=True,
+            flow_shift=1.0,
+        ),
+    )
+
+
+def save_generator(
+    trainer: GeneratorTrainer,
+    autoencoder: Any,  # noqa: ANN401 - untyped libraries' objects
+    tokenizer: Any,  # noqa: ANN401
+    shape: Shape,
+    folder: Path,
+) -> None:
+    """Write the pipeline as `from_pretrained` wants it, in half precision."""
+    folder.mkdir(parents=True, exist_ok=True)
+    pipeline = build_pipeline(trainer, autoencoder, plain(tokenizer))
+    pipeline.to(torch.float16).save_pretrained(folder)
+    pipeline.to(torch.float32)
+    load_in_single_precision(folder / "text_encoder" / "config.json")
+    _forget_origin(folder / "vae" / "config.json")
+    call = {"call": call_arguments(shape)}
+    (folder / "fedmvp.json").write_text(json.dumps(call, indent=2) + "\n")
+
+
+def _forget_origin(config: Path) -> None:
+    """Remove the folder of the work machine that diffusers notes in a configuration."""
+    values = json.loads(config.read_text(encoding="utf-8"))
+    values.pop("_name_or_path", None)
+    config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")

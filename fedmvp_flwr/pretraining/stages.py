@@ -1,0 +1,99 @@
+"""The stages of the recipe, each of which resumes from its checkpoint."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from fedmvp_flwr.pretraining.autoencoder import (
+    DECODER_NAME,
+    load_autoencoder,
+    refine_decoder,
+    save_autoencoder,
+    train_autoencoder,
+)
+from fedmvp_flwr.pretraining.autoencoder import NAME as AUTOENCODER
+from fedmvp_flwr.pretraining.captioner import NAME as CAPTIONER
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner, train_captioner
+from fedmvp_flwr.pretraining.checkpoints import Trained, stored_progress, use_average
+from fedmvp_flwr.pretraining.encoder import NAME as ENCODER
+from fedmvp_flwr.pretraining.encoder import build_encoder, save_encoder, train_encoder
+from fedmvp_flwr.pretraining.generator import NAME as GENERATOR
+from fedmvp_flwr.pretraining.generator import save_generator, train_generator
+from fedmvp_flwr.pretraining.job import Job
+from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
+
+# Share of the minutes, as the embedded models were given them.
+SHARES: Mapping[str, float] = {
+    ENCODER: 0.16,
+    CAPTIONER: 0.25,
+    AUTOENCODER: 0.06,
+    GENERATOR: 0.47,
+    DECODER_NAME: 0.06,
+}
+Progress = Callable[[str, int, int], None]
+_PERCENT = 100
+
+
+@dataclass(frozen=True)
+class Stages:
+    """Trains all models of one job and saves them.
+
+    Attributes:
+        job: with the budget of all stages together in minutes, and of each in steps.
+        out: gets the folders `encoder`, `captioner` and `generator`.
+        on_progress: called with (stage, per cent, 100).
+    """
+
+    job: Job
+    out: Path
+    on_progress: Progress | None = None
+
+    def run(self) -> dict[str, Trained]:
+        """Train every model; the captioner's image tower starts from the encoder's."""
+        results = {ENCODER: self._encoder(), CAPTIONER: self._captioner()}
+        job = self._job(AUTOENCODER)
+        if not (self._latents.is_dir() and job.checkpoint(GENERATOR).exists()):
+            model, results[AUTOENCODER] = train_autoencoder(job)
+            save_autoencoder(model, self._latents)
+        else:  # other latents would make the generator's training worthless
+            results[AUTOENCODER] = stored_progress(job.checkpoint(AUTOENCODER))
+        generator, results[GENERATOR] = train_generator(
+            self._job(GENERATOR), load_autoencoder(self._latents)
+        )
+        model, results[DECODER_NAME] = refine_decoder(
+            load_autoencoder(self._latents), self._job(DECODER_NAME)
+        )
+        save_generator(generator, model, job.tokenizer, job.shape, self.out / GENERATOR)
+        return results
+
+    def _encoder(self) -> Trained:
+        job = self._job(ENCODER)
+        trainer, trained = train_encoder(job)
+        save_encoder(trainer, job.tokenizer, job.shape, self.out / ENCODER)
+        return trained
+
+    def _captioner(self) -> Trained:
+        job = self._job(CAPTIONER)
+
+        def start(trainer: CaptionerTrainer) -> None:
+            encoder = use_average(build_encoder(job), job.checkpoint(ENCODER))
+            encoder_to_captioner(encoder, trainer)
+
+        trainer, trained = train_captioner(job, start)
+        save_captioner(trainer, job.tokenizer, job.shape, self.out / CAPTIONER)
+        return trained
+
+    @property
+    def _latents(self) -> Path:
+        return self.job.work / AUTOENCODER
+
+    def _job(self, stage: str) -> Job:
+        budget = Budget(self.job.budget.steps, SHARES[stage] * self.job.budget.minutes)
+        show = self.on_progress
+
+        def on_progress(share: float) -> None:
+            if show is not None:
+                show(stage, round(_PERCENT * min(1.0, share)), _PERCENT)
+
+        return replace(self.job, budget=budget, on_progress=on_progress)

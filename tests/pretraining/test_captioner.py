@@ -1,0 +1,62 @@
+import numpy as np
+import torch
+import torch.nn.functional as F
+
+from fedmvp_flwr.pretraining.attributes import AttributeHeads
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encode_pairs
+from fedmvp_flwr.pretraining.job import Job
+from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.sample_bank import SampleBank
+from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.tokenizer import learn_tokenizer
+
+SHAPE = Shape(image_size=16, patch=8, width=16, vision_layers=1, text_layers=1, context=16)
+
+
+def job(tmp_path):
+    images = np.zeros((2, 16, 16, 3), dtype=np.uint8)
+    bank = SampleBank(images, ("a", "b"), torch.zeros(2, 0, dtype=torch.int64))
+    tokenizer = learn_tokenizer(["a picture of a red bag"] * 3, 300, SHAPE.context)
+    return Job(bank, tmp_path, Budget(1, 1), 0, SHAPE, tokenizer)
+
+
+def test_only_what_follows_the_prompt_is_learned(tmp_path):
+    frame = job(tmp_path)
+    pairs = [("a picture of", "a red bag"), ("what colour?", "red")]
+    tokens, labels = encode_pairs(frame, pairs)
+    for row, (_, text) in enumerate(pairs):
+        learned = labels[row][labels[row] >= 0]
+        assert torch.equal(learned, tokens[row][labels[row] >= 0])
+        decoded = frame.tokenizer.decode(learned, skip_special_tokens=True)
+        assert decoded.strip() == text
+        assert learned[-1] == frame.tokenizer.sep_token_id
+        assert frame.tokenizer.pad_token_id not in learned
+
+
+def test_texts_are_cut_at_the_context(tmp_path):
+    tokens, labels = encode_pairs(job(tmp_path), [("a picture of", "red " * 99), ("a", "b")])
+    assert tokens.shape == labels.shape == (2, SHAPE.context)
+
+
+def test_several_pairs_per_image_are_the_mean_of_each_alone(tmp_path):
+    frame = job(tmp_path)
+    torch.manual_seed(0)
+    trainer = CaptionerTrainer(SHAPE, frame.tokenizer).eval()
+    pixels, none = torch.randn(2, 3, 16, 16), torch.zeros(2, 0, dtype=torch.int64)
+    # Of equal lengths, so that each token weighs the same.
+    first, second = [("a", "red bag")] * 2, [("of", "red bag")] * 2
+    with torch.no_grad():
+        both = trainer.loss(pixels, none, *encode_pairs(frame, first + second))
+        parts = [trainer.loss(pixels, none, *encode_pairs(frame, p)) for p in (first, second)]
+    assert torch.allclose(both, sum(parts) / 2, atol=1e-5)
+
+
+def test_attribute_heads_are_the_mean_of_their_cross_entropies():
+    torch.manual_seed(0)
+    heads = AttributeHeads(4, (3, 2))
+    tokens, targets = torch.randn(5, 7, 4), torch.tensor([[0, 1], [1, 0], [2, 1], [0, 0], [1, 1]])
+    pooled = torch.stack([tokens[:, t] for t in range(7)]).sum(0) / 7
+    expected = sum(F.cross_entropy(heads[i](pooled), targets[:, i]) for i in range(2)) / 2
+    assert torch.allclose(heads.loss(tokens, targets), expected)
+    none = AttributeHeads(4, ()).loss(tokens, torch.zeros(5, 0, dtype=torch.int64))
+    assert float(none) == 0.0
