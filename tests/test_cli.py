@@ -185,6 +185,7 @@ def preparation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
         return _Summary(made=num_clients)
 
     module.prepare_all = prepare_all
+    module.prepare_one = prepare_all
 
     def preflight(config: Any, num_clients: int, timed: bool) -> _Report:
         work = [{"work": "image features", "all": 9, "left": 4}]

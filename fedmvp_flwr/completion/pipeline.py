@@ -261,6 +261,11 @@ class _Preparation:
         for record in self.records.values():
             if record.text is not None:
                 texts[record.digest] = record.text
+        # A caption made just now may be known from elsewhere: what is stored counts, to the bit.
+        unknown = {digest for digest in texts if self._lacks(TEXT, digest)}
+        with self._clock(_FEATURES):
+            for encoding in self.encodings:
+                encoding.look_up({TEXT: unknown})
         missing = [digest for digest in texts if self._lacks(TEXT, digest)]
         missing.sort(key=lambda digest: len(texts[digest]))
         done = 0

@@ -180,6 +180,29 @@ def test_equal_sources_are_completed_once(tiny_config, shared_models, tmp_path):
     assert (prepared.completed["image"].pooled == prepared.completed["image"].pooled[0]).all()
 
 
+def test_a_caption_that_is_known_from_elsewhere_is_not_encoded_again(
+    tiny_config, shared_models, tmp_path, random_image, monkeypatch
+):
+    image_alone = [Sample("a", 0, random_image(1), None)]
+    config = tiny_config.model_copy(update={"quality_gate": 0.0})
+    elsewhere = prepare(image_alone, {"text": [True]}, config, tmp_path / "x", shared_models)
+    with FeatureStore(tmp_path / "x") as store:
+        caption = load_completion(
+            image_alone[0], "text", models=shared_models, store=store, config=config
+        )
+    prepare([Sample("b", 0, None, caption)], {}, config, tmp_path / "y", shared_models)
+    asked = []
+    encode = shared_models.text_encoder.encode
+    monkeypatch.setattr(
+        shared_models.text_encoder, "encode", lambda texts: asked.extend(texts) or encode(texts)
+    )
+    again = prepare(image_alone, {"text": [True]}, config, tmp_path / "y", shared_models)
+    assert asked == []
+    assert again.made["text"] == 1
+    ours, theirs = (x.completed["text"].tokens for x in (again, elsewhere))
+    torch.testing.assert_close(ours, theirs, atol=4e-3, rtol=0)
+
+
 def test_progress_ends_at_the_total(samples, holes, tiny_config, shared_models, tmp_path):
     last = {}
     prepare(
