@@ -62,10 +62,15 @@ def code_hash() -> str:
 
 
 def run_hashes(summaries: Sequence[Mapping[str, Any]], probe: str | None) -> dict[str, str]:
-    """Hashes of split, masks, probe and code."""
+    """Hashes of split, masks (of training and test samples), probe and code."""
     hashes = {
         "split": record_hash({"splits": sorted({s["hashes"]["split"] for s in summaries})}),
-        "masks": record_hash({"masks": [s["hashes"]["mask"] for s in summaries]}),
+        "masks": record_hash(
+            {
+                "masks": [s["hashes"]["mask"] for s in summaries],
+                "test": sorted({s["hashes"].get("test-mask", "") for s in summaries}),
+            }
+        ),
         "code": code_hash(),
     }
     return hashes | ({"probe": probe} if probe else {})

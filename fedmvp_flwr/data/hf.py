@@ -3,7 +3,7 @@
 The whole set is needed to deal it to clients and to draw its holes, so streaming is refused.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ from fedmvp_flwr.data.entries import (
     named_classes,
     read_classes,
 )
-from fedmvp_flwr.data.findings import Findings
+from fedmvp_flwr.data.findings import MISSING_FILE, OUTSIDE, Findings
 from fedmvp_flwr.data.image_checks import check_contents
 from fedmvp_flwr.data.images import TableImage
 from fedmvp_flwr.data.splits import TRAIN
@@ -43,11 +43,11 @@ def load_hf(name: str, config: RunConfig) -> LoadedDataset:
     parts = _splits(name)
     findings = Findings(f"hf:{name}")
     entries: list[Entry] = []
-    classes = read_classes(config)
+    classes, root = read_classes(config), _root(name)
     for split, table in sorted(parts.items()):
         _require_columns(table, split, config, findings.source)
         names = getattr(table.features[config.label_column or LABEL_COLUMN], "names", None)
-        entries += _entries(table, split, len(parts) > 1, names, config, findings)
+        entries += _entries(table, split, len(parts) > 1, names, root, config, findings)
         classes = classes or (named_classes(names) if names else None)
     return build_dataset(entries, config, findings, classes)
 
@@ -104,27 +104,30 @@ def _entries(
     split: str,
     several: bool,
     names: Sequence[str] | None,
+    root: Path,
     config: RunConfig,
     findings: Findings,
 ) -> list[Entry]:
     """Entries of one split; its name counts if there are several, else the split column does."""
     import datasets
 
-    column = config.image_column or IMAGE_COLUMN
+    column, fingerprint = config.image_column or IMAGE_COLUMN, table._fingerprint
     if not isinstance(table.features[column], datasets.Image):
         raise DataError(
             f"dataset='{findings.source}': column '{column}' is {table.features[column]}, not "
             "an Image. Set image-column, or cast it with cast_column."
         )
+    if table._indices is not None:  # a selection: its Arrow table holds more rows than it shows
+        table = table.flatten_indices()
     encoded = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-    # Arrow tells which cells are null without reading the images.
-    filled = encoded.data.column(column).combine_chunks().is_valid().to_pylist()
-    if table._indices is not None:  # a selection: the Arrow table holds more rows than it shows
-        encoded = encoded.flatten_indices()
-        filled = encoded.data.column(column).combine_chunks().is_valid().to_pylist()
-    rows = [index for index, flag in enumerate(filled) if flag]
+    usable, rows = [], []
+    for index, (there, path) in enumerate(_stored(encoded, column)):
+        where = f"{split}:row {index}"
+        usable.append(path is None or _is_allowed(path, root, where, findings))
+        if there and usable[-1]:
+            rows.append(index)
     checks = check_contents(
-        [f"{encoded._fingerprint}|{index}" for index in rows],
+        [f"{fingerprint}|{index}" for index in rows],
         lambda position: _bytes_of(encoded, rows[position], column),
         cache_folder(config),
         findings.source,
@@ -140,6 +143,7 @@ def _entries(
     return [
         _entry(cells, index, images.get(index), split if several else None, names, config)
         for index, cells in enumerate(table.remove_columns([column]))
+        if usable[index]
     ]
 
 
@@ -164,6 +168,35 @@ def _entry(
         split=split or as_label(cells.get(config.split_column or SPLIT_COLUMN)),
         owner=as_label(cells[config.owner_column]) if config.owner_column else None,
     )
+
+
+def _stored(table: Any, column: str) -> Iterator[tuple[bool, str | None]]:  # noqa: ANN401
+    """For each row whether it has an image, and the image's path where the bytes are not here."""
+    for chunk in table.data.column(column).chunks:  # Arrow tells without reading the images
+        fields = dict(zip((field.name for field in chunk.type), chunk.flatten(), strict=True))
+        inside = fields["bytes"].is_valid().to_pylist()
+        paths = fields["path"].to_pylist()
+        for there, has_bytes, path in zip(chunk.is_valid().to_pylist(), inside, paths, strict=True):
+            yield there, None if has_bytes or not there else str(path)
+
+
+def _is_allowed(path: str, root: Path, where: str, findings: Findings) -> bool:
+    place = Path(path)
+    if not place.resolve().is_relative_to(root):
+        findings.add(OUTSIDE, where, f"'{path}'")
+    elif not place.is_file():
+        findings.add(MISSING_FILE, where, f"'{path}'")
+    else:
+        return True
+    return False
+
+
+def _root(name: str) -> Path:
+    """The folder that image files may lie in: the data set's own, or the cache of the hub."""
+    from datasets import config
+
+    path = Path(name).expanduser()
+    return (path if path.exists() else Path(config.HF_CACHE_HOME)).resolve()
 
 
 def _bytes_of(table: Any, index: int, column: str) -> bytes:  # noqa: ANN401

@@ -8,7 +8,8 @@ from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.seeds import seed_for
 
-TRAIN, TEST = "train", "test"
+TRAIN, TEST, VALIDATION = "train", "test", "val"
+_VALIDATION_NAMES = ("validation", "valid", "dev")  # what others call it
 
 
 def choose_splits(
@@ -22,8 +23,8 @@ def choose_splits(
         source: the data set, for messages.
 
     Returns:
-        `train` and `test`, then the other splits under their own names; the order within a split
-        is that of `samples`.
+        `train` and `test`, then the other splits under their own names (`validation` and the like
+        as `val`); the order within a split is that of `samples`.
 
     Raises:
         DataError: a split is not there, or nothing would be left in one.
@@ -57,7 +58,12 @@ def choose_splits(
         )
     used = {name for parts in wanted.values() for name in parts}
     for other in sorted(set(names) - used - set(splits)):
-        splits[other] = tuple(sample for sample, name in samples if name == other)
+        role = (
+            VALIDATION
+            if other in _VALIDATION_NAMES and VALIDATION not in {*names, *splits}
+            else other
+        )
+        splits[role] = tuple(sample for sample, name in samples if name == other)
     return _checked(splits, source)
 
 

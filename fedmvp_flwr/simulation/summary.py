@@ -75,13 +75,15 @@ def render_error(title: str, message: str) -> RenderableType:
 def _score_table(result: Mapping[str, Any]) -> Table:
     table = Table(title="The global model on the test set", title_justify="left")
     table.add_column("")
-    for condition in CONDITIONS:
+    extra = [name for name in result.get("accuracy") or {} if name not in CONDITIONS]
+    conditions = [*CONDITIONS, *extra]
+    for condition in conditions:
         table.add_column(condition, justify="right")
     for key, name in _SCORES.items():
         for suffix, label in (("", name), ("-with-completion", f"{name}, with completion")):
             scores = result.get(key + suffix)
             if isinstance(scores, Mapping) and scores:
-                table.add_row(label, *(_percent(scores.get(c)) for c in CONDITIONS))
+                table.add_row(label, *(_percent(scores.get(c)) for c in conditions))
     return table
 
 

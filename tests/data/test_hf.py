@@ -153,3 +153,25 @@ def test_name_and_configuration_go_to_the_library(table, settings, monkeypatch):
     load_dataset(settings("hf:somebody/something@small"))
     load_dataset(settings("hf:somebody/other"))
     assert asked == [("somebody/something", "small"), ("somebody/other", None)]
+
+
+def test_images_outside_of_the_data_are_refused(table, settings, tmp_path, picture, monkeypatch):
+    picture().save(tmp_path / "secret.png")
+    stored = table().cast_column("image", datasets.Image(decode=False))
+
+    def leave(row, index):
+        if index in (1, 4):
+            path = tmp_path / ("secret.png" if index == 1 else "saved/gone.png")
+            row["image"] = {"bytes": None, "path": str(path)}
+        return row
+
+    stored = stored.map(leave, with_indices=True).cast_column("image", datasets.Image())
+    (tmp_path / "saved").mkdir()
+    (tmp_path / "saved" / "state.json").write_text("{}")
+    # save_to_disk would embed the very file.
+    monkeypatch.setattr(datasets, "load_from_disk", lambda path: stored)
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+    assert "path out of the folder: train:row 1" in str(error.value)
+    assert "missing file: train:row 4" in str(error.value)
+    assert len(everything(load_dataset(settings(f"hf:{tmp_path}/saved", bad_samples="skip")))) == 8

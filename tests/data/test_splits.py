@@ -76,3 +76,12 @@ def test_one_split_for_both_is_refused():
 def test_too_few_samples_to_hold_one_out():
     with pytest.raises(DataError, match="nothing in the test split"):
         choose_splits(named(None, None), RunConfig(), "folder:x")
+
+
+def test_a_validation_split_has_one_name():
+    data = named("train", "test", "validation", "public")
+    assert list(choose_splits(data, RunConfig(), "x")) == ["train", "test", "public", "val"]
+    both = named("train", "test", "validation", "val")
+    assert list(choose_splits(both, RunConfig(), "x")) == ["train", "test", "val", "validation"]
+    tested = choose_splits(data[:1] + data[2:], RunConfig(test_split="validation"), "x")
+    assert list(tested) == ["train", "test", "public"]
