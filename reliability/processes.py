@@ -10,7 +10,7 @@ from contextlib import suppress
 from pathlib import Path
 
 _PROC = Path("/proc")
-_SAMPLE = 0.5  # seconds between two looks at the memory
+_SAMPLE = 2.0  # seconds between two looks at the memory: each costs CPU
 _RESTART_FIRST, _RESTART_MOST = 1.0, 60.0  # seconds, as a container engine waits
 
 
