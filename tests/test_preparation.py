@@ -264,7 +264,9 @@ def test_holes_of_the_test_set(tmp_path):
 
 def test_the_test_set_is_complete_by_default(node):
     for pattern in ("random", "class", "content", "real", "client"):
-        samples = client_samples(TinyData(), RunConfig(test_missing_pattern=pattern), node)
+        samples = client_samples(
+            TinyData(), RunConfig(test_missing_pattern=pattern, partition="iid"), node
+        )
         assert all(sample.complete for sample in samples.test)
 
 
