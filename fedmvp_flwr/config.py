@@ -402,7 +402,8 @@ class RunConfig(BaseModel):
         except ValidationError as error:
             problems += [_describe(dict(item)) for item in error.errors()]
         if problems:
-            raise ConfigError("Wrong run-config: " + "; ".join(problems) + ".")
+            text = "; ".join(problems)
+            raise ConfigError(f"Wrong run-config: {text}" + ("" if text.endswith("?") else "."))
         return config
 
     @classmethod
