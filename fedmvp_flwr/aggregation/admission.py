@@ -12,6 +12,7 @@ from logging import INFO, WARNING
 from typing import Any
 
 from flwr.app import Message, RecordDict
+from flwr.common.constant import ErrorCode
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
@@ -37,6 +38,7 @@ _NEEDED: dict[str, Any] = {
 _HASHES = ("split", "mask", "keys")
 _POLL = 0.5  # seconds
 _ASK_AGAIN = 60.0  # seconds after a refusal
+_ASK_LOST_AGAIN = 5.0  # seconds after a node could not be reached, as after a SuperLink's restart
 _LONGEST_REASON = 500  # characters; what a node says is not trusted
 
 
@@ -64,6 +66,7 @@ class Admission:
     _asked_at: dict[int, float] = field(default_factory=dict)
     _answers: dict[int, Summary | str] = field(default_factory=dict)
     _told: dict[int, int | str] = field(default_factory=dict)
+    _lost: dict[int, str] = field(default_factory=dict)
 
     def __call__(self, grid: Grid, node_ids: Sequence[int]) -> list[int]:
         """Return those of the connected nodes that may take part; ask the others, without waiting.
@@ -101,7 +104,14 @@ class Admission:
         for reply in replies:
             # By what it replies to: Flower attributes the error of a dead node to another one.
             node_id = self._pending.pop(reply.metadata.reply_to_message_id, None)
-            if node_id is not None:
+            if node_id is None:
+                continue
+            if reply.has_error() and reply.error.code == ErrorCode.NODE_UNAVAILABLE:
+                self._lost[node_id] = "it could not be reached"
+                self._asked_at[node_id] = time.monotonic() - _ASK_AGAIN + _ASK_LOST_AGAIN
+                log(WARNING, "Node %d could not be reached; it is asked again.", node_id)
+            else:
+                self._lost.pop(node_id, None)
                 self._answers[node_id] = read_answer(reply)
 
     def settle(self) -> None:
@@ -113,6 +123,8 @@ class Admission:
 
     def wait(self, grid: Grid, minimum: int, timeout: float) -> list[Summary]:
         """Wait until every node that was asked has answered.
+
+        If too few are ready then, nodes that could not be reached are asked again and waited for.
 
         Args:
             grid: where the nodes are.
@@ -127,17 +139,18 @@ class Admission:
         """
         deadline = time.monotonic() + timeout
         self.collect(grid)
-        while self._pending and time.monotonic() < deadline:
+        while (self._pending or self._misses(minimum)) and time.monotonic() < deadline:
             time.sleep(_POLL)
             present = list(grid.get_node_ids())
-            self.ask(grid, [n for n in present if n not in self._asked_at])  # just arrived
+            # Those that have just arrived, or were lost: a refusal is for good here.
+            self.ask(grid, [n for n in present if n not in self._asked_at or n in self._lost])
             self.collect(grid)
         # Not before: named nodes get their numbers in the order of their names, not of arrival.
         self.settle()
         late = dict.fromkeys(self._pending.values(), f"not ready within {timeout:g} s")
         problems = sorted(
             f"client {self.nodes.key(node_id)}: {reason}"
-            for node_id, reason in (self.refused | late).items()
+            for node_id, reason in (self.refused | self._lost | late).items()
         )
         ready = len(self.summaries)
         if ready < minimum or (not minimum and problems):
@@ -150,6 +163,11 @@ class Admission:
             log(WARNING, "The run starts without %s.", problem)
         log(INFO, "%d clients are ready.", ready)
         return self.ready()
+
+    def _misses(self, minimum: int) -> bool:
+        """Whether nodes that cannot be reached now keep it from the minimum."""
+        answered = sum(not isinstance(answer, str) for answer in self._answers.values())
+        return bool(self._lost) and len(self.summaries) + answered < minimum
 
     def ready(self) -> list[Summary]:
         """Summaries of all nodes that may take part, ordered by key."""

@@ -228,3 +228,39 @@ def test_named_nodes_are_numbered_by_name_whoever_answers_first(make):
 def test_a_summary_is_read(instruction):
     reply = Message(RecordDict({"prepared": ConfigRecord(ready())}), reply_to=instruction())
     assert read_answer(reply) == SUMMARY
+
+
+UNREACHABLE = Error(5, "no heartbeat")
+
+
+def test_nodes_that_come_back_are_waited_for(make, monkeypatch):
+    monkeypatch.setattr(module, "_ASK_LOST_AGAIN", 0.05)
+    admission, told = make()
+    grid = Grid({1: (0, ready()), 2: (1, UNREACHABLE), 3: (2, UNREACHABLE)})
+    pull, times = grid.pull_messages, []
+
+    def pull_and_recover(ids):
+        times.append(1)
+        if len(times) == 4:  # the SuperLink has heard of node 3 again
+            grid.behave[3] = (2, ready())
+        return pull(ids)
+
+    grid.pull_messages = pull_and_recover
+    assert [s["partition-id"] for s in start(admission, grid, minimum=2)] == [0, 2]
+    assert told["refused"] == []
+    assert grid.asked.count(3) >= 2
+
+
+@pytest.mark.parametrize("minimum", [0, 2])
+def test_nodes_that_stay_lost_are_named(make, monkeypatch, minimum):
+    monkeypatch.setattr(module, "_ASK_LOST_AGAIN", 0.05)
+    admission, _ = make()
+    grid = Grid({1: (0, ready()), 2: (1, UNREACHABLE)})
+    with pytest.raises(DataError, match=r"1 of 2.*client 2: it could not be reached"):
+        start(admission, grid, minimum, timeout=0.3)
+
+
+def test_a_lost_node_that_is_not_needed_holds_up_nobody(make):
+    admission, _ = make()
+    grid = Grid({1: (0, ready()), 2: (1, UNREACHABLE), 3: (2, ready())})
+    assert len(start(admission, grid, minimum=2)) == 2
