@@ -38,7 +38,7 @@ class RoundRecord:
         rejected: replies that were left out, and why.
         bytes_up: largest size of a client's arrays.
         bytes_down: size of the arrays that each client was sent.
-        seconds: wall time of `train` (sending to last reply) and `aggregate`.
+        seconds: wall time of `train` (sending to last reply) and of `aggregate`, `refine` included.
     """
 
     server_round: int
