@@ -103,9 +103,9 @@ def faults(federation: Federation, folders: list[Path]) -> tuple[dict[str, Any],
     superlink_back_after = time.monotonic() - killed_at
     wait_for("all nodes", lambda: online(federation) == 3, _EVENT_TIMEOUT, 5.0)
     nodes_back_after = time.monotonic() - killed_at
-    first_status = federation.status(run_id)
     second = federation.submit(config | {"resume": str(out)})
     status = federation.wait(second, out)
+    first_status = federation.status(run_id)  # a restarted SuperLink takes a while to notice
     result = read_result(out)
     problems = completed(status, result, out, 4)
     if not first_status.startswith("finished:failed"):
