@@ -8,6 +8,8 @@ import pytest
 from typer.testing import CliRunner
 
 from fedmvp_flwr import cli
+from fedmvp_flwr.commands import options, simulate
+from fedmvp_flwr.commands.console import ExitCode
 from fedmvp_flwr.errors import ConfigError, DataError
 from fedmvp_flwr.simulation import SimulationOutcome
 
@@ -26,7 +28,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]:
         arguments["on_event"]({"event": "round", "round": 1, "train-loss": 1.0})
         return SimulationOutcome("completed", 0, "7", "", arguments["out"])
 
-    monkeypatch.setattr(cli, "run_simulation", launch)
+    monkeypatch.setattr(simulate, "run_simulation", launch)
     return seen
 
 
@@ -86,7 +88,7 @@ def test_resume_of_a_folder_without_a_run_is_an_error(
     calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["simulate", "--app", str(REPOSITORY), "--resume", str(tmp_path)]
-    assert _main(monkeypatch, *arguments) == cli.ExitCode.FAILED
+    assert _main(monkeypatch, *arguments) == ExitCode.FAILED
     assert calls == []
 
 
@@ -110,9 +112,9 @@ def test_the_default_app_is_the_checkout(
 def test_without_checkout_the_current_folder_counts(
     calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_CHECKOUT", tmp_path / "site-packages")
+    monkeypatch.setattr(options, "CHECKOUT", tmp_path / "site-packages")
     monkeypatch.chdir(tmp_path)
-    assert _main(monkeypatch, "simulate") == cli.ExitCode.WRONG_CONFIG
+    assert _main(monkeypatch, "simulate") == ExitCode.WRONG_CONFIG
     (tmp_path / "pyproject.toml").write_text("[tool.flwr.app.config]\nseed = 1\n")
     assert _main(monkeypatch, "simulate") == 0
     assert calls[0][0] == tmp_path
@@ -129,7 +131,7 @@ def test_a_wrong_key_ends_with_its_nearest_name(
 ) -> None:
     wrong = "num-server-round=3 missing-ratio=2"
     code = _main(monkeypatch, "simulate", "--app", str(REPOSITORY), "-c", wrong)
-    assert code == cli.ExitCode.WRONG_CONFIG
+    assert code == ExitCode.WRONG_CONFIG
     error = " ".join(capsys.readouterr().err.split())
     assert "num-server-rounds" in error
     assert "missing-ratio" in error
@@ -139,7 +141,7 @@ def test_a_failed_run_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = SimulationOutcome("failed", 1, "7", "no such flower", tmp_path)
-    monkeypatch.setattr(cli, "run_simulation", lambda *args, **kwargs: outcome)
+    monkeypatch.setattr(simulate, "run_simulation", lambda *args, **kwargs: outcome)
     assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 1
     assert "no such flower" in capsys.readouterr().err
 
@@ -148,7 +150,7 @@ def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupt(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_simulation", interrupt)
+    monkeypatch.setattr(simulate, "run_simulation", interrupt)
     assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 130
 
 
@@ -287,7 +289,7 @@ def test_quality_names_what_it_cannot_measure(
 ) -> None:
     arguments = ["quality", "--app", str(REPOSITORY), "--split", "absent"]
     arguments += ["-c", "train-samples=30 test-samples=12", "--cache", str(tmp_path)]
-    assert _main(monkeypatch, *arguments) == cli.ExitCode.FAILED
+    assert _main(monkeypatch, *arguments) == ExitCode.FAILED
     assert "--split absent" in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -322,5 +324,5 @@ def test_pretrain_refuses_a_shape_that_does_not_fit(
 ) -> None:
     arguments = ["pretrain", "--app", str(REPOSITORY), "--data", "flora", "--out", str(tmp_path)]
     code = _main(monkeypatch, *arguments, "--image-size", "50")
-    assert code == cli.ExitCode.WRONG_CONFIG
+    assert code == ExitCode.WRONG_CONFIG
     assert "image_size=50" in capsys.readouterr().err
