@@ -1,6 +1,6 @@
 """What the commands show, and how they end."""
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from enum import IntEnum
@@ -11,6 +11,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
+from fedmvp_flwr.progress import Progress as OnProgress
 from fedmvp_flwr.simulation.interrupts import interrupts_raise
 
 
@@ -34,7 +35,7 @@ def interruptible() -> Iterator[None]:
 
 
 @contextmanager
-def progress_bars(console: Console) -> Iterator[Callable[[str, int, int], None]]:
+def progress_bars(console: Console) -> Iterator[OnProgress]:
     """One bar per stage, on terminals only."""
     with Progress(console=console, disable=not console.is_terminal) as bars:
         tasks: dict[str, Any] = {}
