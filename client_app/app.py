@@ -14,6 +14,7 @@ from flwr.clientapp import ClientApp
 
 from fedmvp_flwr.aggregation.admission import PREPARE_ACTION, PROBLEM, SUMMARY
 from fedmvp_flwr.aggregation.nodes import identity_fields, register_identity
+from fedmvp_flwr.aggregation.parcel import unwrap, wrap
 from fedmvp_flwr.aggregation.scores import client_metrics
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.client_data import CLASS_NAMES, GATE_FALLBACK, ClientData
@@ -74,7 +75,7 @@ def train_locally(message: Message, context: Context) -> Message:
         losses = train(
             network, data.train, config, server_round, torch_generator(config.seed, *purpose)
         )
-        arrays = pack(network.state_dict(), config.wire_dtype)
+        arrays = wrap(pack(network.state_dict(), config.wire_dtype))
         size = check_message_size(arrays, config.max_message_mb)
         event.update({"samples": len(data.train), "bytes": size, "loss": losses["total"]})
     metrics = MetricRecord({"num-examples": len(data.train), **losses})
@@ -109,7 +110,7 @@ def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, 
     data = client_data(config, node, classes).gated(float(fallback))
     network = build_network(config, data, len(classes))
     arrays = next(iter(message.content.array_records.values()), ArrayRecord())
-    network.load_state_dict(unpack(arrays))
+    network.load_state_dict(unpack(unwrap(arrays)))
     return data, network.to(resolve_device(config.device))
 
 

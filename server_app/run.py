@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from fedmvp_flwr.aggregation.admission import Admission, Summary
 from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
+from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
 from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.aggregation.rounds import FinishedRound
@@ -202,8 +203,7 @@ class Run:
         if self.point:
             initial = fitting(self.point.tensors, initial)
         arrays = pack(initial, config.wire_dtype)
-        size = check_message_size(arrays, config.max_message_mb)
-        self.journal.bytes["download-per-client-round"] = size
+        size = check_message_size(wrap(arrays), config.max_message_mb)
         log(INFO, "Model message: %d bytes each way.", size)
         strategy = self._strategy()
         result = strategy.start(
@@ -235,6 +235,7 @@ class Run:
             weighting=config.client_weighting,
             graph_temperature=config.graph_temperature,
             refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
+            parcel=True,
             seed=config.seed,
             evaluate_every=config.evaluate_every,
             min_replies=config.min_replies,
