@@ -5,7 +5,8 @@ Heavy libraries are imported by `prepare` alone.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,7 @@ from fedmvp_flwr.client_data import ClientData
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import Dataset
 from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import ConfigError, DataError
+from fedmvp_flwr.errors import ConfigError, DataError, FedMVPError
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.node import Node
 
@@ -119,7 +120,23 @@ def tellable(error: Exception, node: Node) -> str:
     """
     if node.data_path is None:
         return str(error)
-    _logger.error("%s", error)
+    expected = isinstance(error, FedMVPError)
+    _logger.error("%s", error, exc_info=None if expected else error)
     kinds = ", ".join(_KINDS.findall(str(error)))
     what = f"{type(error).__name__} ({kinds})" if kinds else type(error).__name__
     return f"{what}: its data or settings cannot be used; its own log says why"
+
+
+@contextmanager
+def discreet(node: Node) -> Iterator[None]:
+    """Replace any error by what the server may know of it: Flower sends it an error's text.
+
+    Raises:
+        DataError: in the place of an error at a node with a folder of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        if node.data_path is None:
+            raise
+        raise DataError(tellable(error, node)) from None
