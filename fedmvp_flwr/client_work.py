@@ -16,6 +16,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import Dataset
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import ConfigError, DataError, FedMVPError
+from fedmvp_flwr.memory import give_back
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.node import Node
 
@@ -61,7 +62,10 @@ def prepare_node(config: RunConfig, node: Node, classes: Sequence[str]) -> Clien
     Raises:
         FedMVPError: the data, a model or a folder cannot be used.
     """
-    data = _prepared(config, node, tuple(classes))
+    from fedmvp_flwr.preparation import prepare_client
+
+    dataset = node_dataset(node, config, classes)
+    data = prepare_client(dataset, node.own(config), node, _models(node.own(config)))
     save_client(config, node, classes, data)
     return data
 
@@ -81,14 +85,6 @@ def _client_data(config: RunConfig, node: Node, classes: tuple[str, ...]) -> Cli
     return data
 
 
-@lru_cache(maxsize=_CLIENTS_IN_MEMORY)
-def _prepared(config: RunConfig, node: Node, classes: tuple[str, ...]) -> ClientData:
-    from fedmvp_flwr.preparation import prepare_client
-
-    dataset = node_dataset(node, config, classes)
-    return prepare_client(dataset, node.own(config), node, _models(node.own(config)))
-
-
 @lru_cache(maxsize=1)
 def _models(config: RunConfig) -> "FoundationModels":
     from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -98,7 +94,9 @@ def _models(config: RunConfig) -> "FoundationModels":
 
 def release_models() -> None:
     """Let go of the frozen models: none is in memory while training."""
-    _models.cache_clear()
+    if _models.cache_info().currsize:
+        _models.cache_clear()
+        give_back()
 
 
 def build_network(config: RunConfig, data: ClientData, num_classes: int) -> FedMVPNetwork:

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fedmvp_flwr.foundation.transformers_model import without_special_tokens
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -44,6 +46,7 @@ class Blip2Captioner:
 
     def _continue(self, any_image: "Image", seen: Tensor, prompt: str) -> list[str]:
         """Put the query tokens of each image before the prompt and decode."""
+        prompt = without_special_tokens(prompt, self._processor.tokenizer)
         ids = self._processor(images=any_image, text=prompt, return_tensors="pt")["input_ids"]
         ids = ids.to(self._device).expand(len(seen), -1)
         embedded = self._model.get_input_embeddings()(ids)
@@ -84,6 +87,7 @@ class ChatCaptioner:
         """Answer `prompt` for each image, stripped."""
         if not images:
             return []
+        prompt = without_special_tokens(prompt, self._processor.tokenizer)
         chats = [
             [
                 {

@@ -9,7 +9,7 @@ from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.dtypes import DTYPES
 from fedmvp_flwr.foundation.protocols import Captioner
 from fedmvp_flwr.foundation.specs import LoadContext
-from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY
+from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY, without_special_tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,8 +50,10 @@ class BlipCaptioner:
     def _continue(self, seen: torch.Tensor, prompt: str) -> list[str]:
         """Decode as `BlipForConditionalGeneration.generate` does, from encoded images (N, S, D)."""
         tokenizer, text_config = self._processor.tokenizer, self._model.config.text_config
-        start = [text_config.bos_token_id]
-        start += tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        asked = tokenizer(without_special_tokens(prompt, tokenizer), add_special_tokens=False)
+        most = text_config.max_position_embeddings - 2  # the first token and one of the answer
+        # The end of a prompt that is too long stays: the question, not the class name before it.
+        start = [text_config.bos_token_id, *asked["input_ids"][-most:]]
         ids = torch.tensor([start] * len(seen), device=seen.device)
         room = text_config.max_position_embeddings - len(start)
         output = self._model.text_decoder.generate(

@@ -107,7 +107,6 @@ def test_a_round_reads_the_prepared_file_and_opens_no_data(run, parts, store, mo
         raise AssertionError("a data set was opened for a round")
 
     client_work._client_data.cache_clear()
-    client_work._prepared.cache_clear()
     monkeypatch.setattr(client_work, "node_dataset", forbidden)
     classes_file = str(parts[0].parent / "class-names.txt")
     config = RunConfig.from_run_config(SETTINGS | {"class-names-file": classes_file})
