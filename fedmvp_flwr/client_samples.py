@@ -2,16 +2,16 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.assignment import Assignment, assign
+from fedmvp_flwr.data.dealt import Known, remembered_split
 from fedmvp_flwr.data.missing import MissingMask
 from fedmvp_flwr.data.patterns import held_out_mask, training_mask, whole_test_mask
 from fedmvp_flwr.data.records import save_record
 from fedmvp_flwr.data.samples import MODALITIES, VALIDATION, Dataset, Sample
-from fedmvp_flwr.node import Node
-
-_Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
+from fedmvp_flwr.node import Node, cache_folder
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ def split_dataset(dataset: Dataset, config: RunConfig, num_partitions: int) -> A
         tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
         for split in ("train", held_out_split(dataset, config))
     )
-    return _split(train, test, config, num_partitions)
+    return _split(train, test, config, num_partitions, cache_folder(config))
 
 
 def held_out_split(dataset: Dataset, config: RunConfig) -> str:
@@ -53,12 +53,19 @@ def held_out_split(dataset: Dataset, config: RunConfig) -> str:
 
 @lru_cache(maxsize=2)
 def _split(
-    train: tuple[_Known, ...], test: tuple[_Known, ...], config: RunConfig, num_partitions: int
+    train: tuple[Known, ...],
+    test: tuple[Known, ...],
+    config: RunConfig,
+    num_partitions: int,
+    folder: Path,
 ) -> Assignment:
-    def bare(samples: tuple[_Known, ...]) -> list[Sample]:
+    def bare(samples: tuple[Known, ...]) -> list[Sample]:
         return [Sample(key, label, None, None, owner) for key, label, owner in samples]
 
-    return assign(bare(train), bare(test), config, num_partitions)
+    def deal() -> Assignment:
+        return assign(bare(train), bare(test), config, num_partitions)
+
+    return remembered_split(folder, train, test, config, num_partitions, deal)
 
 
 def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:

@@ -37,17 +37,18 @@ _DISK = "3m"  # of the full disk
 
 PLAN = {
     1: ("nan", "an array of NaN"),
-    2: ("garbage", "random bytes in the place of an array"),
+    2: ("garbage", "random bytes in the place of the arrays"),
     3: ("huge", "an array of 50 MB in the place of a small one"),
-    4: ("bomb", "an array whose bytes claim 10^12 values"),
-    5: ("keys", "an array is missing"),
-    6: ("weight", "a negative number of examples"),
-    7: ("raise", "the ClientApp raises an error"),
-    8: ("kill", "the ClientApp's process is killed with SIGKILL"),
-    9: ("damaged-prepared", "the node's prepared features are damaged"),
-    10: ("damaged-store", "prepared features and feature store are damaged"),
-    11: ("late", "the reply comes after the timeout"),
-    12: ("", "nothing (the same node again)"),
+    4: ("bomb", "50 kB that unpack to 50 MB"),
+    5: ("claim", "an array whose header claims 10^12 values"),
+    6: ("keys", "an array is missing"),
+    7: ("weight", "a negative number of examples"),
+    8: ("raise", "the ClientApp raises an error"),
+    9: ("kill", "the ClientApp's process is killed with SIGKILL"),
+    10: ("damaged-prepared", "the node's prepared features are damaged"),
+    11: ("damaged-store", "prepared features and feature store are damaged"),
+    12: ("late", "the reply comes after the timeout"),
+    13: ("", "nothing (the same node again)"),
 }
 HARMLESS = ("damaged-prepared", "damaged-store", "")
 

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -59,6 +59,8 @@ class Federation:
         self.certificates = root / "certificates"
         self.port = free_port()
         self.superlink: Service | None = None
+        self.up_at = time.monotonic()
+        """When the SuperLink was first started."""
         self.nodes: dict[str, Service] = {}
         self.specs = {
             f"node-{i}": NodeSpec(
@@ -90,6 +92,8 @@ class Federation:
             "FLWR_HOME": str(state / "flwr"),
         }
         state.mkdir(exist_ok=True)
+        if self.superlink is None:
+            self.up_at = time.monotonic()
         log = self.root / "superlink.log"
         self.superlink = Service(
             "superlink", [str(SCRIPTS / "superlink.sh")], env, log, restart=True
@@ -277,9 +281,20 @@ def rounds(out: Path) -> list[int]:
 
 
 @contextmanager
-def deployed(root: Path, folders: list[Path]) -> Iterator[Federation]:
-    """A federation that is up, with all its nodes; whatever happens, it is ended."""
+def deployed(
+    root: Path,
+    folders: list[Path],
+    before: Callable[[Federation], None] = lambda federation: None,
+) -> Iterator[Federation]:
+    """A federation that is up, with all its nodes; whatever happens, it is ended.
+
+    Args:
+        root: existing empty folder.
+        folders: data folder of each node.
+        before: called before anything is started, to change how the nodes are.
+    """
     federation = Federation(root, folders)
+    before(federation)
     try:
         federation.start_superlink()
         federation.register(*federation.specs)

@@ -20,6 +20,8 @@ class CountingProxy:
         """Bytes from the node to the SuperLink."""
         self.received = 0
         """Bytes from the SuperLink to the node."""
+        self.connections = 0
+        """Connections that the node opened."""
         self.cut = False
         """While set, connections are refused."""
         self._target = target
@@ -38,6 +40,7 @@ class CountingProxy:
                 node, _ = self._server.accept()
             except OSError:
                 return
+            self.connections += 1
             try:
                 if self.cut:
                     raise OSError("the line is cut")

@@ -11,9 +11,12 @@ import time
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import load_file
+
 from reliability.federation import Federation, deployed, events, rounds, temporary_folder
 from reliability.flora import export, settings
 from reliability.processes import session, wait_for
+from reliability.traffic import between, read, trace
 
 _EVENT_TIMEOUT = 1500.0  # seconds for a round; generous, for machines that are busy
 _KILLED_NODE = "node-2"
@@ -37,7 +40,7 @@ def main() -> int:
         for name in names:
             place = root / name
             place.mkdir()
-            with deployed(place, folders) as federation:
+            with deployed(place, folders, trace) as federation:
                 record[name], found = SCENARIOS[name](federation, folders)
             problems += [f"{name}: {problem}" for problem in found]
     print(json.dumps(record | {"problems": problems}, indent=2))
@@ -45,34 +48,38 @@ def main() -> int:
 
 
 def undisturbed(federation: Federation, folders: list[Path]) -> tuple[dict[str, Any], list[str]]:
-    """Three rounds without a fault: seconds, traffic and memory."""
-    began = time.monotonic()
+    """Three rounds without a fault: seconds from the SuperLink's start, traffic and memory."""
     config = settings(federation.root, folders)
     run_id = federation.submit(config)
     out = federation.root / "out"
-    traffic: list[dict[str, int]] = []
-
+    readings = []
     for number in (1, 2, 3):
         wait_for(f"round {number}", lambda n=number: reached(out, n), _EVENT_TIMEOUT)
-        traffic.append({n: s.proxy.sent + s.proxy.received for n, s in federation.specs.items()})
+        readings.append(read(federation))
     status = federation.wait(run_id, out)
-    seconds = time.monotonic() - began
+    seconds = time.monotonic() - federation.up_at
     result = read_result(out)
-    size = result.get("bytes", {}).get("upload-per-client-round", 0)
+    size = arrays_bytes(out)
     # From round 2 to round 3: no preparation and no evaluation in between.
-    per_round = {name: traffic[2][name] - traffic[1][name] for name in traffic[1]}
+    _, second, third = readings
+    per_round = {n: between(federation, n, second[n], third[n]) for n in federation.specs}
+    start = {name: reading.wire for name, reading in readings[0].items()}
     memory = {name: service.peak_bytes for name, service in federation.nodes.items()}
     problems = completed(status, result, out, 3)
     limit = 2 * size + _TRAFFIC_ALLOWANCE
-    if max(per_round.values()) > limit:
-        problems.append(f"a node sent and received {per_round} bytes in a round, limit {limit}")
+    most = max(traffic["wire"] for traffic in per_round.values())
+    if most > limit:
+        problems.append(f"a node sent and received {most} bytes in a round, limit {limit}")
     if max(memory.values()) > _MEMORY_LIMIT:
         problems.append(f"a node took {memory} bytes, limit {_MEMORY_LIMIT:.0f}")
     record = {
-        "seconds": round(seconds, 1),
+        "seconds from up": round(seconds, 1),
         "status": status,
-        "model-bytes": size,
-        "traffic-per-node-and-round": per_round,
+        "arrays in 16 bit": size,
+        "arrays on the wire": result.get("bytes", {}),
+        "traffic of a round": per_round,
+        "limit of a round": limit,
+        "traffic until the end of round 1": start,
         "peak-bytes-of-a-node": memory,
         "peak-bytes-of-the-superlink": federation.superlink.peak_bytes,
         "round-seconds": [e["seconds"]["train"] for e in events(out) if e["event"] == "round"],
@@ -141,6 +148,12 @@ def completed(status: str, result: dict[str, Any], out: Path, last: int) -> list
     if rounds(out) != list(range(1, last + 1)):
         problems.append(f"the rounds in metrics.jsonl are {rounds(out)}")
     return problems
+
+
+def arrays_bytes(out: Path) -> int:
+    """Bytes that the trained arrays of a run have in 16 bit; 0 where there are none."""
+    path = out / "model.safetensors"
+    return _16_BIT * sum(t.numel() for t in load_file(path).values()) if path.exists() else 0
 
 
 def reached(out: Path, number: int) -> bool:

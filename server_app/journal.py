@@ -62,8 +62,10 @@ class Journal:
 
     def round(self, record: RoundRecord) -> None:
         """Tell of a round of training."""
-        up = self.bytes.get("upload-per-client-round", 0)
-        self.bytes["upload-per-client-round"] = max(record.bytes_up, up)
+        # The largest of all rounds: arrays are deflated, so their bytes differ a little.
+        for name, size in (("upload", record.bytes_up), ("download", record.bytes_down)):
+            key = f"{name}-per-client-round"
+            self.bytes[key] = max(size, self.bytes.get(key, 0))
         metrics = {k: v for k, v in record.metrics.items() if k != "num-examples"}
         self.event(
             "round",

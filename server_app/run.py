@@ -12,6 +12,7 @@ from flwr.serverapp import Grid
 from fedmvp_flwr.aggregation.admission import Admission, Summary
 from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
+from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
 from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.aggregation.rounds import FinishedRound
@@ -38,6 +39,7 @@ from fedmvp_flwr.evaluation import (
     unflatten_scores,
 )
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.preflight import preflight
 from fedmvp_flwr.probe_tuning import ProbeTuner
 from fedmvp_flwr.reporting import read_events
 from fedmvp_flwr.results import (
@@ -99,6 +101,7 @@ class Run:
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
+        preflight(self.config, 0).raise_problems()
         self.device = resolve_device(self.config.device)
         self.models = FoundationModels.from_config(self.config, str(self.device))
         self.identities = self.models.identities()
@@ -202,8 +205,7 @@ class Run:
         if self.point:
             initial = fitting(self.point.tensors, initial)
         arrays = pack(initial, config.wire_dtype)
-        size = check_message_size(arrays, config.max_message_mb)
-        self.journal.bytes["download-per-client-round"] = size
+        size = check_message_size(wrap(arrays), config.max_message_mb)
         log(INFO, "Model message: %d bytes each way.", size)
         strategy = self._strategy()
         result = strategy.start(
@@ -235,6 +237,7 @@ class Run:
             weighting=config.client_weighting,
             graph_temperature=config.graph_temperature,
             refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
+            parcel=True,
             seed=config.seed,
             evaluate_every=config.evaluate_every,
             min_replies=config.min_replies,

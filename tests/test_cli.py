@@ -11,6 +11,7 @@ from fedmvp_flwr import cli
 from fedmvp_flwr.commands import options, simulate
 from fedmvp_flwr.commands.console import ExitCode
 from fedmvp_flwr.errors import ConfigError, DataError
+from fedmvp_flwr.preflight_report import PreflightReport
 from fedmvp_flwr.simulation import SimulationOutcome
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -29,6 +30,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]:
         return SimulationOutcome("completed", 0, "7", "", arguments["out"])
 
     monkeypatch.setattr(simulate, "run_simulation", launch)
+    monkeypatch.setattr(simulate, "preflight_apart", lambda config, clients: PreflightReport())
     return seen
 
 
@@ -52,6 +54,41 @@ def test_options_reach_the_launcher(calls: Any, tmp_path: Path) -> None:
     names = ("num_clients", "num_cpus", "num_gpus", "port", "out")
     assert [given[name] for name in names] == [4, 2, 0.25, 1234, tmp_path / "out"]
     assert "round 1" in result.output
+
+
+def test_simulate_starts_nothing_where_the_preflight_finds_something(
+    calls: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def check(config: Any, clients: int) -> PreflightReport:
+        asked.append((config.seed, config.out_dir, clients))
+        return PreflightReport(problems=["no model", "no [data]"])
+
+    monkeypatch.setattr(simulate, "preflight_apart", check)
+    arguments = ["simulate", "--app", str(REPOSITORY), "--num-clients", "4", "-c", "seed=3"]
+    arguments += ["--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == ExitCode.FAILED
+    assert calls == []
+    assert asked == [(3, str(tmp_path / "out"), 4)]
+    for part in ("2 problem(s)", "- no model", "- no [data]"):
+        assert part in result.output
+    assert CliRunner().invoke(cli.app, [*arguments, "--no-preflight"]).exit_code == 0
+    assert len(calls) == len(asked) == 1
+
+
+def test_simulate_tells_in_short_what_the_run_works_with(
+    calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"samples": 9, "complete": 4, "image missing": 2, "text missing": 3}
+    monkeypatch.setattr(
+        simulate, "preflight_apart", lambda config, clients: PreflightReport(rows=[row, row])
+    )
+    arguments = ["simulate", "--app", str(REPOSITORY)]
+    shown = CliRunner().invoke(cli.app, arguments).output
+    assert "2, with 18 samples: 8 complete pairs (4 to 4 each)" in " ".join(shown.split())
+    assert "complete pairs" not in CliRunner().invoke(cli.app, [*arguments, "-q"]).output
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""constraints-lowest.txt holds the lower bounds of pyproject.toml, and constraints.txt fits them."""
+"""constraints-lowest.txt holds the lower bounds of pyproject.toml; constraints.txt fits them."""
 
 import tomllib
 from pathlib import Path

@@ -10,9 +10,11 @@ import torch
 from flwr.app import ArrayRecord, Message
 from torch import Tensor
 
+from fedmvp_flwr.aggregation.parcel import unpacked_bytes, unwrap
 from fedmvp_flwr.aggregation.wire import unpack
 
 _T = TypeVar("_T")
+_WIDEST = 4  # times the bytes of the global arrays: a reply may be in a wider type
 
 
 @dataclass(frozen=True)
@@ -22,7 +24,8 @@ class Reply:
     Attributes:
         client: the client's key (its partition-id, where it told one).
         message: the message itself.
-        record: its arrays as received.
+        record: its arrays as received, out of their parcel.
+        bytes: of its arrays on the wire.
         tensors: its arrays, floating-point ones as float32.
         num_examples: positive number of examples it was trained on.
     """
@@ -30,6 +33,7 @@ class Reply:
     client: int
     message: Message
     record: ArrayRecord
+    bytes: int
     tensors: dict[str, Tensor]
     num_examples: float
 
@@ -49,9 +53,10 @@ def check_replies(
 ) -> tuple[list[Reply], list[Rejection]]:
     """Sort the replies of a round into valid and rejected ones, each ordered by client.
 
-    A reply is valid if it carries no error, exactly one record of arrays with the names, shapes
-    and kinds of the global model and finite values, and exactly one record of finite metrics with
-    a positive weight and the names and lengths that most replies carry.
+    A reply is valid if it carries no error, exactly one record of arrays (as they are or in a
+    parcel) with the names, shapes and kinds of the global model and finite values, and exactly one
+    record of finite metrics with a positive weight and the names and lengths that most replies
+    carry.
 
     Args:
         replies: (client key, message) of each reply, in any order.
@@ -61,9 +66,10 @@ def check_replies(
     expected = {
         name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in unpack(reference).items()
     }
+    most = _WIDEST * unpacked_bytes(reference)
     return _sort(
         replies,
-        lambda client, message: _check(client, message, expected, weighted_by_key),
+        lambda client, message: _check(client, message, expected, weighted_by_key, most),
         lambda reply: (reply.client, reply.message),
     )
 
@@ -119,12 +125,13 @@ def _check(
     message: Message,
     expected: dict[str, tuple[tuple[int, ...], str]],
     weighted_by_key: str,
+    most: int,
 ) -> Reply:
     weight = _check_metrics(message, weighted_by_key)
     arrays = list(message.content.array_records.values())
     if len(arrays) != 1:
         raise ValueError(f"expected one ArrayRecord, got {len(arrays)}")
-    record = arrays[0]
+    record = unwrap(arrays[0], most)
     missing, extra = expected.keys() - record.keys(), record.keys() - expected.keys()
     if missing or extra:
         raise ValueError(f"missing arrays {sorted(missing)}, unknown arrays {sorted(extra)}")
@@ -142,7 +149,7 @@ def _check(
             )
         if not torch.isfinite(tensor).all():
             raise ValueError(f"array '{name}' has values that are not finite")
-    return Reply(client, message, record, tensors, weight)
+    return Reply(client, message, record, arrays[0].count_bytes(), tensors, weight)
 
 
 def _check_metrics(message: Message, weighted_by_key: str) -> float:

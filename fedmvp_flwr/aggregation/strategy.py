@@ -22,6 +22,7 @@ from fedmvp_flwr.aggregation.averaging import weighted_average
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance
 from fedmvp_flwr.aggregation.nodes import Admit, NodeRegistry
+from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import Rejection, check_evaluations, check_replies
 from fedmvp_flwr.aggregation.representations import Represent, represent_all
 from fedmvp_flwr.aggregation.rounds import Evaluate, FinishedRound, RoundRecord, Rounds
@@ -49,6 +50,8 @@ class FedMVP(FedAvg):
         graph_temperature: below 1 sharpens the graph (see `graph_importance`).
         refine: function from the round, the averaged arrays and the probe to the arrays of the next
             round, for example further training on the probe; None keeps the average.
+        parcel: send the arrays to the clients as one (`fedmvp_flwr.aggregation.parcel`), which
+            costs far fewer requests; the clients have to unwrap it. Replies may come either way.
         seed: fixes which clients are chosen in which round.
         evaluate_every: ask the clients to evaluate each so many rounds, and after the last.
         min_replies: valid replies that a round needs, at least 1.
@@ -77,6 +80,7 @@ class FedMVP(FedAvg):
         weighting: Weighting = "importance",
         graph_temperature: float = 1.0,
         refine: Refine | None = None,
+        parcel: bool = False,
         seed: int = 0,
         evaluate_every: int = 1,
         min_replies: int = 1,
@@ -105,6 +109,7 @@ class FedMVP(FedAvg):
         self.weighting = weighting
         self.graph_temperature = graph_temperature
         self.refine = refine
+        self.parcel = parcel
         self.seed = seed
         self.evaluate_every = evaluate_every
         if min_replies < 1 or round_retries < 0:
@@ -126,6 +131,7 @@ class FedMVP(FedAvg):
         self._checkpoints = CheckpointStore(checkpoint_dir) if checkpoint_dir else None
         self._last_round = 0
         self._sent_arrays = ArrayRecord()
+        self._sent_bytes = 0
         self._sent: list[Message] = []
         self._sent_evaluate: list[Message] = []
         self._sent_at = 0.0
@@ -250,8 +256,8 @@ class FedMVP(FedAvg):
                     if isinstance(value, int | float)
                 },
                 rejected,
-                max(reply.record.count_bytes() for reply in valid),
-                self._sent_arrays.count_bytes(),
+                max(reply.bytes for reply in valid),
+                self._sent_bytes,
                 {"train": received - self._sent_at, "aggregate": time.monotonic() - received},
             )
         )
@@ -314,7 +320,9 @@ class FedMVP(FedAvg):
         message_type: str,
     ) -> list[Message]:
         config["server-round"] = server_round
-        record = RecordDict({self.arrayrecord_key: arrays, self.configrecord_key: config})
+        sent = wrap(arrays) if self.parcel else arrays
+        self._sent_bytes = sent.count_bytes()
+        record = RecordDict({self.arrayrecord_key: sent, self.configrecord_key: config})
         return [Message(record, node_id, message_type) for node_id in node_ids]
 
     @staticmethod

@@ -47,7 +47,34 @@ def unpack(record: ArrayRecord) -> dict[str, Tensor]:
     Raises:
         ValueError: the bytes of an array do not fit its shape, or are in no known format.
     """
-    return {name: _unpack(name, array) for name, array in record.items()}
+    tensors = {name: read(name, array) for name, array in record.items()}
+    return {
+        name: tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor
+        for name, tensor in tensors.items()
+    }
+
+
+def read(name: str, array: Array) -> Tensor:
+    """Return an array in the type that travelled; `name` is for messages.
+
+    Raises:
+        ValueError: the bytes of the array do not fit its shape, or are in no known format.
+    """
+    try:
+        if array.stype == _BF16_STYPE:
+            bits = np.frombuffer(array.data, dtype=np.int16).reshape(array.shape)
+            return torch.from_numpy(bits.copy()).view(torch.bfloat16)
+        # A copy owns its memory and is writable.
+        return torch.from_numpy(np.array(array.numpy()))
+    except _UNREADABLE as error:
+        raise ValueError(f"array '{name}' cannot be read: {error}") from error
+
+
+def to_array(tensor: Tensor) -> Array:
+    """Store a tensor of any type as it is."""
+    if tensor.dtype == torch.bfloat16:
+        return _pack_bf16(tensor)
+    return Array(tensor.detach().cpu().numpy())
 
 
 def as_received(array: Array, tensor: Tensor) -> Array:
@@ -87,15 +114,3 @@ def _cast(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
     if dtype == torch.float16 and bool((torch.isinf(cast) & torch.isfinite(value)).any()):
         raise ConfigError(f"Array '{name}' overflows fp16; use wire-dtype='bf16' or 'fp32'.")
     return cast
-
-
-def _unpack(name: str, array: Array) -> Tensor:
-    try:
-        if array.stype == _BF16_STYPE:
-            bits = np.frombuffer(array.data, dtype=np.int16).reshape(array.shape)
-            return torch.from_numpy(bits.copy()).view(torch.bfloat16).float()
-        # A copy owns its memory and is writable.
-        tensor = torch.from_numpy(np.array(array.numpy()))
-    except _UNREADABLE as error:
-        raise ValueError(f"array '{name}' cannot be read: {error}") from error
-    return tensor.float() if tensor.dtype in (torch.float16, torch.bfloat16) else tensor

@@ -7,20 +7,22 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from fedmvp_flwr.commands.console import dated, interruptible
+from fedmvp_flwr.commands.console import ExitCode, dated, fields_table, interruptible
 from fedmvp_flwr.commands.options import (
     DEFAULT_CLIENTS,
     AppOption,
     CacheOption,
     RunConfigOption,
+    build_config,
     candidates,
     overrides,
 )
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.preflight_child import preflight_apart
 from fedmvp_flwr.simulation.app import ConfigValue, find_app
-from fedmvp_flwr.simulation.launcher import read_result, run_simulation
+from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, read_result, run_simulation
 from fedmvp_flwr.simulation.progress import ProgressView
-from fedmvp_flwr.simulation.summary import list_files, render_failure, render_result
+from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
 
 _PORT_VARIABLE = "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"
 
@@ -50,6 +52,10 @@ def simulate(
         int | None,
         typer.Option(envvar=_PORT_VARIABLE, help="Port of the SuperLink. Default: a free one."),
     ] = None,
+    check: Annotated[
+        bool,
+        typer.Option("--preflight/--no-preflight", help="Look for everything wrong beforehand."),
+    ] = True,
     quiet: Annotated[bool, typer.Option("--quiet", "-q", help="Only the result.")] = False,
     verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the run's log.")] = False,
 ) -> None:
@@ -58,18 +64,23 @@ def simulate(
     flower_app = find_app(app_dir, candidates())
     chosen = overrides(run_config, cache)
     if resume is not None:
-        settings, clients = resumed_settings(resume, flower_app.defaults)
+        settings, of_run = resumed_settings(resume, flower_app.defaults)
         chosen = settings | chosen | {"resume": str(resume)}
-        num_clients = num_clients or clients
+        num_clients = num_clients or of_run
         out = out or resume
     chosen_out = out or Path(str(chosen.get("out-dir") or f"runs/{dated()}"))
     rounds = (flower_app.defaults | chosen).get("num-server-rounds")
     view = ProgressView(console, rounds if isinstance(rounds, int) else None, quiet=quiet)
+    clients = DEFAULT_CLIENTS if num_clients is None else num_clients
+    if check and flower_app.ships_library and clients >= MIN_CLIENTS:
+        config = build_config(flower_app, chosen | {"out-dir": str(chosen_out)})
+        with interruptible():
+            require_sound(config, clients, console, quiet=quiet)
     with interruptible(), view:
         outcome = run_simulation(
             flower_app.path,
             run_config=chosen,
-            num_clients=DEFAULT_CLIENTS if num_clients is None else num_clients,
+            num_clients=clients,
             num_cpus=num_cpus,
             num_gpus=num_gpus,
             out=chosen_out,
@@ -85,6 +96,25 @@ def simulate(
     for line in list_files(outcome.out):
         # soft_wrap: paths stay in one piece
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: bool) -> None:
+    """Check a run before anything is started; end the command with everything wrong.
+
+    Args:
+        config: the run's settings.
+        clients: how many there are.
+        console: gets a few lines about what the run works with.
+        quiet: show nothing, unless something is wrong.
+    """
+    report = preflight_apart(config, clients)
+    if report.problems:
+        listed = "\n".join(f"- {problem}" for problem in report.problems)
+        title = f"{len(report.problems)} problem(s); nothing was started"
+        Console(stderr=True).print(render_error(title, listed))
+        raise typer.Exit(ExitCode.FAILED)
+    if not quiet:
+        console.print(fields_table(report.summary()))
 
 
 def _ignore(line: str) -> None:

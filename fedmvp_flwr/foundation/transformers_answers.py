@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
+from fedmvp_flwr.foundation.transformers_model import without_special_tokens
+
 if TYPE_CHECKING:
     from PIL.Image import Image
 
@@ -35,6 +37,7 @@ class ChatCaptioner:
         """Answer `prompt` for each image, stripped."""
         if not images:
             return []
+        prompt = without_special_tokens(prompt, self._processor.tokenizer)
         chats = [
             [
                 {

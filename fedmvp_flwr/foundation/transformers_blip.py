@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.foundation.transformers_answers import decoded
+from fedmvp_flwr.foundation.transformers_model import without_special_tokens
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -61,8 +62,10 @@ class BlipCaptioner(SeenOnce):
     def _continue(self, any_image: "Image", seen: Tensor, prompt: str) -> list[str]:
         """Decode as `BlipForConditionalGeneration.generate` does, from encoded images (N, S, D)."""
         tokenizer, text_config = self._processor.tokenizer, self._model.config.text_config
-        start = [text_config.bos_token_id]
-        start += tokenizer(prompt, add_special_tokens=False)["input_ids"]
+        asked = tokenizer(without_special_tokens(prompt, tokenizer), add_special_tokens=False)
+        most = text_config.max_position_embeddings - 2  # the first token and one of the answer
+        # The end of a prompt that is too long stays: the question, not the class name before it.
+        start = [text_config.bos_token_id, *asked["input_ids"][-most:]]
         ids = torch.tensor([start] * len(seen), device=seen.device)
         room = text_config.max_position_embeddings - len(start)
         output = self._model.text_decoder.generate(
@@ -94,6 +97,7 @@ class Blip2Captioner(SeenOnce):
 
     def _continue(self, any_image: "Image", seen: Tensor, prompt: str) -> list[str]:
         """Put the query tokens of each image before the prompt and decode."""
+        prompt = without_special_tokens(prompt, self._processor.tokenizer)
         ids = self._processor(images=any_image, text=prompt, return_tensors="pt")["input_ids"]
         ids = ids.to(self._device).expand(len(seen), -1)
         embedded = self._model.get_input_embeddings()(ids)

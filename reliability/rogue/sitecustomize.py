@@ -4,6 +4,7 @@ Only processes with this folder on PYTHONPATH see it, and only `FEDMVP_ROGUE` sa
 which round: `1:nan 2:garbage`. The product itself holds no such code.
 """
 
+import json
 import os
 import signal
 import sys
@@ -12,33 +13,40 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 _MODULE = "client_app.app"
-_BOMB = 10**12  # values that an array claims to have
+_CLAIM = 10**12  # values that an array claims to have
 _HUGE = 50_000_000  # bytes that it really has
 
 
 def act(fault: str, message: Any, reply: Any) -> Any:
     """The reply as the fault makes it."""
+    import zlib
+
     import numpy as np
     from flwr.app import Array, ArrayRecord, MetricRecord
 
-    arrays = reply.content.array_records["arrays"]
+    from fedmvp_flwr.aggregation.parcel import STYPE, unwrap, wrap
+
+    arrays = unwrap(reply.content.array_records["arrays"])
     name = next(iter(arrays))
     shape = tuple(arrays[name].shape)
     if fault == "nan":
         arrays[name] = Array(np.full(shape, np.nan, dtype=np.float16))
-    elif fault == "garbage":
-        arrays[name] = Array("float16", shape, "numpy.ndarray", os.urandom(4096))
     elif fault == "huge":
         arrays[name] = Array(np.frombuffer(os.urandom(_HUGE), dtype=np.uint8))
-    elif fault == "bomb":
-        header = f"{{'descr': '<f2', 'fortran_order': False, 'shape': ({_BOMB},), }}"
-        text = header.encode().ljust(117) + b"\n"
-        bytes_ = b"\x93NUMPY\x01\x00" + len(text).to_bytes(2, "little") + text + b"\0" * 64
-        arrays[name] = Array("float16", shape, "numpy.ndarray", bytes_)
     elif fault == "keys":
-        kept = ArrayRecord({key: arrays[key] for key in list(arrays)[1:]})
-        reply.content.array_records["arrays"] = kept
-    elif fault == "weight":
+        arrays = ArrayRecord({key: arrays[key] for key in list(arrays)[1:]})
+    parcel = wrap(arrays)["parcel"].data
+    if fault == "garbage":
+        parcel = os.urandom(4096)
+    elif fault == "bomb":
+        parcel = zlib.compress(bytes(_HUGE))
+    elif fault == "claim":
+        entry = {"dtype": "F16", "shape": [_CLAIM], "data_offsets": [0, 2 * _CLAIM]}
+        header = json.dumps({name: entry}).encode()
+        parcel = zlib.compress(len(header).to_bytes(8, "little") + header + bytes(64))
+    arrays = ArrayRecord({"parcel": Array("uint8", (len(parcel),), STYPE, parcel)})
+    reply.content.array_records["arrays"] = arrays
+    if fault == "weight":
         metrics = reply.content.metric_records["metrics"]
         reply.content.metric_records["metrics"] = MetricRecord({**metrics, "num-examples": -5})
     elif fault == "late":

@@ -5,6 +5,7 @@ import pytest
 import torch
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord
 
+from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies
 from fedmvp_flwr.aggregation.wire import pack
 
@@ -57,6 +58,26 @@ def test_the_type_on_the_wire_may_differ(reply, reference):
     valid, rejected = check_replies(replies, reference, "num-examples")
     assert len(valid) == 3
     assert rejected == []
+
+
+def test_arrays_may_come_in_a_parcel(reply, reference):
+    good, other = wrap(pack(state(), "fp16")), wrap(pack({"w": torch.ones(2, 3)}, "fp16"))
+    valid, rejected = check_replies(
+        [(0, reply(good)), (1, reply(other))], reference, "num-examples"
+    )
+    assert [r.client for r in valid] == [0]
+    assert torch.equal(valid[0].tensors["w"], torch.ones(2, 3))
+    assert valid[0].bytes == good.count_bytes()
+    assert valid[0].record.keys() == state().keys()
+    assert "missing arrays ['count']" in rejected[0].reason
+
+
+def test_a_parcel_may_hold_a_wider_type_but_not_much_more(reply, reference):
+    wide = wrap(pack(state(), "fp32"))
+    huge = wrap(pack({**state(), "more": torch.zeros(10_000)}, "fp16"))
+    valid, rejected = check_replies([(0, reply(wide)), (1, reply(huge))], reference, "num-examples")
+    assert [r.client for r in valid] == [0]
+    assert "bytes unpacked" in rejected[0].reason
 
 
 BAD_ARRAYS = {

@@ -124,6 +124,24 @@ def test_the_round_is_recorded(make, fake_grid, behave, initial):
     assert first.seconds.keys() == {"train", "aggregate"}
 
 
+def test_arrays_travel_as_one_where_that_is_asked_for(make, fake_grid, behave, initial):
+    sent = []
+
+    def unwraps(message, partition):
+        sent.append(message.content.array_records["arrays"])
+        return behave(message, partition)
+
+    results = []
+    for parcel in (False, True):
+        strategy, records = make(parcel=parcel)
+        results.append(strategy.start(fake_grid(NODES, unwraps), initial, 1).arrays)
+        assert {len(record) for record in sent} == {1 if parcel else len(initial)}
+        assert records[0].bytes_down == sent[0].count_bytes()
+        sent.clear()
+    plain, wrapped = (unpack(record) for record in results)
+    assert all(torch.equal(plain[name], wrapped[name]) for name in initial)
+
+
 @pytest.mark.parametrize("fraction", [0.4, 0.7])
 def test_sampling_depends_on_partitions_and_seed_alone(make, fake_grid, behave, initial, fraction):
     def chosen(nodes, shuffle, seed):

@@ -8,6 +8,7 @@ import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 
 from fedmvp_flwr.aggregation.checkpoint import load_tensors
+from fedmvp_flwr.aggregation.parcel import unwrap, wrap
 from fedmvp_flwr.errors import DataError, FedMVPError, RoundError
 
 CONDITIONS = {"complete", "image-only", "text-only"}
@@ -17,21 +18,25 @@ def raises(message, reply):
     raise RuntimeError("the disk is on fire")
 
 
-def replies_nan(message, reply):
-    arrays = reply.content.array_records["arrays"]
+def with_arrays(reply, change):
+    """The reply with its first array as `change` makes it."""
+    arrays = unwrap(reply.content.array_records["arrays"])
     name = next(iter(arrays))
-    arrays[name] = Array(np.full(arrays[name].shape, np.nan, dtype=np.float16))
+    changed = ArrayRecord({**arrays, name: Array(change(name, arrays[name]))})
+    reply.content.array_records["arrays"] = wrap(changed)
     return reply
+
+
+def replies_nan(message, reply):
+    return with_arrays(reply, lambda name, array: np.full(array.shape, np.nan, dtype=np.float16))
 
 
 def replies_wrong_shape(message, reply):
-    arrays = reply.content.array_records["arrays"]
-    arrays[next(iter(arrays))] = Array(np.zeros((2, 2), dtype=np.float16))
-    return reply
+    return with_arrays(reply, lambda name, array: np.zeros((2, 2), dtype=np.float16))
 
 
 def replies_fewer_keys(message, reply):
-    arrays = reply.content.array_records["arrays"]
+    arrays = unwrap(reply.content.array_records["arrays"])
     kept = ArrayRecord({name: arrays[name] for name in list(arrays)[1:]})
     metrics = MetricRecord({"num-examples": 1})
     return Message(RecordDict({"arrays": kept, "metrics": metrics}), reply_to=message)
@@ -46,7 +51,10 @@ def test_a_run_leaves_what_is_promised(federate, tmp_path):
         assert set(result[f"{measure}-with-completion"]) == {"image-only", "text-only"}
     assert set(result["seconds"]) == {"completion", "features", "probe", "training", "total"}
     sizes = result["bytes"]
-    assert 0 < sizes["upload-per-client-round"] == sizes["download-per-client-round"] < 4e6
+    arrays, _ = load_tensors(tmp_path / "out" / "checkpoints" / "round-00002.safetensors")
+    in_16_bit = 2 * sum(tensor.numel() for tensor in arrays.values())
+    for way in ("upload", "download"):
+        assert 0 < sizes[f"{way}-per-client-round"] < in_16_bit, "deflated, header included"
     assert set(result["completions"]) == {"image", "text"}
     assert set(result["hashes"]) == {"split", "masks", "probe", "code"}
     rounds = [event for event in events if event["event"] == "round"]

@@ -7,6 +7,7 @@ import pytest
 import torch
 from flwr.app import Message, MetricRecord, RecordDict
 
+from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import check_replies
 from fedmvp_flwr.aggregation.wire import pack
 from reliability.faults import HARMLESS, PLAN, row_of
@@ -15,8 +16,9 @@ ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecus
 CAUGHT = {
     "nan": "not finite",
     "garbage": "cannot be read",
-    "huge": "shape",
-    "bomb": "cannot be read",
+    "huge": "bytes unpacked",
+    "bomb": "bytes unpacked",
+    "claim": "cannot be read",
     "keys": "missing arrays",
     "weight": "must be positive",
 }
@@ -38,7 +40,7 @@ def reply(monkeypatch):
         monkeypatch.setattr(TaskIdentity, name, 1)
     question = Message(RecordDict(), 7, "train")
     question.metadata.__dict__["_message_id"] = "m"
-    arrays = pack(state(), "fp16")
+    arrays = wrap(pack(state(), "fp16"))
     metrics = MetricRecord({"num-examples": 3, "total": 0.5})
     return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=question)
 

@@ -1,0 +1,197 @@
+"""Many rounds on three real nodes: does anything grow? `python -m reliability.endurance --write`.
+
+Memory, open files and disk of every process that lives longer than a message are looked at after
+each round and written to a CSV file at once; the table of docs/reliability.md is made from it, also
+when the rounds were not finished (`--report FILE --write`).
+"""
+
+import argparse
+import csv
+import json
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from reliability.federation import (
+    REPOSITORY,
+    Federation,
+    deployed,
+    ended,
+    rounds,
+    temporary_folder,
+)
+from reliability.flora import export, settings
+from reliability.pages import replace_between
+from reliability.processes import session
+from reliability.smoke import completed, read_result
+
+BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
+MEMORY, FILES, DISK = "memory", "files", "disk"
+_PROGRAMS = ("flower-superlink", "flower-supernode", "flower-superexec", "flwr-serverapp")
+_STALLED = 1800.0  # seconds without a round
+_POLL = 1.0
+_PAGE_SIZE = 4096  # bytes
+_WARM_UP = 0.1  # of the rounds: pools and caches fill, growth is counted from there
+_MEBIBYTE = 2**20
+
+Sample = dict[str, float]
+
+
+def main() -> int:
+    """Run the rounds, or report on a file; 0 if the run completed."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument("--csv", type=Path, default=Path("runs/endurance.csv"))
+    parser.add_argument("--report", type=Path, help="only report on this file of an earlier run")
+    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
+    arguments = parser.parse_args()
+    problems: list[str] = []
+    source = arguments.report
+    if source is None:
+        source = arguments.csv
+        source.parent.mkdir(parents=True, exist_ok=True)
+        with temporary_folder() as temporary:
+            root = arguments.keep or Path(temporary)
+            root.mkdir(parents=True, exist_ok=True)
+            problems = endure(root, arguments.rounds, source)
+    table = report(read_samples(source))
+    print(table + json.dumps({"problems": problems}))
+    if arguments.write:
+        page = REPOSITORY / "docs" / "reliability.md"
+        replace_between(page, BEGIN, END, table)
+    return int(bool(problems))
+
+
+def endure(root: Path, number: int, target: Path) -> list[str]:
+    """Run the rounds and write a line per round; return what went wrong."""
+    folders = export(root / "data")
+    out = root / "out"
+    with deployed(root, folders) as federation:
+        config = settings(root, folders, num_server_rounds=number, evaluate_every=number)
+        run_id = federation.submit(config)
+        with target.open("w", encoding="utf-8") as file:
+            for sample in samples(federation, out, number):
+                if not file.tell():
+                    file.write(",".join(sample) + "\n")
+                file.write(",".join(f"{value:g}" for value in sample.values()) + "\n")
+                file.flush()
+        status = federation.wait(run_id, out)
+    return completed(status, read_result(out), out, number)
+
+
+def samples(federation: Federation, out: Path, number: int) -> Iterator[Sample]:
+    """A sample after each round, all with the same columns; ends early if no round follows."""
+    began = last = time.monotonic()
+    done = 0
+    columns: list[str] = []
+    while done < number and not ended(out) and time.monotonic() - last < _STALLED:
+        time.sleep(_POLL)
+        trained = rounds(out)
+        if not trained or trained[-1] == done:
+            continue
+        done, last = trained[-1], time.monotonic()
+        found = measure(federation)
+        columns = columns or list(found)
+        nothing = float("nan")
+        yield {
+            "round": done,
+            "seconds": round(last - began, 1),
+            **{name: found.get(name, nothing) for name in columns},
+        }
+
+
+def measure(federation: Federation) -> Sample:
+    """Bytes of memory, open files and bytes of disk of all that lives longer than a message."""
+    found: Sample = {}
+    services = {"superlink": federation.superlink, **federation.nodes}
+    for name, service in services.items():
+        for pid in session(service.pid) if service else []:
+            program = program_of(pid)
+            if program:
+                with suppress(OSError, IndexError, ValueError):
+                    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
+                    found[f"{MEMORY} {name} {program}"] = int(pages) * _PAGE_SIZE
+                    found[f"{FILES} {name} {program}"] = len(
+                        list(Path(f"/proc/{pid}/fd").iterdir())
+                    )
+    for name, folder in folders_of(federation).items():
+        found[f"{DISK} {name}"] = disk_bytes(folder)
+    return found
+
+
+def program_of(pid: int) -> str:
+    """Which long-lived program of Flower a process is; empty for all others."""
+    with suppress(OSError):
+        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+        for program in _PROGRAMS:
+            if any(Path(word).name == program for word in words[:2]):
+                return program
+    return ""
+
+
+def folders_of(federation: Federation) -> dict[str, Path]:
+    """All that a deployment writes to."""
+    root = federation.root
+    nodes = {f"{name} cache": spec.cache for name, spec in federation.specs.items()}
+    flower = {f"{name} flwr": root / f"flwr-{name}" for name in federation.specs}
+    return {"superlink state": root / "state", "results": root / "out", **nodes, **flower}
+
+
+def disk_bytes(folder: Path) -> int:
+    """Bytes of all files below a folder; those that vanish meanwhile do not count."""
+    total = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):
+            if path.is_file() and not path.is_symlink():
+                total += path.stat().st_size
+    return total
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """The samples in a file of `endure`."""
+    with path.open(encoding="utf-8", newline="") as file:
+        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
+
+
+def slope(samples: Sequence[Mapping[str, float]], name: str) -> float:
+    """Least-squares growth per round, after the warm-up."""
+    rows = [(row["round"], row[name]) for row in samples[int(_WARM_UP * len(samples)) :]]
+    mean_x, mean_y = (sum(column) / len(rows) for column in zip(*rows, strict=True))
+    spread = sum((x - mean_x) ** 2 for x, _ in rows)
+    return sum((x - mean_x) * (y - mean_y) for x, y in rows) / spread if spread else 0.0
+
+
+def report(samples: Sequence[Sample]) -> str:
+    """The table in Markdown: the first, a middle and the last round, and the growth per round."""
+    if not samples:
+        return "No round was finished.\n"
+    warm, middle, last = (samples[int(part * (len(samples) - 1))] for part in (_WARM_UP, 0.5, 1))
+    heads = [f"round {row['round']:.0f}" for row in (warm, middle, last)]
+    pace = last["seconds"] / len(samples)
+    lines = [
+        f"{last['round']:.0f} rounds in {last['seconds'] / 60:.0f} minutes, {pace:.0f} s a round; "
+        f"growth from round {warm['round']:.0f} on.",
+        "",
+        f"| what | {' | '.join(heads)} | growth per round |",
+        "|---|---|---|---|---|",
+    ]
+    for name in samples[0]:
+        kind, _, what = name.partition(" ")
+        if kind in (MEMORY, FILES, DISK):
+            values = [shown(kind, row[name]) for row in (warm, middle, last)]
+            growth = slope(samples, name)
+            per_round = f"{growth:+.2f}" if kind == FILES else f"{growth / 1000:+.1f} kB"
+            lines.append(f"| {kind}: {what} | {' | '.join(values)} | {per_round} |")
+    return "\n".join(lines) + "\n"
+
+
+def shown(kind: str, value: float) -> str:
+    """A value as the table shows it."""
+    return f"{value:.0f}" if kind == FILES else f"{value / _MEBIBYTE:.1f} MiB"
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,89 @@
+"""How growth over many rounds is measured and told."""
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from reliability.endurance import disk_bytes, program_of, read_samples, report, slope
+from reliability.pages import replace_between
+
+
+def rows(count):
+    return [
+        {
+            "round": float(n),
+            "seconds": 10.0 * n,
+            "memory superlink flower-superlink": 2.0**20 * 100,
+            "files node-0 flower-supernode": 20.0 + n,
+            "disk results": 1000.0 * n,
+        }
+        for n in range(1, count + 1)
+    ]
+
+
+def test_growth_is_per_round():
+    samples = rows(50)
+    assert slope(samples, "disk results") == pytest.approx(1000)
+    assert slope(samples, "files node-0 flower-supernode") == pytest.approx(1)
+    assert slope(samples, "memory superlink flower-superlink") == 0
+    assert slope(samples[:1], "disk results") == 0
+
+
+def test_what_fills_before_a_tenth_of_the_rounds_is_no_growth():
+    samples = rows(50)
+    for sample in samples[:5]:
+        sample["disk results"] = 0.0
+    for sample in samples[5:]:
+        sample["disk results"] = 7e6
+    assert slope(samples, "disk results") == 0
+
+
+def test_the_table_tells_what_grows():
+    table = report(rows(41))
+    assert "41 rounds in 7 minutes, 10 s a round; growth from round 5 on" in table
+    assert (
+        "| memory: superlink flower-superlink | 100.0 MiB | 100.0 MiB | 100.0 MiB | +0.0 kB |"
+        in table
+    )
+    assert "| files: node-0 flower-supernode | 25 | 41 | 61 | +1.00 |" in table
+    assert "| disk: results | 0.0 MiB | 0.0 MiB | 0.0 MiB | +1.0 kB |" in table
+    assert report([]) == "No round was finished.\n"
+
+
+def test_samples_are_read_as_they_were_written(tmp_path):
+    path = tmp_path / "samples.csv"
+    path.write_text("round,seconds,disk results\n1,10.5,1e+06\n2,20,nan\n")
+    first, second = read_samples(path)
+    assert first == {"round": 1, "seconds": 10.5, "disk results": 1e6}
+    assert second["disk results"] != second["disk results"]
+
+
+def test_disk_counts_files_below_a_folder(tmp_path):
+    (tmp_path / "a" / "b").mkdir(parents=True)
+    (tmp_path / "a" / "one").write_bytes(bytes(10))
+    (tmp_path / "a" / "b" / "two").write_bytes(bytes(5))
+    (tmp_path / "link").symlink_to(tmp_path / "a" / "one")
+    assert disk_bytes(tmp_path) == 15
+    assert disk_bytes(tmp_path / "absent") == 0
+
+
+def test_only_programs_that_last_are_told_apart(tmp_path):
+    program = tmp_path / "flower-supernode"
+    program.write_text("import time\ntime.sleep(60)\n")
+    with subprocess.Popen([sys.executable, str(program), "--superlink", "x"]) as process:
+        try:
+            assert program_of(process.pid) == "flower-supernode"
+            assert program_of(os.getpid()) == ""
+        finally:
+            process.kill()
+
+
+def test_text_between_marks_is_replaced(tmp_path):
+    page = tmp_path / "page.md"
+    page.write_text("before\n<b>\nold\n<e>\nafter\n")
+    replace_between(page, "<b>\n", "<e>\n", "new\n")
+    assert page.read_text() == "before\n<b>\nnew\n<e>\nafter\n"
+    with pytest.raises(ValueError, match="lacks the marks"):
+        replace_between(page, "<x>\n", "<e>\n", "new\n")
