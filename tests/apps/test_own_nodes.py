@@ -23,6 +23,11 @@ SETTINGS = {
     "generator-steps": 2,
     "model-width": 32,
 }
+# All that a node tells when it has prepared: the list in docs/deploy.md has to grow with it.
+TOLD = {
+    *("partition-id", "name", "samples", "held-out", "complete", "trainable", "missing", "labels"),
+    *("completions", "gate-threshold", "widths", "seconds", "models", "hashes"),
+}
 
 
 @pytest.fixture(scope="module")
@@ -93,6 +98,7 @@ def test_a_server_without_data_trains_and_evaluates_at_the_nodes(run, tmp_path):
     assert [event["partition-id"] for event in clients] == [0, 1, 2]
     assert [event["name"] for event in clients] == ["node-0", "node-1", "node-2"]
     assert sum(event["samples"] for event in clients) == 72
+    assert all(event.keys() - {"time", "event"} == TOLD for event in clients)
     assert {event["where"] for event in events if event["event"] == "evaluation"} == {"clients"}
     assert not (tmp_path / "out" / "completions").exists()
     text = (tmp_path / "out" / "metrics.jsonl").read_text()
