@@ -8,6 +8,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import Dataset
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
+from fedmvp_flwr.foundation.completeness import missing_files
 from fedmvp_flwr.foundation.fingerprint import model_bytes, model_fingerprint
 from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.specs import Role, parse_spec
@@ -52,6 +53,11 @@ def add_models(report: PreflightReport, config: RunConfig, device: str) -> None:
         else:
             if row not in report.models:
                 report.models.append(row)
+            if missing := missing_files(model):
+                report.problems.append(
+                    f"{key}={spec!r}: {model.folder} lacks {len(missing)} file(s): "
+                    f"{', '.join(missing)}. Fetch or copy the whole model."
+                )
     if config.completion == "foundation":
         try:
             if template_named(config.prompt_template).asks:
