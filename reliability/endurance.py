@@ -25,7 +25,7 @@ from reliability.federation import (
 )
 from reliability.flora import export, settings
 from reliability.pages import replace_between
-from reliability.processes import session
+from reliability.processes import family
 from reliability.smoke import completed, read_result
 
 BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
@@ -114,8 +114,9 @@ def measure(federation: Federation) -> Sample:
     found: Sample = {}
     services = {"superlink": federation.superlink, **federation.nodes}
     for name, service in services.items():
-        found[f"{CPU} {name}"] = cpu_seconds(session(service.pid)) if service else 0.0
-        for pid in session(service.pid) if service else []:
+        pids = family(service.pid) if service else []
+        found[f"{CPU} {name}"] = cpu_seconds(pids)
+        for pid in pids:
             program = program_of(pid)
             if program:
                 with suppress(OSError, IndexError, ValueError):
