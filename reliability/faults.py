@@ -37,7 +37,7 @@ from reliability.smoke import completed, faults, read_result
 
 ROGUE = "node-2"
 ROGUE_FOLDER = Path(__file__).parent / "rogue"
-ROUND_TIMEOUT = 240.0  # seconds; also how late the late reply is, and a half more
+ROUND_TIMEOUT = 360.0  # seconds; also how late the late reply is, and a half more
 _REFUSED_TIMEOUT = 300.0
 _DISK = "3m"  # of the full disk
 
