@@ -50,5 +50,9 @@ deploy-test: setup  ## Deploy three nodes with TLS here, kill a node and the Sup
 faults: setup  ## Produce the fault table of docs/reliability.md
 	$(BIN)/python -m reliability.faults --write
 
+.PHONY: endurance
+endurance: setup  ## Many rounds on three nodes: memory, files and disk of every process
+	$(BIN)/python -m reliability.endurance --write
+
 clean:  ## Remove the environment and everything that was built (not runs/)
 	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

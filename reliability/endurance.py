@@ -8,6 +8,7 @@ when the rounds were not finished (`--report FILE --write`).
 import argparse
 import csv
 import json
+import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
@@ -24,15 +25,17 @@ from reliability.federation import (
 )
 from reliability.flora import export, settings
 from reliability.pages import replace_between
-from reliability.processes import session
+from reliability.processes import family
 from reliability.smoke import completed, read_result
 
 BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
-MEMORY, FILES, DISK = "memory", "files", "disk"
+MEMORY, FILES, DISK, CPU = "memory", "files", "disk", "cpu"
 _PROGRAMS = ("flower-superlink", "flower-supernode", "flower-superexec", "flwr-serverapp")
 _STALLED = 1800.0  # seconds without a round
 _POLL = 1.0
 _PAGE_SIZE = 4096  # bytes
+_CPU_FIELDS = slice(11, 15)  # of /proc/PID/stat: own and children's, in user and kernel mode
+_TICKS = os.sysconf("SC_CLK_TCK")
 _WARM_UP = 0.1  # of the rounds: pools and caches fill, growth is counted from there
 _MEBIBYTE = 2**20
 
@@ -104,11 +107,16 @@ def samples(federation: Federation, out: Path, number: int) -> Iterator[Sample]:
 
 
 def measure(federation: Federation) -> Sample:
-    """Bytes of memory, open files and bytes of disk of all that lives longer than a message."""
+    """Bytes of memory, open files and bytes of disk of all that lives longer than a message.
+
+    Seconds of CPU count those of the ended ClientApps as well.
+    """
     found: Sample = {}
     services = {"superlink": federation.superlink, **federation.nodes}
     for name, service in services.items():
-        for pid in session(service.pid) if service else []:
+        pids = family(service.pid) if service else []
+        found[f"{CPU} {name}"] = cpu_seconds(pids)
+        for pid in pids:
             program = program_of(pid)
             if program:
                 with suppress(OSError, IndexError, ValueError):
@@ -120,6 +128,16 @@ def measure(federation: Federation) -> Sample:
     for name, folder in folders_of(federation).items():
         found[f"{DISK} {name}"] = disk_bytes(folder)
     return found
+
+
+def cpu_seconds(pids: Sequence[int]) -> float:
+    """Seconds of CPU that processes have used, and those of their children that have ended."""
+    total = 0.0
+    for pid in pids:
+        with suppress(OSError, IndexError, ValueError):
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            total += sum(int(value) for value in fields[_CPU_FIELDS]) / _TICKS
+    return total
 
 
 def program_of(pid: int) -> str:
@@ -171,9 +189,10 @@ def report(samples: Sequence[Sample]) -> str:
     warm, middle, last = (samples[int(part * (len(samples) - 1))] for part in (_WARM_UP, 0.5, 1))
     heads = [f"round {row['round']:.0f}" for row in (warm, middle, last)]
     pace = last["seconds"] / len(samples)
+    work = sum(slope(samples, name) for name in samples[0] if name.startswith(CPU))
     lines = [
-        f"{last['round']:.0f} rounds in {last['seconds'] / 60:.0f} minutes, {pace:.0f} s a round; "
-        f"growth from round {warm['round']:.0f} on.",
+        f"{last['round']:.0f} rounds in {last['seconds'] / 60:.0f} minutes, {pace:.0f} s and "
+        f"{work:.1f} CPU seconds a round; growth from round {warm['round']:.0f} on.",
         "",
         f"| what | {' | '.join(heads)} | growth per round |",
         "|---|---|---|---|---|",

@@ -115,6 +115,21 @@ def session(leader: int) -> list[int]:
     return found
 
 
+def family(ancestor: int) -> list[int]:
+    """Ids of a living process and of all that descend from it, in whatever session they are."""
+    children: dict[int, list[int]] = {}
+    for folder in _PROC.iterdir():
+        if folder.name.isdigit():
+            with suppress(OSError, IndexError, ValueError):
+                fields = (folder / "stat").read_text().rpartition(")")[2].split()
+                if fields[0] != "Z":
+                    children.setdefault(int(fields[1]), []).append(int(folder.name))
+    found = [ancestor] if (_PROC / str(ancestor)).exists() else []
+    for pid in found:  # grows while it is gone through
+        found += children.get(pid, [])
+    return found
+
+
 def resident(pids: Sequence[int]) -> int:
     """Resident bytes of processes together; what they share is counted once (PSS)."""
     total = 0

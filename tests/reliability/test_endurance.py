@@ -6,7 +6,7 @@ import sys
 
 import pytest
 
-from reliability.endurance import disk_bytes, program_of, read_samples, report, slope
+from reliability.endurance import cpu_seconds, disk_bytes, program_of, read_samples, report, slope
 from reliability.pages import replace_between
 
 
@@ -15,6 +15,8 @@ def rows(count):
         {
             "round": float(n),
             "seconds": 10.0 * n,
+            "cpu node-0": 1.5 * n,
+            "cpu superlink": 0.5 * n,
             "memory superlink flower-superlink": 2.0**20 * 100,
             "files node-0 flower-supernode": 20.0 + n,
             "disk results": 1000.0 * n,
@@ -42,7 +44,9 @@ def test_what_fills_before_a_tenth_of_the_rounds_is_no_growth():
 
 def test_the_table_tells_what_grows():
     table = report(rows(41))
-    assert "41 rounds in 7 minutes, 10 s a round; growth from round 5 on" in table
+    assert (
+        "41 rounds in 7 minutes, 10 s and 2.0 CPU seconds a round; growth from round 5 on" in table
+    )
     assert (
         "| memory: superlink flower-superlink | 100.0 MiB | 100.0 MiB | 100.0 MiB | +0.0 kB |"
         in table
@@ -58,6 +62,20 @@ def test_samples_are_read_as_they_were_written(tmp_path):
     first, second = read_samples(path)
     assert first == {"round": 1, "seconds": 10.5, "disk results": 1e6}
     assert second["disk results"] != second["disk results"]
+
+
+def test_cpu_counts_children_that_have_ended():
+    script = "import subprocess, sys; subprocess.run([sys.executable, '-c', 'sum(range(10**7))']); "
+    with subprocess.Popen(
+        [sys.executable, "-c", script + "print(flush=True); input()"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as process:
+        process.stdout.readline()
+        with_child = cpu_seconds([process.pid])
+        process.communicate(b"\n")
+    assert with_child > 0.05
+    assert cpu_seconds([process.pid]) == 0, "it is gone"
 
 
 def test_disk_counts_files_below_a_folder(tmp_path):

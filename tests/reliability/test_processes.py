@@ -1,9 +1,11 @@
+import os
+import signal
 import socket
 import sys
 
 import pytest
 
-from reliability.processes import Service, resident, session, wait_for
+from reliability.processes import Service, family, resident, session, wait_for
 from reliability.proxy import HOST, CountingProxy
 
 SLEEPER = "import subprocess, sys, time; subprocess.Popen(['sleep', '60']); time.sleep(60)"
@@ -58,3 +60,21 @@ def test_a_proxy_counts_both_ways_and_can_be_cut():
     for end in (refused, other, server):
         end.close()
     proxy.close()
+
+
+def test_a_family_spans_sessions(tmp_path):
+    script = (
+        "import subprocess, time; "
+        "subprocess.Popen(['sleep', '60'], start_new_session=True); time.sleep(60)"
+    )
+    made = Service("parent", [sys.executable, "-c", script], {}, tmp_path / "log")
+    try:
+        wait_for("the child", lambda: len(family(made.pid)) == 2, 30.0, 0.05)
+        parent, child = family(made.pid)
+        assert parent == made.pid
+        assert session(made.pid) == [made.pid]
+        os.kill(child, signal.SIGKILL)
+        wait_for("its end", lambda: family(made.pid) == [made.pid], 10.0, 0.05)
+    finally:
+        made.stop()
+    assert family(made.pid) == []

@@ -67,7 +67,12 @@ def test_a_fault_is_caught(rogue, reply, fault):
 
 
 def event(clients, rejected=()):
-    return {"clients": clients, "rejected": [{"client": c, "reason": "bad"} for c in rejected]}
+    seconds = {"train": 12.0}
+    return {
+        "seconds": seconds,
+        "clients": clients,
+        "rejected": [{"client": c, "reason": "bad"} for c in rejected],
+    }
 
 
 def test_the_table_tells_good_from_bad():
