@@ -12,7 +12,7 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedmvp_flwr.aggregation.admission import PREPARE_ACTION, PROBLEM, SUMMARY
+from fedmvp_flwr.aggregation.admission import PREPARE_ACTION, PREPARED, PROBLEM, SUMMARY
 from fedmvp_flwr.aggregation.nodes import identity_fields, register_identity
 from fedmvp_flwr.aggregation.parcel import unwrap, wrap
 from fedmvp_flwr.aggregation.scores import client_metrics
@@ -55,7 +55,7 @@ def prepare(message: Message, context: Context) -> Message:
         reply[SUMMARY] = json.dumps({**data.summary, "name": node.name})
     except FedMVPError as error:
         reply[PROBLEM] = str(error)
-    return Message(RecordDict({"prepared": ConfigRecord(reply)}), reply_to=message)
+    return Message(RecordDict({PREPARED: ConfigRecord(reply)}), reply_to=message)
 
 
 @app.train()

@@ -26,6 +26,7 @@ PROBE_FRAMES = ("a picture of {}", "{}", "a photo of {}", "a detailed picture of
 _FIELDS = ("tokens", "mask", "pooled", "present", "generated")
 _LABELS = "labels"
 _REPRESENT_BATCH = 256
+_INSTEAD = "Leave probe-file empty to generate a probe."
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,10 @@ def probe_of(batch: Batch) -> Probe:
         DataError: fewer than 2 samples.
     """
     if len(batch) < 2:
-        raise DataError(f"A probe of {len(batch)} sample(s): CKA needs at least 2.")
+        raise DataError(
+            f"A probe of {len(batch)} sample(s): CKA needs at least 2. Raise probe-per-class, or "
+            "name a larger public-split."
+        )
     return Probe(batch, tensors_digest(_tensors(batch)))
 
 
@@ -122,12 +126,18 @@ def load_probe(path: Path) -> Probe:
             tensors[_LABELS],
         )
     except (CheckpointError, KeyError) as error:
-        raise DataError(f"probe-file {path} cannot be used: {error}.") from error
+        raise DataError(
+            f"probe-file {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
+        ) from error
     digest = tensors_digest(tensors)
     if digest != metadata.get("probe"):
-        raise DataError(f"probe-file {path} is damaged: its content does not match its hash.")
+        raise DataError(
+            f"probe-file {path} is damaged: its content does not match its hash. {_INSTEAD}"
+        )
     if len(batch) < 2:
-        raise DataError(f"probe-file {path} holds {len(batch)} sample(s); CKA needs at least 2.")
+        raise DataError(
+            f"probe-file {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
+        )
     return Probe(batch, digest)
 
 
@@ -140,8 +150,7 @@ def require_same_features(probe: Probe, features: Batch) -> None:
         if ours != theirs:
             raise DataError(
                 f"The probe's {name} features have widths {theirs} (tokens, pooled), those of this "
-                f"run {ours}: the probe-file was made with other encoders. Leave probe-file empty "
-                "to generate a probe."
+                f"run {ours}: the probe-file was made with other encoders. {_INSTEAD}"
             )
 
 
@@ -151,8 +160,7 @@ def require_known_classes(probe: Probe, num_classes: int) -> None:
     if largest >= num_classes:
         raise DataError(
             f"The probe has samples of class {largest}, this run knows {num_classes} classes, "
-            "counted from 0: the probe-file was made for other data. Leave probe-file empty to "
-            "generate a probe."
+            "counted from 0: the probe-file was made for other data. " + _INSTEAD
         )
 
 

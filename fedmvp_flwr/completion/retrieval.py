@@ -173,7 +173,10 @@ def public_pairs(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
         )
     pool = tuple(sample for sample in dataset.splits[split] if sample.complete)
     if not pool:
-        raise DataError(f"public-split='{split}' holds no complete pair.")
+        raise DataError(
+            f"public-split='{split}' holds no complete pair. Name another split, or "
+            "use retrieval-source='own' and probe-source='generated'."
+        )
     return pool
 
 

@@ -229,7 +229,10 @@ def _pretrained_name(key: str, text: str, architecture: str, tag: str) -> str:
         import open_clip
         from open_clip.pretrained import get_pretrained_cfg
     except ImportError as error:
-        raise ModelError(f"{key}={text!r}: open_clip cannot be imported ({error}).") from error
+        raise ModelError(
+            f"{key}={text!r}: open_clip cannot be imported ({error}). Install it: "
+            "pip install 'fedmvp-flwr[foundation]'."
+        ) from error
     entry = get_pretrained_cfg(architecture, tag)
     if not entry:
         known = [t for a, t in open_clip.list_pretrained() if a == architecture]

@@ -20,6 +20,7 @@ from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY, is_joint, load
 if TYPE_CHECKING:
     from PIL.Image import Image
 
+_EXPECTED = "Expected an image model such as CLIP, SigLIP, ViT, DINO or ConvNeXt."
 _MAP_DIMENSIONS = 4  # (N, D, rows, columns): a convolutional network
 
 
@@ -85,7 +86,8 @@ class TransformersImageEncoder:
         size = getattr(config, "patch_size", None)
         if size is None:
             raise ModelError(
-                f"{type(self._model).__name__} tells no patch_size: its tokens form no map."
+                f"image-encoder: {type(self._model).__name__} tells no patch_size: its tokens "
+                f"form no map. {_EXPECTED}"
             )
         height, width = size if isinstance(size, list | tuple) else (size, size)
         return pixels.shape[2] // height, pixels.shape[3] // width
@@ -99,5 +101,5 @@ def load_image_encoder(context: LoadContext) -> TransformersImageEncoder:
     processor = processor_class.from_pretrained(context.folder, **LOCAL_ONLY)
     model = load_auto_model(context)
     if getattr(model, "main_input_name", "") != "pixel_values" and not is_joint(model):
-        raise ModelError(f"image-encoder: {type(model).__name__} takes no images.")
+        raise ModelError(f"image-encoder: {type(model).__name__} takes no images. {_EXPECTED}")
     return TransformersImageEncoder(model, processor, context.device, context.config.image_grid)

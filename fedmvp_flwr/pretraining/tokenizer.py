@@ -30,7 +30,7 @@ def learn_tokenizer(texts: Iterable[str], vocabulary_size: int, context: int) ->
     if vocabulary_size < BYTES + _SPECIAL:
         raise DataError(
             f"A vocabulary of {vocabulary_size} tokens is too small: the {BYTES} bytes and "
-            f"{_SPECIAL} special tokens alone take {BYTES + _SPECIAL}."
+            f"{_SPECIAL} special tokens alone take {BYTES + _SPECIAL}. Raise --vocabulary."
         )
     core = Tokenizer(models.BPE(unk_token=UNKNOWN))
     core.normalizer = normalizers.Sequence([normalizers.NFC(), normalizers.Lowercase()])
