@@ -67,6 +67,7 @@ def prepare_node(config: RunConfig, node: Node, classes: Sequence[str]) -> Clien
     dataset = node_dataset(node, config, classes)
     data = prepare_client(dataset, node.own(config), node, _models(node.own(config)))
     save_client(config, node, classes, data)
+    give_back()  # what the encoders' activations took
     return data
 
 

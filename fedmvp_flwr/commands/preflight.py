@@ -19,6 +19,8 @@ from fedmvp_flwr.commands.options import (
 )
 from fedmvp_flwr.simulation.app import find_app
 
+_ROUNDED = 100  # from here on no decimals
+
 
 def preflight(
     app_dir: AppOption = None,
@@ -43,7 +45,7 @@ def preflight(
     for note in report.notes:
         console.print(note, markup=False, highlight=False, soft_wrap=True)
     for name, value in report.estimates.items():
-        console.print(f"{name}: {value:.3g}")
+        console.print(f"{name}: {value:,.0f}" if value >= _ROUNDED else f"{name}: {value:.3g}")
     if report.work and "completion s" not in report.estimates:
         console.print("How long this takes: fedmvp preflight --time")
     for problem in report.problems:

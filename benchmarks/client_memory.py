@@ -1,0 +1,82 @@
+"""How much memory a process takes that serves many clients, as an actor of a simulation does.
+
+Purpose: the memory figures of docs/performance.md, and a check that nobody made it grow.
+Command: python -m benchmarks.client_memory settings.toml --clients 10
+         (settings.toml holds run-config keys; `cache-dir` decides what there is to compute)
+Time:    that of one round of every client, after the encoding that is left to do.
+Metric:  resident memory after each step, its peak, and a hash of what training gave.
+"""
+
+import argparse
+import hashlib
+import sys
+import tomllib
+from pathlib import Path
+
+import torch
+
+from fedmvp_flwr.client_work import build_network, client_data, prepare_node, release_models
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.evaluation import evaluate_conditions
+from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.seeds import torch_generator
+from fedmvp_flwr.training import train
+
+_STATUS = Path("/proc/self/status")
+_SHOWN = {"VmRSS": "resident", "RssAnon": "of its own", "RssFile": "mapped files", "VmHWM": "peak"}
+
+
+def resident() -> dict[str, float]:
+    """MiB of this process, by kind (Linux)."""
+    pairs = (line.split(":", 1) for line in _STATUS.read_text().splitlines())
+    return {_SHOWN[key]: int(value.split()[0]) / 1024 for key, value in pairs if key in _SHOWN}
+
+
+def report(step: str) -> None:
+    """Print a line about the memory by now."""
+    figures = ", ".join(f"{name} {value:.0f}" for name, value in resident().items())
+    sys.stdout.write(f"{step}: {figures} MiB\n")
+    sys.stdout.flush()
+
+
+def serve(config: RunConfig, clients: int) -> str:
+    """Prepare, train and evaluate every client in turn; return a hash of the results."""
+    digest = hashlib.sha256()
+    classes = load_dataset(config).class_names
+    nodes = [Node(client, clients, cache_folder(config)) for client in range(clients)]
+    for node in nodes:
+        prepare_node(config, node, classes)
+        report(f"client {node.partition_id} prepared")
+    for node in nodes:
+        release_models()
+        data = client_data(config, node, classes)
+        with torch.random.fork_rng():
+            torch.manual_seed(0)
+            network = build_network(config, data, len(classes))
+            train(network, data.train, config, 1, torch_generator(0, node.partition_id))
+        scores = evaluate_conditions(network, data.test, len(classes))
+        for _, tensor in sorted(network.state_dict().items()):
+            digest.update(tensor.numpy().tobytes())
+        digest.update(repr(scores).encode())
+        report(f"client {node.partition_id} trained and evaluated")
+    return digest.hexdigest()
+
+
+def main() -> None:
+    """Run with the settings of a TOML file."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("settings", type=Path)
+    parser.add_argument("--clients", type=int, default=10)
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)  # as a client of a simulation has them
+    report("imports")
+    config = RunConfig.from_run_config(tomllib.loads(arguments.settings.read_text()))
+    digest = serve(config, arguments.clients)
+    sys.stdout.write(f"results: {digest}\n")
+
+
+if __name__ == "__main__":
+    main()
