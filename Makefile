@@ -9,7 +9,7 @@ CLIENTS ?= 10
 FLOWER_ENV := FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 RAY_USAGE_STATS_ENABLED=0
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit deploy-test faults clean
+.PHONY: help setup demo test lint types unit deploy-test guide faults clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,8 +36,11 @@ types: setup
 unit: setup
 	$(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
 
-deploy-test: setup  ## Deploy three nodes with TLS here, kill a node and the SuperLink, resume
-	$(BIN)/python -m reliability.smoke
+deploy-test: setup guide  ## Deploy nodes with TLS here, by the guide; kill a node and the SuperLink, resume
+	$(BIN)/python -m reliability.smoke $(SMOKE_ARGS)
+
+guide: setup  ## Run the commands of docs/deploy.md here, as they stand
+	$(BIN)/python -m reliability.guide
 
 faults: setup  ## Produce the fault table of docs/reliability.md
 	$(BIN)/python -m reliability.faults --write
