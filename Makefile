@@ -12,7 +12,7 @@ TEST_ENV := $(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 PYTEST := python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest lint types unit deploy-test faults clean
+.PHONY: help setup demo test test-lowest lint types unit deploy-test guide faults endurance clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -44,8 +44,11 @@ test-lowest:  ## Run all tests with the lowest versions that pyproject.toml allo
 	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev]'
 	$(TEST_ENV) $(LOWEST)/bin/$(PYTEST) $(PYTEST_ARGS)
 
-deploy-test: setup  ## Deploy three nodes with TLS here, kill a node and the SuperLink, resume
-	$(BIN)/python -m reliability.smoke
+deploy-test: setup guide  ## Deploy nodes with TLS here, by the guide; kill a node and the SuperLink, resume
+	$(BIN)/python -m reliability.smoke $(SMOKE_ARGS)
+
+guide: setup  ## Run the commands of docs/deploy.md here, as they stand
+	$(BIN)/python -m reliability.guide
 
 faults: setup  ## Produce the fault table of docs/reliability.md
 	$(BIN)/python -m reliability.faults --write

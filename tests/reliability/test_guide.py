@@ -64,6 +64,14 @@ def test_a_service_stays_and_is_started_again_and_a_job_is_not(follow):
     assert keeper.code is not None
 
 
+def test_what_left_its_session_is_ended_too(follow, tmp_path):
+    guide = follow(block("a, service keeper", "setsid sleep 60 & sleep 60"), "a")
+    mark = f"FEDMVP_GUIDE={tmp_path}"
+    wait_for("all processes", lambda: len(module.marked(mark)) >= 3, 30.0, 0.05)
+    guide.stop()
+    wait_for("their end", lambda: not module.marked(mark), 30.0, 0.05)
+
+
 def test_a_service_that_must_be_refused(follow):
     guide = follow(block("a, service keeper", "echo '[code: 2004] no'; exit 1"), "a")
     module.CHECKS["stop"](guide, "keeper")
