@@ -4,12 +4,15 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed
+LOWEST := .venvs/lowest
 OUT ?= runs/demo
 CLIENTS ?= 10
 FLOWER_ENV := FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 RAY_USAGE_STATS_ENABLED=0
+TEST_ENV := $(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
+PYTEST := python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test lint types unit deploy-test faults clean
+.PHONY: help setup demo test test-lowest lint types unit deploy-test faults clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -34,7 +37,12 @@ types: setup
 	$(BIN)/mypy
 
 unit: setup
-	$(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1 $(BIN)/python -m pytest -n 2 --dist loadfile $(PYTEST_ARGS)
+	$(TEST_ENV) $(BIN)/$(PYTEST) $(PYTEST_ARGS)
+
+test-lowest:  ## Run all tests with the lowest versions that pyproject.toml allows
+	$(PYTHON) -m venv $(LOWEST)
+	$(LOWEST)/bin/python -m pip install --quiet --disable-pip-version-check -c constraints-lowest.txt -e '.[dev]'
+	$(TEST_ENV) $(LOWEST)/bin/$(PYTEST) $(PYTEST_ARGS)
 
 deploy-test: setup  ## Deploy three nodes with TLS here, kill a node and the SuperLink, resume
 	$(BIN)/python -m reliability.smoke
@@ -47,4 +55,4 @@ endurance: setup  ## Many rounds on three nodes: memory, files and disk of every
 	$(BIN)/python -m reliability.endurance --write
 
 clean:  ## Remove the environment and everything that was built (not runs/)
-	rm -rf $(VENV) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf $(VENV) $(LOWEST) build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

@@ -21,9 +21,9 @@ from fedmvp_flwr.client_data import CLASS_NAMES, GATE_FALLBACK, ClientData
 from fedmvp_flwr.client_work import (
     build_network,
     client_data,
+    discreet,
     prepare_node,
     release_models,
-    tellable,
 )
 from fedmvp_flwr.completion.quality import ACCEPT_ALL
 from fedmvp_flwr.config import RunConfig
@@ -45,17 +45,16 @@ register_identity(app)
 @app.query(PREPARE_ACTION)
 def prepare(message: Message, context: Context) -> Message:
     """Complete and encode the client's samples; reply with counts, or with what is wrong."""
-    node = None
     reply: dict[str, Any] = {}
     try:
         config, node = _who(context)
         reply = identity_fields(context.node_config)
-        with node_event(node, "prepare") as event:
+        with discreet(node), node_event(node, "prepare") as event:
             data = prepare_node(config, node, _classes(message))
             event.update({key: data.summary[key] for key in _LOGGED})
         reply[SUMMARY] = json.dumps({**data.summary, "name": node.name})
     except FedMVPError as error:
-        reply[PROBLEM] = tellable(error, node) if node else str(error)
+        reply[PROBLEM] = str(error)
     return Message(RecordDict({"prepared": ConfigRecord(reply)}), reply_to=message)
 
 
@@ -66,7 +65,7 @@ def train_locally(message: Message, context: Context) -> Message:
     config, node = _who(context)
     server_round = int(_config_record(message)["server-round"])
     purpose = ("train", node.key, server_round)
-    with node_event(node, "train") as event, torch.random.fork_rng():
+    with discreet(node), node_event(node, "train") as event, torch.random.fork_rng():
         event["round"] = server_round
         data, network = _load(message, config, node)
         if not len(data.train):
@@ -86,7 +85,7 @@ def train_locally(message: Message, context: Context) -> Message:
 def evaluate_locally(message: Message, context: Context) -> Message:
     """Evaluate the global model on the client's held-out samples, under every condition."""
     config, node = _who(context)
-    with node_event(node, "evaluate") as event:
+    with discreet(node), node_event(node, "evaluate") as event:
         event["round"] = int(_config_record(message)["server-round"])
         data, network = _load(message, config, node)
         count = len(data.held_out)

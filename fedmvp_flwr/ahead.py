@@ -10,7 +10,9 @@ from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.preparation import Progress, prepare_client, prepare_probe
+from fedmvp_flwr.preparation import prepare_client
+from fedmvp_flwr.probe_preparation import prepare_probe
+from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.server_data import prepare_server_test
 
 

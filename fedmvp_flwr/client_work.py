@@ -5,7 +5,8 @@ Heavy libraries are imported by `prepare` alone.
 
 import logging
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,7 +15,8 @@ from fedmvp_flwr.client_data import ClientData
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import Dataset
 from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import ConfigError, DataError
+from fedmvp_flwr.errors import ConfigError, DataError, FedMVPError
+from fedmvp_flwr.memory import give_back
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.node import Node
 
@@ -60,7 +62,10 @@ def prepare_node(config: RunConfig, node: Node, classes: Sequence[str]) -> Clien
     Raises:
         FedMVPError: the data, a model or a folder cannot be used.
     """
-    data = _prepared(config, node, tuple(classes))
+    from fedmvp_flwr.preparation import prepare_client
+
+    dataset = node_dataset(node, config, classes)
+    data = prepare_client(dataset, node.own(config), node, _models(node.own(config)))
     save_client(config, node, classes, data)
     return data
 
@@ -80,14 +85,6 @@ def _client_data(config: RunConfig, node: Node, classes: tuple[str, ...]) -> Cli
     return data
 
 
-@lru_cache(maxsize=_CLIENTS_IN_MEMORY)
-def _prepared(config: RunConfig, node: Node, classes: tuple[str, ...]) -> ClientData:
-    from fedmvp_flwr.preparation import prepare_client
-
-    dataset = node_dataset(node, config, classes)
-    return prepare_client(dataset, node.own(config), node, _models(node.own(config)))
-
-
 @lru_cache(maxsize=1)
 def _models(config: RunConfig) -> "FoundationModels":
     from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -97,7 +94,9 @@ def _models(config: RunConfig) -> "FoundationModels":
 
 def release_models() -> None:
     """Let go of the frozen models: none is in memory while training."""
-    _models.cache_clear()
+    if _models.cache_info().currsize:
+        _models.cache_clear()
+        give_back()
 
 
 def build_network(config: RunConfig, data: ClientData, num_classes: int) -> FedMVPNetwork:
@@ -119,7 +118,23 @@ def tellable(error: Exception, node: Node) -> str:
     """
     if node.data_path is None:
         return str(error)
-    _logger.error("%s", error)
+    expected = isinstance(error, FedMVPError)
+    _logger.error("%s", error, exc_info=None if expected else error)
     kinds = ", ".join(_KINDS.findall(str(error)))
     what = f"{type(error).__name__} ({kinds})" if kinds else type(error).__name__
     return f"{what}: its data or settings cannot be used; its own log says why"
+
+
+@contextmanager
+def discreet(node: Node) -> Iterator[None]:
+    """Replace any error by what the server may know of it: Flower sends it an error's text.
+
+    Raises:
+        DataError: in the place of an error at a node with a folder of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        if node.data_path is None:
+            raise
+        raise DataError(tellable(error, node)) from None

@@ -2,12 +2,12 @@
 
 from collections.abc import Sequence
 
+from fedmvp_flwr.client_samples import client_samples
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.entries import LoadedDataset
 from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import IMAGE, TEXT, Dataset
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.preparation import client_samples
 
 Row = dict[str, int]
 _SHOWN = 10

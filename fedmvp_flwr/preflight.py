@@ -1,7 +1,6 @@
 """Everything that a user can get wrong, found before a run is started, all of it at once."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
@@ -15,30 +14,10 @@ from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder, output_folder, require_writable
 from fedmvp_flwr.preflight_models import add_models, add_workload
+from fedmvp_flwr.preflight_report import PreflightReport
 from fedmvp_flwr.preparation import require_comparable
 
 _T = TypeVar("_T")
-
-
-@dataclass
-class PreflightReport:
-    """What a run would work with, and what is wrong with it.
-
-    Attributes:
-        problems: one sentence each; empty if the run can start.
-        rows: one per client: samples, classes, complete pairs, holes, held-out samples.
-        notes: one line each, about what is peculiar and need not be repaired.
-        models: one per frozen model: setting, spec, size in MB, fingerprint, hub revision.
-        work: one per kind of work of the frozen models: how many, how many are left to do.
-        estimates: what that takes, by name: seconds, MB on disk, MB of a message.
-    """
-
-    problems: list[str] = field(default_factory=list)
-    rows: list[dict[str, int]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    models: list[dict[str, str | float]] = field(default_factory=list)
-    work: list[dict[str, str | float]] = field(default_factory=list)
-    estimates: dict[str, float] = field(default_factory=dict)
 
 
 def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> PreflightReport:
@@ -46,7 +25,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
 
     Args:
         config: the run's settings.
-        num_clients: how many clients share the training samples.
+        num_clients: how many clients share the training samples; 0 leaves out all that is theirs.
         timed: also load the frozen models and time them on a few samples, to estimate how long
             completion takes; without it, no model is loaded.
     """
@@ -81,7 +60,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
                 report.rows.append(row)
     if dataset:
         report.notes += check(lambda: data_notes(dataset, config, report.rows)) or []
-    if dataset and writable and models and not report.problems:
+    if dataset and writable and models and num_clients and not report.problems:
         check(lambda: add_workload(report, dataset, config, models, num_clients, timed))
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report

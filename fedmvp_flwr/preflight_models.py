@@ -1,6 +1,6 @@
 """The preflight's look at the frozen models: what they are, what they have to do, what it costs."""
 
-from typing import TYPE_CHECKING
+import shutil
 
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
 from fedmvp_flwr.completion.store import FeatureStore
@@ -8,28 +8,29 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import Dataset
 from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
+from fedmvp_flwr.foundation.completeness import missing_files
 from fedmvp_flwr.foundation.fingerprint import model_bytes, model_fingerprint
 from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.specs import Role, parse_spec
 from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.preflight_report import PreflightReport
 from fedmvp_flwr.timing import (
     Widths,
     estimated_bytes,
     estimated_seconds,
     known_widths,
     message_bytes,
+    most_bytes,
+    prepared_bytes,
     time_models,
 )
 from fedmvp_flwr.workload import count_work
-
-if TYPE_CHECKING:
-    from fedmvp_flwr.preflight import PreflightReport
 
 _MEGABYTE = 1e6
 _SHOWN = 12  # characters of a fingerprint
 
 
-def add_models(report: "PreflightReport", config: RunConfig, device: str) -> None:
+def add_models(report: PreflightReport, config: RunConfig, device: str) -> None:
     """Find every model that the run needs; every one that is missing is a problem of its own.
 
     Args:
@@ -52,6 +53,11 @@ def add_models(report: "PreflightReport", config: RunConfig, device: str) -> Non
         else:
             if row not in report.models:
                 report.models.append(row)
+            if missing := missing_files(model):
+                report.problems.append(
+                    f"{key}={spec!r}: {model.folder} lacks {len(missing)} file(s): "
+                    f"{', '.join(missing)}. Fetch or copy the whole model."
+                )
     if config.completion == "foundation":
         try:
             if template_named(config.prompt_template).asks:
@@ -65,7 +71,7 @@ def add_models(report: "PreflightReport", config: RunConfig, device: str) -> Non
 
 
 def add_workload(
-    report: "PreflightReport",
+    report: PreflightReport,
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
@@ -108,9 +114,25 @@ def add_workload(
             "further disk MB": estimated_bytes(work, timing) / _MEGABYTE,
         }
         models.release()
+    _check_disk(report, config, most_bytes(work, widths, models, config), widths)
     if widths is not None:
         size = message_bytes(config, widths, len(dataset.class_names))
         report.estimates["message MB"] = size / _MEGABYTE
+
+
+def _check_disk(
+    report: PreflightReport, config: RunConfig, left: float, widths: Widths | None
+) -> None:
+    """Compare what the cache folder will grow by at most with what is free there."""
+    folder = cache_folder(config)
+    needed = (left + prepared_bytes(report.rows, widths, config)) / _MEGABYTE
+    free = shutil.disk_usage(folder).free / _MEGABYTE
+    report.estimates |= {"disk MB": needed, "free disk MB": free}
+    if needed > free:
+        report.problems.append(
+            f"cache-dir='{folder}' has {free:.0f} MB free; features and completions may take "
+            f"{needed:.0f} MB. Make room, or choose a folder on another disk."
+        )
 
 
 def _needed(config: RunConfig) -> list[tuple[str, Role, str]]:

@@ -4,23 +4,12 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import lru_cache
-from pathlib import Path
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.aggregation.probe import (
-    Probe,
-    generate_probe,
-    load_probe,
-    probe_of,
-    probe_texts,
-    save_probe,
-)
 from fedmvp_flwr.client_data import (
     ClientData,
     accept,
@@ -28,119 +17,19 @@ from fedmvp_flwr.client_data import (
     other_modality,
     training_batch,
 )
-from fedmvp_flwr.completion.completers import changed_settings
+from fedmvp_flwr.client_samples import ClientSamples, client_samples
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold
-from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
-from fedmvp_flwr.completion.store import FeatureStore, key_for
+from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.assignment import Assignment, assign
-from fedmvp_flwr.data.missing import MissingMask
-from fedmvp_flwr.data.patterns import held_out_mask, training_mask, whole_test_mask
-from fedmvp_flwr.data.records import record_hash, save_record
-from fedmvp_flwr.data.samples import MODALITIES, VALIDATION, Dataset, Sample
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.data.records import record_hash
+from fedmvp_flwr.data.samples import MODALITIES, Dataset, Sample
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.foundation.specs import Role
-from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.seeds import torch_generator
-
-Progress = Callable[[str, int, int], None]
-_Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
-_PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
-
-
-@dataclass(frozen=True)
-class ClientSamples:
-    """What a client owns.
-
-    Attributes:
-        train: its training samples, with their holes.
-        test: its held-out samples, with their holes.
-        split_hash: hash of the whole split, the same at every client.
-        mask_hash: hash of this client's mask.
-        test_mask_hash: hash of the mask of the whole test split, the same at every client.
-    """
-
-    train: tuple[Sample, ...]
-    test: tuple[Sample, ...]
-    split_hash: str
-    mask_hash: str
-    test_mask_hash: str
-
-
-def split_dataset(dataset: Dataset, config: RunConfig, num_partitions: int) -> Assignment:
-    """Indices of every client's training and held-out samples."""
-    train, test = (
-        tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
-        for split in ("train", held_out_split(dataset, config))
-    )
-    return _split(train, test, config, num_partitions)
-
-
-def held_out_split(dataset: Dataset, config: RunConfig) -> str:
-    """The split that the clients' held-out samples are dealt from.
-
-    It is the test split, unless the model is selected on them and there is a validation split.
-    """
-    selects = config.selection == "clients" and bool(dataset.splits.get(VALIDATION))
-    return VALIDATION if selects else "test"
-
-
-@lru_cache(maxsize=2)
-def _split(
-    train: tuple[_Known, ...], test: tuple[_Known, ...], config: RunConfig, num_partitions: int
-) -> Assignment:
-    def bare(samples: tuple[_Known, ...]) -> list[Sample]:
-        return [Sample(key, label, None, None, owner) for key, label, owner in samples]
-
-    return assign(bare(train), bare(test), config, num_partitions)
-
-
-def client_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
-    """Deal a client its samples and make its holes; save split and masks as hashed records.
-
-    A node with a folder of its own has its samples and its holes already: none are made.
-
-    Raises:
-        DataError: the split or the masks cannot be made.
-    """
-    if node.data_path is not None:
-        return _own_samples(dataset, config, node)
-    train, test = split_dataset(dataset, config, node.num_partitions)
-    split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
-    own = [dataset.splits["train"][index] for index in train[node.partition_id]]
-    mask = training_mask(own, config, node.partition_id, node.num_partitions)
-    mask_hash = save_record(node.cache_dir / "masks", mask.record())
-    own_split = dataset.splits[held_out_split(dataset, config)]
-    test_mask = whole_test_mask(own_split, config)
-    test_mask_hash = save_record(node.cache_dir / "masks", test_mask.record())
-    whole_test = test_mask.apply(own_split)
-    held_out = [whole_test[index] for index in test[node.partition_id]]
-    further = held_out_mask(held_out, config, node.partition_id, node.num_partitions)
-    return ClientSamples(
-        mask.apply(own), further.apply(held_out), split_hash, mask_hash, test_mask_hash
-    )
-
-
-def _own_samples(dataset: Dataset, config: RunConfig, node: Node) -> ClientSamples:
-    train = tuple(dataset.splits["train"])
-    test = tuple(dataset.splits[held_out_split(dataset, config)])
-    keys = {"train": [s.key for s in train], "test": [s.key for s in test]}
-    return ClientSamples(
-        train,
-        test,
-        save_record(node.cache_dir / "splits", keys),
-        save_record(node.cache_dir / "masks", _holes(train).record()),
-        save_record(node.cache_dir / "masks", _holes(test).record()),
-    )
-
-
-def _holes(samples: tuple[Sample, ...]) -> MissingMask:
-    present = {name: tuple(sample.has(name) for sample in samples) for name in MODALITIES}
-    return MissingMask(tuple(sample.key for sample in samples), present)
+from fedmvp_flwr.node import Node
+from fedmvp_flwr.progress import Progress
 
 
 def prepare_client(
@@ -236,61 +125,6 @@ def prepare_test(
         pool=pool,
         on_progress=on_progress,
     )
-
-
-def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
-    """Return the probe of a run: from its file, from the public split, or generated once.
-
-    Raises:
-        DataError: the file cannot be used, or its features do not fit the encoders.
-    """
-    if config.probe_file:
-        return load_probe(Path(config.probe_file).expanduser())
-    if config.probe_source == "public":
-        return _public_probe(dataset, config, models)
-    texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
-    key = key_for(
-        "probe",
-        texts=[list(item) for item in texts],
-        models=[models.fingerprint(role) for role in _PROBE_ROLES],
-        seed=config.completion_seed,
-        image_grid=config.image_grid,
-        text_max_tokens=config.text_max_tokens,
-        generator=[
-            config.generator_steps,
-            config.generator_guidance,
-            *changed_settings(config, "generator_size", "generator_dtype").values(),
-        ],
-    )
-    path = cache_folder(config) / "probes" / f"{key}.safetensors"
-    try:
-        return load_probe(path)
-    except DataError:  # not there yet, or damaged: generate it
-        probe = generate_probe(
-            texts,
-            models.image_generator,
-            models.image_encoder,
-            models.text_encoder,
-            config.completion_seed,
-            min(config.images_at_once, config.foundation_batch_size),
-        )
-        save_probe(path, probe)
-        return probe
-
-
-def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
-    """Take real public pairs as the probe, up to `probe-per-class` of each class."""
-    by_class: dict[int, list[Sample]] = {}
-    for sample in public_pairs(dataset, config):
-        by_class.setdefault(sample.label, []).append(sample)
-    chosen: list[Sample] = []
-    for label, samples in sorted(by_class.items()):
-        generator = torch_generator(config.completion_seed, "probe", label)
-        order = torch.randperm(len(samples), generator=generator)[: config.probe_per_class]
-        chosen += [samples[place] for place in order.tolist()]
-    with FeatureStore(cache_folder(config)) as store:
-        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
-    return probe_of(prepared.real)
 
 
 def _summary(

@@ -29,7 +29,9 @@ from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.features import Batch
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder
-from fedmvp_flwr.preparation import Progress, prepare_probe, prepare_test
+from fedmvp_flwr.preparation import prepare_test
+from fedmvp_flwr.probe_preparation import prepare_probe
+from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.results import write_json
 from fedmvp_flwr.seeds import torch_generator
 

@@ -1,7 +1,7 @@
 """How long the frozen models of a run take and how much disk it needs, from a few samples."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,10 +16,14 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.diffusers_generator import largest_side
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.workload import COMPLETED, Workload, encodings
+from fedmvp_flwr.workload import COMPLETED, ENCODED, GATED, Workload, encodings
 
 TIMED_SAMPLES = 8
+_ASSUMED_WIDTH = 1280  # of the widest usual encoders (ViT-H, MobileNet's last map)
+_RECORD_BYTES = 2000.0  # of a caption with its prompts
+_HALF = 2  # bytes of a float16
 
 Widths = dict[str, tuple[int, int]]  # (token width, pooled width) by modality
 
@@ -107,6 +111,44 @@ def estimated_seconds(work: Workload, timing: Timing) -> float:
 def estimated_bytes(work: Workload, timing: Timing) -> float:
     """Bytes that the store will take in addition."""
     return sum(count * timing.bytes_each.get(kind, 0.0) for kind, count in work.left.items())
+
+
+def most_bytes(
+    work: Workload, widths: Widths | None, models: FoundationModels, config: RunConfig
+) -> float:
+    """Bytes that the store takes in addition at most, without a look at any model's output.
+
+    Args:
+        work: what is left to do.
+        widths: of the encoders; None if no run has told them yet: wide ones are assumed then.
+        models: the frozen models; none is loaded.
+        config: number of tokens, size of generated images.
+    """
+    each = _features_bytes(widths, config)
+    side = config.generator_size
+    if not side and work.left.get(COMPLETED[IMAGE]):
+        side = largest_side(models.spec("image_generator").folder)
+    sizes = {
+        **{ENCODED[m]: each[m] for m in MODALITIES},
+        **{GATED[m]: _ASSUMED_WIDTH * _HALF for m in MODALITIES},
+        COMPLETED[IMAGE]: 3.0 * side * side,  # a PNG never takes much more than its pixels
+        COMPLETED[TEXT]: _RECORD_BYTES,
+    }
+    return sum(count * sizes.get(kind, 0.0) for kind, count in work.left.items())
+
+
+def prepared_bytes(
+    rows: Sequence[Mapping[str, int]], widths: Widths | None, config: RunConfig
+) -> float:
+    """Bytes of the files that hold each client's features, real and completed, for the rounds."""
+    samples = sum(row["samples"] + row["held out"] for row in rows)
+    return 2.0 * samples * sum(_features_bytes(widths, config).values())
+
+
+def _features_bytes(widths: Widths | None, config: RunConfig) -> dict[str, float]:
+    tokens = {IMAGE: config.image_grid**2, TEXT: config.text_max_tokens}
+    known = widths or dict.fromkeys(MODALITIES, (_ASSUMED_WIDTH, _ASSUMED_WIDTH))
+    return {m: float(_HALF * (tokens[m] * known[m][0] + known[m][1])) for m in MODALITIES}
 
 
 def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:

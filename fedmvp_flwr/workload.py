@@ -6,6 +6,7 @@ From the samples and from what the feature store has already; nothing is stored.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from fedmvp_flwr.client_samples import client_samples
 from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.plan import content_digest, wanted_completions
 from fedmvp_flwr.completion.retrieval import retrieval_pool
@@ -16,7 +17,7 @@ from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node
-from fedmvp_flwr.preparation import client_samples, completion_requests, held_out_requests
+from fedmvp_flwr.preparation import completion_requests, held_out_requests
 
 COMPLETED = {IMAGE: "images to generate", TEXT: "texts to generate"}
 ENCODED = {IMAGE: "image features", TEXT: "text features"}

@@ -39,6 +39,7 @@ from fedmvp_flwr.evaluation import (
     unflatten_scores,
 )
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.preflight import preflight
 from fedmvp_flwr.probe_tuning import ProbeTuner
 from fedmvp_flwr.reporting import read_events
 from fedmvp_flwr.results import (
@@ -100,6 +101,7 @@ class Run:
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
+        preflight(self.config, 0).raise_problems()
         self.device = resolve_device(self.config.device)
         self.models = FoundationModels.from_config(self.config, str(self.device))
         self.identities = self.models.identities()

@@ -8,7 +8,10 @@ import pytest
 from typer.testing import CliRunner
 
 from fedmvp_flwr import cli
+from fedmvp_flwr.commands import options, simulate
+from fedmvp_flwr.commands.console import ExitCode
 from fedmvp_flwr.errors import ConfigError, DataError
+from fedmvp_flwr.preflight_report import PreflightReport
 from fedmvp_flwr.simulation import SimulationOutcome
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -26,7 +29,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]:
         arguments["on_event"]({"event": "round", "round": 1, "train-loss": 1.0})
         return SimulationOutcome("completed", 0, "7", "", arguments["out"])
 
-    monkeypatch.setattr(cli, "run_simulation", launch)
+    monkeypatch.setattr(simulate, "run_simulation", launch)
+    monkeypatch.setattr(simulate, "preflight_apart", lambda config, clients: PreflightReport())
     return seen
 
 
@@ -50,6 +54,41 @@ def test_options_reach_the_launcher(calls: Any, tmp_path: Path) -> None:
     names = ("num_clients", "num_cpus", "num_gpus", "port", "out")
     assert [given[name] for name in names] == [4, 2, 0.25, 1234, tmp_path / "out"]
     assert "round 1" in result.output
+
+
+def test_simulate_starts_nothing_where_the_preflight_finds_something(
+    calls: Any, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    asked = []
+
+    def check(config: Any, clients: int) -> PreflightReport:
+        asked.append((config.seed, config.out_dir, clients))
+        return PreflightReport(problems=["no model", "no [data]"])
+
+    monkeypatch.setattr(simulate, "preflight_apart", check)
+    arguments = ["simulate", "--app", str(REPOSITORY), "--num-clients", "4", "-c", "seed=3"]
+    arguments += ["--out", str(tmp_path / "out")]
+    result = CliRunner().invoke(cli.app, arguments)
+    assert result.exit_code == ExitCode.FAILED
+    assert calls == []
+    assert asked == [(3, str(tmp_path / "out"), 4)]
+    for part in ("2 problem(s)", "- no model", "- no [data]"):
+        assert part in result.output
+    assert CliRunner().invoke(cli.app, [*arguments, "--no-preflight"]).exit_code == 0
+    assert len(calls) == len(asked) == 1
+
+
+def test_simulate_tells_in_short_what_the_run_works_with(
+    calls: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"samples": 9, "complete": 4, "image missing": 2, "text missing": 3}
+    monkeypatch.setattr(
+        simulate, "preflight_apart", lambda config, clients: PreflightReport(rows=[row, row])
+    )
+    arguments = ["simulate", "--app", str(REPOSITORY)]
+    shown = CliRunner().invoke(cli.app, arguments).output
+    assert "2, with 18 samples: 8 complete pairs (4 to 4 each)" in " ".join(shown.split())
+    assert "complete pairs" not in CliRunner().invoke(cli.app, [*arguments, "-q"]).output
 
 
 @pytest.fixture
@@ -86,7 +125,7 @@ def test_resume_of_a_folder_without_a_run_is_an_error(
     calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     arguments = ["simulate", "--app", str(REPOSITORY), "--resume", str(tmp_path)]
-    assert _main(monkeypatch, *arguments) == cli.ExitCode.FAILED
+    assert _main(monkeypatch, *arguments) == ExitCode.FAILED
     assert calls == []
 
 
@@ -110,9 +149,9 @@ def test_the_default_app_is_the_checkout(
 def test_without_checkout_the_current_folder_counts(
     calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(cli, "_CHECKOUT", tmp_path / "site-packages")
+    monkeypatch.setattr(options, "CHECKOUT", tmp_path / "site-packages")
     monkeypatch.chdir(tmp_path)
-    assert _main(monkeypatch, "simulate") == cli.ExitCode.WRONG_CONFIG
+    assert _main(monkeypatch, "simulate") == ExitCode.WRONG_CONFIG
     (tmp_path / "pyproject.toml").write_text("[tool.flwr.app.config]\nseed = 1\n")
     assert _main(monkeypatch, "simulate") == 0
     assert calls[0][0] == tmp_path
@@ -129,7 +168,7 @@ def test_a_wrong_key_ends_with_its_nearest_name(
 ) -> None:
     wrong = "num-server-round=3 missing-ratio=2"
     code = _main(monkeypatch, "simulate", "--app", str(REPOSITORY), "-c", wrong)
-    assert code == cli.ExitCode.WRONG_CONFIG
+    assert code == ExitCode.WRONG_CONFIG
     error = " ".join(capsys.readouterr().err.split())
     assert "num-server-rounds" in error
     assert "missing-ratio" in error
@@ -139,7 +178,7 @@ def test_a_failed_run_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outcome = SimulationOutcome("failed", 1, "7", "no such flower", tmp_path)
-    monkeypatch.setattr(cli, "run_simulation", lambda *args, **kwargs: outcome)
+    monkeypatch.setattr(simulate, "run_simulation", lambda *args, **kwargs: outcome)
     assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 1
     assert "no such flower" in capsys.readouterr().err
 
@@ -148,7 +187,7 @@ def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch) -> No
     def interrupt(*args: Any, **kwargs: Any) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(cli, "run_simulation", interrupt)
+    monkeypatch.setattr(simulate, "run_simulation", interrupt)
     assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 130
 
 
@@ -287,7 +326,7 @@ def test_quality_names_what_it_cannot_measure(
 ) -> None:
     arguments = ["quality", "--app", str(REPOSITORY), "--split", "absent"]
     arguments += ["-c", "train-samples=30 test-samples=12", "--cache", str(tmp_path)]
-    assert _main(monkeypatch, *arguments) == cli.ExitCode.FAILED
+    assert _main(monkeypatch, *arguments) == ExitCode.FAILED
     assert "--split absent" in capsys.readouterr().err.replace("\n", " ")
 
 
@@ -322,5 +361,5 @@ def test_pretrain_refuses_a_shape_that_does_not_fit(
 ) -> None:
     arguments = ["pretrain", "--app", str(REPOSITORY), "--data", "flora", "--out", str(tmp_path)]
     code = _main(monkeypatch, *arguments, "--image-size", "50")
-    assert code == cli.ExitCode.WRONG_CONFIG
+    assert code == ExitCode.WRONG_CONFIG
     assert "image_size=50" in capsys.readouterr().err

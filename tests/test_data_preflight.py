@@ -1,9 +1,12 @@
 """The preflight on a user's own data: what is bad, what is peculiar, what clients would own."""
 
 import json
+import struct
+import zlib
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight import preflight
@@ -14,7 +17,6 @@ pytest.importorskip("flwr_datasets", reason="the partitioners come with the extr
 @pytest.fixture
 def shop(tmp_path):
     """Build a folder of photos; `change` edits the rows first."""
-    from PIL import Image
 
     def build(change=lambda rows: None, count=40):
         root = tmp_path / "shop"
@@ -136,3 +138,76 @@ def test_flora_has_no_owners(tmp_path):
     )
     (problem,) = preflight(config, 3).problems
     assert "'flora' has no columns" in problem
+
+
+def spoil(root, rows):
+    """Put one of each bad thing into a folder of pictures; returns what the preflight must say."""
+    picture = Image.open(root / rows[0]["file_name"]).convert("RGB")
+    outside = root.parent / "outside.png"
+    picture.save(outside)
+    (root / "link.png").symlink_to(outside)
+    whole = (root / rows[0]["file_name"]).read_bytes()
+    (root / "half.png").write_bytes(whole[: len(whole) // 2])
+    header = bytearray(whole)
+    header[16:24] = struct.pack(">II", 20_000, 20_000)  # width and height of the PNG
+    header[29:33] = struct.pack(">I", zlib.crc32(bytes(header[12:29])))
+    (root / "bomb.png").write_bytes(bytes(header))
+    changes = [
+        ({"file_name": "bomb.png"}, "image with too many pixels"),
+        ({"file_name": "half.png"}, "image that cannot be decoded"),
+        ({"file_name": "../outside.png"}, "path out of the folder"),
+        ({"file_name": "link.png"}, "path out of the folder"),
+        ({"text": "x" * 100_001}, "text that is too long"),
+        ({"text": "\udcff"}, "text that is no valid Unicode"),
+        ({"file_name": None, "text": "  "}, "sample without image and text"),
+        ({"label": "a class that the server does not know"}, "unknown label"),
+        ({"file_name": rows[20]["file_name"]}, "duplicate id"),
+    ]
+    for row, (change, _) in enumerate(changes):
+        rows[21 + row] |= change
+    return [(kind, f"metadata.jsonl:{22 + row}") for row, (_, kind) in enumerate(changes)]
+
+
+def peculiar(root, rows):
+    """Put one of each harmless thing into a folder; returns what the preflight must say."""
+    picture = Image.open(root / rows[0]["file_name"]).convert("RGB")
+    rotated = Image.Exif()
+    rotated[0x0112] = 6
+    Image.fromarray(np.arange(144, dtype=np.uint16).reshape(12, 12) * 400).save(root / "wide.png")
+    picture.convert("CMYK").save(root / "print.jpg")
+    picture.convert("RGBA").save(root / "clear.png")
+    picture.save(root / "moving.gif", save_all=True, append_images=[picture.rotate(90)])
+    picture.save(root / "turned.jpg", exif=rotated)
+    names = ["wide.png", "print.jpg", "clear.png", "moving.gif", "turned.jpg"]
+    for row, name in enumerate(names):
+        rows[row]["file_name"] = name
+    rows[5]["text"] = " "
+    rows[6]["text"] = "x" * 100_000
+    rows[7]["text"] = "\u202e🌺 花 a\x00b"
+    kinds = ["RGB from I;16", "RGB from CMYK", "RGB from RGBA", "RGB from P"]
+    notes = [f"1 x converted to {kind}" for kind in kinds]
+    return [*notes, "1 x animated", "1 x rotated by EXIF", "1 x no text (a hole)"]
+
+
+@pytest.mark.parametrize("policy", ["refuse", "skip"])
+def test_each_bad_or_peculiar_sample_is_counted_and_named(shop, tmp_path, policy):
+    said = {}
+
+    def change(rows):
+        root = tmp_path / "shop"
+        said["bad"], said["notes"] = spoil(root, rows), peculiar(root, rows)
+
+    names = tmp_path / "classes.txt"
+    root = shop(change)
+    rows = [json.loads(line) for line in (root / "metadata.jsonl").read_text().splitlines()]
+    names.write_text("\n".join(sorted({r["label"] for r in rows if len(r["label"]) < 9})))
+    report = check(root, tmp_path, bad_samples=policy, class_names_file=str(names))
+    text = "\n".join(report.problems if policy == "refuse" else report.notes)
+    assert (not report.problems) is (policy == "skip")
+    assert "9 bad sample(s)" in text
+    for kind, where in said["bad"]:
+        (line,) = [line for line in text.splitlines() if f" x {kind}:" in line]
+        assert where in line
+    if policy == "skip":
+        for note in said["notes"]:
+            assert note in text

@@ -1,8 +1,11 @@
 """The preflight finds what is wrong, all of it, and computes nothing."""
 
+from types import SimpleNamespace
+
 import pytest
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.preflight import preflight
 
 
@@ -21,6 +24,27 @@ def test_a_sound_run_has_a_row_per_client_and_no_problem(tmp_path):
     assert sum(row["samples"] for row in report.rows) == 60
     for row in report.rows:
         assert row["samples"] == row["complete"] + row["image missing"] + row["text missing"]
+
+
+def test_the_disk_is_compared_with_what_the_run_may_need(tmp_path, monkeypatch):
+    report = preflight(config(tmp_path), 3)
+    assert 0 < report.estimates["disk MB"] < 100
+    lines = report.summary()
+    assert "MB free" in lines["disk"]
+    assert "60 samples" in lines["clients"]
+    monkeypatch.setattr(
+        "fedmvp_flwr.preflight_models.shutil.disk_usage", lambda _: SimpleNamespace(free=1e5)
+    )
+    (problem,) = preflight(config(tmp_path), 3).problems
+    assert "cache-dir=" in problem
+    assert "0 MB free" in problem
+
+
+def test_without_clients_only_what_the_server_knows_is_checked(tmp_path):
+    report = preflight(config(tmp_path, image_encoder="timm:x:/nowhere", probe_file="/no.file"), 0)
+    assert report.rows == []
+    with pytest.raises(DataError, match=r"(?s)2 problem\(s\).*\n- .*nowhere.*\n- .*no.file"):
+        report.raise_problems()
 
 
 def test_everything_wrong_is_listed_at_once(tmp_path):

@@ -4,23 +4,19 @@ from dataclasses import dataclass, replace
 import pytest
 import torch
 
-from fedmvp_flwr import RunConfig, preparation
+from fedmvp_flwr import RunConfig, preparation, probe_preparation
 from fedmvp_flwr.aggregation.checkpoint import tensors_digest
 from fedmvp_flwr.aggregation.probe import Probe, _tensors, load_probe, save_probe
 from fedmvp_flwr.client_data import conditions, fallback_threshold
+from fedmvp_flwr.client_samples import client_samples, held_out_split
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import MODALITIES, Sample
 from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.features import Batch, ModalityFeatures, stack_modality
 from fedmvp_flwr.node import Node
-from fedmvp_flwr.preparation import (
-    client_samples,
-    held_out_split,
-    prepare_client,
-    prepare_probe,
-    require_comparable,
-)
+from fedmvp_flwr.preparation import prepare_client, require_comparable
+from fedmvp_flwr.probe_preparation import prepare_probe
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
 
@@ -73,7 +69,8 @@ def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
 
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch):
-    monkeypatch.setattr(preparation, "prepare_samples", fake_prepare)
+    for module in (preparation, probe_preparation):
+        monkeypatch.setattr(module, "prepare_samples", fake_prepare)
 
 
 @pytest.fixture
@@ -320,7 +317,7 @@ def test_a_given_probe_is_used(probe, tmp_path):
 
 def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(preparation, "generate_probe", lambda *a: calls.append(a) or probe)
+    monkeypatch.setattr(probe_preparation, "generate_probe", lambda *a: calls.append(a) or probe)
     config = RunConfig(cache_dir=str(tmp_path))
     for _ in range(2):
         assert prepare_probe(TinyData(), config, NamedModels()).digest == probe.digest

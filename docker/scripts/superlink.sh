@@ -1,6 +1,7 @@
 #!/bin/sh
 # Start the SuperLink: TLS, only registered nodes, state that survives a restart.
-# It is ended, to be started again, if it can start no more runs (`supervise`).
+# It is ended, to be started again, if it can start no more runs (`supervise`), and waits longer for
+# its database than Flower does by itself (`superlink`).
 # Settings come from the environment; the defaults are those of compose.yaml.
 set -eu
 : "${FEDMVP_CERTIFICATES:=/certificates}" "${FEDMVP_STATE:=/state}"
@@ -9,7 +10,8 @@ export FLWR_HOME="${FLWR_HOME:-$FEDMVP_STATE/flwr}"
 mkdir -p "$FLWR_HOME"
 # A neutral folder: the SuperLink's working directory comes first on the apps' path of imports.
 cd "$FLWR_HOME"
-exec python -m fedmvp_flwr.supervise --needs flower-superexec -- flower-superlink \
+exec python -m fedmvp_flwr.supervise --needs flower-superexec -- \
+    python -m fedmvp_flwr.superlink \
     --host "$FEDMVP_HOST" --port "$FEDMVP_PORT" \
     --ssl-ca-certfile "$FEDMVP_CERTIFICATES/ca.crt" \
     --ssl-certfile "$FEDMVP_CERTIFICATES/server.pem" \

@@ -6,7 +6,7 @@ does not answer is left out and asked again later; it holds up nobody.
 
 import json
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from logging import INFO, WARNING
 from typing import Any
@@ -74,7 +74,7 @@ class Admission:
         This is the `admit` of `FedMVP`.
         """
         self.collect(grid)
-        self.settle()
+        self.settle(node_ids)
         self.ask(grid, node_ids)
         return [node_id for node_id in node_ids if node_id in self.summaries]
 
@@ -114,10 +114,16 @@ class Admission:
                 self._lost.pop(node_id, None)
                 self._answers[node_id] = read_answer(reply)
 
-    def settle(self) -> None:
-        """Give keys to the nodes that have answered, all at once, and take in their answers."""
+    def settle(self, connected: Collection[int] | None = None) -> None:
+        """Give keys to the nodes that have answered, all at once, and take in their answers.
+
+        Args:
+            connected: ids of the nodes that are there; None: of all that are known. A node that
+                comes back with a new registration, and so with a new id, gets its key again.
+        """
         answers, self._answers = self._answers, {}
-        self.nodes.learn(self._told, [*self.summaries, *(self._told.keys() & answers.keys())])
+        there = [n for n in self.summaries if connected is None or n in connected]
+        self.nodes.learn(self._told, [*there, *(self._told.keys() & answers.keys())])
         for node_id in sorted(answers, key=self.nodes.key):
             self._take_in(node_id, answers[node_id])
 
@@ -178,6 +184,8 @@ class Admission:
         problem = answer if isinstance(answer, str) else malformed(answer) or self.check(answer)
         if problem is None and not isinstance(answer, str):
             self.refused.pop(node_id, None)
+            for before in [n for n, s in self.summaries.items() if s["partition-id"] == key]:
+                del self.summaries[before]  # the same node under an earlier id
             self.summaries[node_id] = answer | {"partition-id": key}
             self.on_ready(self.summaries[node_id])
         else:

@@ -11,26 +11,26 @@ from logging import INFO, WARNING
 from pathlib import Path
 from typing import Any
 
-import torch
 from flwr.app import ArrayRecord, ConfigRecord, Message, MessageType, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 from flwr.serverapp.strategy import FedAvg, Result
 from torch import Tensor
 
+from fedmvp_flwr.aggregation.attribution import by_question, unanswered
 from fedmvp_flwr.aggregation.averaging import weighted_average
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance
 from fedmvp_flwr.aggregation.nodes import Admit, NodeRegistry
 from fedmvp_flwr.aggregation.parcel import wrap
-from fedmvp_flwr.aggregation.replies import Rejection, Reply, check_evaluations, check_replies
+from fedmvp_flwr.aggregation.replies import Rejection, check_evaluations, check_replies
+from fedmvp_flwr.aggregation.representations import Represent, represent_all
 from fedmvp_flwr.aggregation.rounds import Evaluate, FinishedRound, RoundRecord, Rounds
 from fedmvp_flwr.aggregation.weights import client_weights, distance_to_uniform
 from fedmvp_flwr.config import Weighting
 from fedmvp_flwr.errors import TooFewRepliesError
 from fedmvp_flwr.seeds import numpy_generator
 
-Represent = Callable[[ArrayRecord, Any], Tensor]
 Refine = Callable[[int, ArrayRecord, Any], ArrayRecord]
 Metadata = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
 _REPLY_TIMEOUT = 3600.0  # seconds; Flower's own default
@@ -221,10 +221,13 @@ class FedMVP(FedAvg):
         if self.fraction_train == 0.0:
             return None, None
         received = time.monotonic()
-        known = self._with_keys(list(replies), self._sent)
+        known = by_question(list(replies), self._sent, self.nodes.key)
         valid, rejected = check_replies(known, self._sent_arrays, self.weighted_by_key)
-        reps, valid, unrepresentable = self._representations(valid)
-        rejected = self._missing(known, self._sent) + rejected + unrepresentable
+        reps: Tensor | None = None
+        unrepresentable: list[Rejection] = []
+        if self.uses_graph and self.represent is not None:
+            reps, valid, unrepresentable = represent_all(valid, self.represent, self.probe)
+        rejected = unanswered(known, self._sent, self.nodes.key) + rejected + unrepresentable
         self._log_rejected(server_round, rejected)
         if len(valid) < self.min_replies:
             raise self._too_few(server_round, len(valid), rejected)
@@ -280,9 +283,11 @@ class FedMVP(FedAvg):
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Average the metrics of the valid replies, in the order of the clients; None if none."""
-        known = self._with_keys(list(replies), self._sent_evaluate)
+        known = by_question(list(replies), self._sent_evaluate, self.nodes.key)
         valid, rejected = check_evaluations(known, self.weighted_by_key)
-        self._log_rejected(server_round, self._missing(known, self._sent_evaluate) + rejected)
+        self._log_rejected(
+            server_round, unanswered(known, self._sent_evaluate, self.nodes.key) + rejected
+        )
         if not valid:
             return None
         contents = [message.content for message in valid]
@@ -319,50 +324,6 @@ class FedMVP(FedAvg):
         self._sent_bytes = sent.count_bytes()
         record = RecordDict({self.arrayrecord_key: sent, self.configrecord_key: config})
         return [Message(record, node_id, message_type) for node_id in node_ids]
-
-    def _with_keys(
-        self, replies: list[Message], instructions: list[Message]
-    ) -> list[tuple[int, Message]]:
-        # Flower attributes the error of a dead node to another node: go by what it replies to.
-        sent = {m.metadata.message_id: m.metadata.dst_node_id for m in instructions}
-        known: dict[str, tuple[int, Message]] = {}
-        for reply in replies:
-            question = reply.metadata.reply_to_message_id
-            key = self.nodes.key(sent.get(question, reply.metadata.src_node_id))
-            if question in known:
-                log(WARNING, "A second reply of client %d is left out.", key)
-            else:
-                known[question] = (key, reply)
-        return list(known.values())
-
-    def _missing(
-        self, known: list[tuple[int, Message]], instructions: list[Message]
-    ) -> list[Rejection]:
-        answered = {client for client, _ in known}
-        expected = sorted(self.nodes.key(message.metadata.dst_node_id) for message in instructions)
-        return [Rejection(c, "no reply within the timeout") for c in expected if c not in answered]
-
-    def _representations(
-        self, valid: list[Reply]
-    ) -> tuple[Tensor | None, list[Reply], list[Rejection]]:
-        if not self.uses_graph or self.represent is None:
-            return None, valid, []
-        kept: list[Reply] = []
-        reps: list[Tensor] = []
-        rejected: list[Rejection] = []
-        for reply in valid:
-            rep = torch.as_tensor(self.represent(reply.record, self.probe))
-            if rep.ndim != 2 or (reps and rep.shape != reps[0].shape):
-                raise ValueError(
-                    f"represent gave shape {tuple(rep.shape)} for client {reply.client}, expected "
-                    f"{tuple(reps[0].shape) if reps else '(m, d)'} as for every client."
-                )
-            if torch.isfinite(rep).all():
-                kept.append(reply)
-                reps.append(rep.detach().cpu())
-            else:
-                rejected.append(Rejection(reply.client, "its representation is not finite"))
-        return torch.stack(reps) if reps else None, kept, rejected
 
     @staticmethod
     def _log_rejected(server_round: int, rejected: list[Rejection]) -> None:

@@ -5,6 +5,7 @@ asked for in detail. No template names a class, unless the caller passes one.
 """
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -12,6 +13,10 @@ from fedmvp_flwr.errors import ConfigError
 
 _ANSWER_SLOT = "{}"
 _PHRASE_MARK = "=>"
+_LABEL_SLOT = re.compile(r"\{label(?:\|([^{}]*))?\}")
+_SLOT = re.compile(rf"\{{\}}|{_LABEL_SLOT.pattern}")
+_ANY_THING = "object"
+_LONGEST_LABEL = 80  # characters that enter a prompt
 _SAYS_NOTHING = {"", "unknown", "none", "no", "nothing", "not visible"}
 
 
@@ -20,7 +25,8 @@ class Question:
     """A question about an image, and the phrase that its answer becomes in the text.
 
     Attributes:
-        text: the question, for example "what colour are the petals?".
+        text: the question, for example "what colour are the petals?". Where it says "{label|bird}"
+            the class name stands, or "bird" where it may not be told.
         phrase: holds "{}" in the answer's place, for example "{} petals".
     """
 
@@ -48,10 +54,22 @@ class PromptTemplate:
     def caption_prompts(
         self, questions: Sequence[Question], class_name: str | None = None
     ) -> tuple[str, ...]:
-        """Return everything that the captioner is asked about one image, the caption first."""
-        asked = [self.question_prompt.replace(_ANSWER_SLOT, q.text) for q in questions]
-        prompts = (self.caption_prompt, *(asked if self.asks else ()))
-        return tuple(_with_class(prompt, class_name) for prompt in prompts)
+        """Return everything that the captioner is asked about one image, the caption first.
+
+        A class name stands where a question has a place for it, else before the question, inside
+        the question's own frame.
+        """
+        coarse = _with_class(self.caption_prompt, class_name)
+        if not self.asks:
+            return (coarse,)
+        return (coarse, *(self._asked(question.text, class_name) for question in questions))
+
+    def _asked(self, question: str, class_name: str | None) -> str:
+        if _LABEL_SLOT.search(question):
+            question = _fill(question, class_name=class_name)
+        else:
+            question = _with_class(question, class_name)
+        return _fill(self.question_prompt, question)
 
     def assemble(
         self, questions: Sequence[Question], answers: Sequence[str], class_name: str | None = None
@@ -65,13 +83,13 @@ class PromptTemplate:
             answer = _tidy(answer)
             if answer.lower() in _SAYS_NOTHING or _words(answer) <= _words(text):
                 continue
-            phrase = question.phrase.replace(_ANSWER_SLOT, answer)
+            phrase = _fill(question.phrase, answer, class_name)
             text = f"{text}, {phrase}" if text else phrase
         return _with_class(text, class_name)
 
     def image_prompt_for(self, text: str, class_name: str | None = None) -> str:
         """Return the prompt that an image is generated from."""
-        return _with_class(self.image_prompt.replace(_ANSWER_SLOT, _tidy(text)), class_name)
+        return _with_class(_fill(self.image_prompt, _tidy(text)), class_name)
 
 
 TEMPLATES: dict[str, PromptTemplate] = {
@@ -125,7 +143,26 @@ def parse_questions(text: str) -> tuple[Question, ...]:
 
 
 def _with_class(text: str, class_name: str | None) -> str:
-    return text if class_name is None else f"{class_name}: {text}"
+    return text if class_name is None else f"{_label(class_name)}: {text}"
+
+
+def _fill(pattern: str, content: str = _ANSWER_SLOT, class_name: str | None = None) -> str:
+    """Fill the places of a pattern in one pass: what is filled in is never read as a place."""
+
+    def fill(place: re.Match[str]) -> str:
+        if place[0] == _ANSWER_SLOT:
+            return content
+        if class_name is None:
+            return place[1] if place[1] is not None else _ANY_THING
+        return _label(class_name)
+
+    return _SLOT.sub(fill, pattern)
+
+
+def _label(class_name: str) -> str:
+    """A class name on one line, without control characters, of a bearable length."""
+    plain = "".join(c if c.isprintable() else " " for c in class_name)
+    return " ".join(plain.split())[:_LONGEST_LABEL].strip()
 
 
 def _tidy(text: str) -> str:

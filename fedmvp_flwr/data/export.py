@@ -8,12 +8,12 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from fedmvp_flwr.client_samples import client_samples
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.data.samples import Dataset, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.node import Node
-from fedmvp_flwr.preparation import client_samples
 
 CLASS_NAMES_FILE = "class-names.txt"
 

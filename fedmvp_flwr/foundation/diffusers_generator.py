@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
 
 _SETTINGS_FILE = "fedmvp.json"  # {"call": {...}}: the arguments that the model was made for
 _SMALLEST_BATCH = 2
+_DENOISERS = ("unet", "transformer")
+_LARGEST_SCALE = 8  # pixels per latent of the usual autoencoders
+_USUAL_SIDE = 1024
 _FIXED_CALL: dict[str, Any] = {
     "use_resolution_binning": False,  # the folder's own size, not the nearest of a fixed table
     "clean_caption": False,  # needs two more libraries, for web scrapes
@@ -77,6 +81,27 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     if config.generator_size > 0:
         call["height"] = call["width"] = config.generator_size
     return DiffusersGenerator(pipeline, call)
+
+
+def largest_side(folder: Path) -> int:
+    """Pixels that an image of this pipeline has at most, by what its folder says; none is loaded.
+
+    Args:
+        folder: of the pipeline.
+
+    Raises:
+        ModelError: the folder's `fedmvp.json` is malformed.
+    """
+    call = _folder_call(folder)
+    named = [int(call[name]) for name in ("height", "width") if isinstance(call.get(name), int)]
+    if named:
+        return max(named)
+    sizes = []
+    for part in _DENOISERS:
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            size = json.loads((folder / part / "config.json").read_bytes())["sample_size"]
+            sizes.append(_LARGEST_SCALE * int(max(size) if isinstance(size, list) else size))
+    return max(sizes, default=_USUAL_SIDE)
 
 
 def _place(pipeline: Any, context: LoadContext) -> Any:  # noqa: ANN401 - an untyped library's object

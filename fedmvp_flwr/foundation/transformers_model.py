@@ -50,3 +50,15 @@ def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped l
 def is_joint(model: Any) -> bool:  # noqa: ANN401 - an untyped library's object
     """Whether the model has an image and a text side that end in one space."""
     return str(model.config.model_type) in JOINT_TYPES
+
+
+def without_special_tokens(prompt: str, tokenizer: Any) -> str:  # noqa: ANN401 - untyped
+    """Take out what the tokenizer would read as a token of its own, such as "<image>" or "</s>".
+
+    A prompt may hold a class name, and a class name may hold anything.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    special = {str(token) for token in added if token.special} | set(tokenizer.all_special_tokens)
+    for token in sorted(special, key=len, reverse=True):
+        prompt = prompt.replace(token, " ")
+    return prompt

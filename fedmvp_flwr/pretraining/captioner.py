@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
 from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train_whole
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
@@ -110,17 +110,12 @@ def train_captioner(
         job: bank, budget and so on.
         start: changes the untrained captioner, for example to the encoder's image tower.
     """
-    trainer = build_captioner(job)
-    if start is not None:
-        start(trainer)
-    trainer.to(job.device)
 
-    def loss_of(draw: Draw) -> Tensor:
+    def loss_of(trainer: CaptionerTrainer, draw: Draw) -> Tensor:
         tokens, labels = encode_pairs(job, job.bank.caption_pairs(draw.index, draw.chance))
         return trainer.loss(draw.pixels, draw.attributes, tokens, labels)
 
-    trained = train(job, NAME, _RATES, loss_of, trainer)
-    return trainer.cpu(), trained
+    return train_whole(job, NAME, _RATES, build_captioner(job), loss_of, start)
 
 
 def save_captioner(

@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
 from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train_whole
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
@@ -139,17 +139,12 @@ def train_encoder(
         job: bank, budget and so on.
         start: changes the untrained encoder, for example to the captioner's image tower.
     """
-    trainer = build_encoder(job)
-    if start is not None:
-        start(trainer)
-    trainer.to(job.device)
 
-    def loss_of(draw: Draw) -> Tensor:
+    def loss_of(trainer: EncoderTrainer, draw: Draw) -> Tensor:
         tokens = job.tokens(job.bank.texts(draw.index, draw.chance)).input_ids
         return trainer.loss(draw.pixels, tokens, draw.attributes)
 
-    trained = train(job, NAME, _RATES, loss_of, trainer)
-    return trainer.cpu(), trained
+    return train_whole(job, NAME, _RATES, build_encoder(job), loss_of, start)
 
 
 def save_encoder(

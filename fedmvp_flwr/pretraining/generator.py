@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from fedmvp_flwr.pretraining.autoencoder import encode_bank
 from fedmvp_flwr.pretraining.captioner import load_in_single_precision
 from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train_whole
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
@@ -97,10 +97,9 @@ def build_generator(job: Job) -> GeneratorTrainer:
 
 def train_generator(job: Job, autoencoder: Any) -> tuple[GeneratorTrainer, Trained]:  # noqa: ANN401
     """Train the generator on the latents of the images and on prompts about them."""
-    trainer = build_generator(job).to(job.device)
     latents = encode_bank(autoencoder, job.bank, job.device)
 
-    def loss_of(draw: Draw) -> Tensor:
+    def loss_of(trainer: GeneratorTrainer, draw: Draw) -> Tensor:
         tokens = job.tokens(job.bank.prompts(draw.index, draw.chance))
         return trainer.loss(
             latents[torch.from_numpy(draw.index)].float().to(job.device),
@@ -109,8 +108,7 @@ def train_generator(job: Job, autoencoder: Any) -> tuple[GeneratorTrainer, Train
             draw.noise,
         )
 
-    trained = train(job, NAME, _RATES, loss_of, trainer)
-    return trainer.cpu(), trained
+    return train_whole(job, NAME, _RATES, build_generator(job), loss_of)
 
 
 def call_arguments(shape: Shape) -> dict[str, Any]:

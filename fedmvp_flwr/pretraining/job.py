@@ -151,3 +151,28 @@ def train(
         checkpoint=job.checkpoint(name),
         on_progress=job.on_progress,
     )
+
+
+def train_whole(
+    job: Job,
+    name: str,
+    rates: Rates,
+    trainer: Model,
+    loss_of: Callable[[Model, Draw], Tensor],
+    start: Callable[[Model], None] | None = None,
+) -> tuple[Model, Trained]:
+    """Train all parameters of a model on the job's device; returns it on the CPU.
+
+    Args:
+        job: what to learn from and for how long.
+        name: of the training: of its checkpoint and of its random draws.
+        rates: how to train.
+        trainer: the untrained model.
+        loss_of: its scalar loss of a draw.
+        start: changes the untrained model, for example to weights of another one.
+    """
+    if start is not None:
+        start(trainer)
+    trainer.to(job.device)
+    trained = train(job, name, rates, lambda draw: loss_of(trainer, draw), trainer)
+    return trainer.cpu(), trained

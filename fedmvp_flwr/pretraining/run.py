@@ -27,8 +27,9 @@ from fedmvp_flwr.pretraining.measure import (
 from fedmvp_flwr.pretraining.sample_bank import load_sample_bank, samples_hash
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.split import Pairs, load_pairs
-from fedmvp_flwr.pretraining.stages import Progress, Stages
+from fedmvp_flwr.pretraining.stages import Stages
 from fedmvp_flwr.pretraining.tokenizer import learn_tokenizer
+from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.results import versions
 
 _LOG = logging.getLogger(__name__)

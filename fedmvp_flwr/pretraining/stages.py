@@ -1,6 +1,6 @@
 """The stages of the recipe, each of which resumes from its checkpoint."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,6 +22,7 @@ from fedmvp_flwr.pretraining.generator import save_generator, train_generator
 from fedmvp_flwr.pretraining.job import Job
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
+from fedmvp_flwr.progress import Progress
 
 # Share of the minutes, as the embedded models were given them.
 SHARES: Mapping[str, float] = {
@@ -31,7 +32,6 @@ SHARES: Mapping[str, float] = {
     GENERATOR: 0.47,
     DECODER_NAME: 0.06,
 }
-Progress = Callable[[str, int, int], None]
 _PERCENT = 100
 
 

@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.completion.completers import NamesCompletions
-from fedmvp_flwr.completion.pipeline import Progress, load_completion, prepare_samples
+from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
 from fedmvp_flwr.completion.plan import load_image
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import calibrate_threshold, gate
@@ -22,6 +22,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.agreement import cross_fitted_classes
 from fedmvp_flwr.quality.distances import frechet_distance, kernel_distance
 from fedmvp_flwr.quality.overlap import rouge_l, token_match

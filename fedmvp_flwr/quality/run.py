@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from fedmvp_flwr.completion.pipeline import Progress
+from fedmvp_flwr.client_samples import client_samples
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
@@ -13,7 +13,8 @@ from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.preparation import client_samples, require_comparable
+from fedmvp_flwr.preparation import require_comparable
+from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.measure import Quality, held_out, measure_quality
 
 

@@ -46,7 +46,7 @@ class FlowerApp:
     @property
     def ships_library(self) -> bool:
         """Whether the app bundles `fedmvp_flwr`, so that `RunConfig` describes its run-config."""
-        return (self.path / "fedmvp_flwr" / "config.py").is_file()
+        return (self.path / "fedmvp_flwr" / "__init__.py").is_file()
 
 
 def load_app(path: Path) -> FlowerApp:

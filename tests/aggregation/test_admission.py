@@ -24,6 +24,8 @@ SUMMARY = {
 class Grid:
     """Nodes in memory that answer when a test lets them."""
 
+    key = "partition-id"
+
     def __init__(self, behave):
         self.behave = dict(behave)  # node id -> (key, answer); an answer of None: silence
         self.asked = []
@@ -53,11 +55,17 @@ class Grid:
             if isinstance(answer, Error):
                 reply = Message(answer, reply_to=message)
             else:
-                record = ConfigRecord({"partition-id": key} | answer)
+                record = ConfigRecord({self.key: key} | answer)
                 reply = Message(RecordDict({"prepared": record}), reply_to=message)
             replies.append(reply)
             del self._waiting[name]
         return replies
+
+
+class Named(Grid):
+    """The same, of nodes that tell a name."""
+
+    key = "name"
 
 
 def ready(**extra):
@@ -153,6 +161,27 @@ def test_a_node_that_comes_later_takes_part_once_it_is_ready(make):
     grid.behave[3] = (2, ready())
     assert admission(grid, [1, 2, 3]) == [1, 2, 3]
     assert [summary["partition-id"] for summary in told["ready"]] == [0, 1, 2]
+
+
+def test_a_node_with_a_new_registration_is_the_same_node(make):
+    grid = Named({11: ("a", ready()), 22: ("b", ready())})
+    admission, told = make()
+    assert [s["partition-id"] for s in start(admission, grid)] == [0, 1]
+    grid.behave[33] = grid.behave.pop(22)  # registered again, with another key
+    admission(grid, [11, 33])
+    assert admission(grid, [11, 33]) == [11, 33]
+    assert [s["partition-id"] for s in admission.ready()] == [0, 1]
+    assert [s["partition-id"] for s in told["ready"]] == [0, 1, 1]
+
+
+def test_a_name_is_not_given_twice_while_its_node_is_there(make):
+    grid = Named({11: ("a", ready()), 22: ("b", ready())})
+    admission, _ = make()
+    start(admission, grid)
+    grid.behave[33] = ("b", ready())
+    admission(grid, [11, 22, 33])
+    assert admission(grid, [11, 22, 33]) == [11, 22, 33]
+    assert [s["partition-id"] for s in admission.ready()] == [0, 1, 33]
 
 
 def test_one_that_arrives_while_the_others_prepare_is_waited_for(make):

@@ -5,6 +5,9 @@ import pytest
 CLIENTS = {"missing_pattern": "client", "missing_ratio": 0.67, "fraction_train": 1.0}
 TESTS = {"test_missing_pattern": "client", "test_missing_ratio": 0.67}
 METHODS = [
+    {"method": "fedavg", "completion": "retrieval"},
+    {"method": "fedmvp", "completion": "retrieval"},
+    {"method": "fedavg", "completion": "retrieval", "incomplete": "drop"},
     {"method": "fedavg", "completion": "none", "incomplete": "drop"},
     {"method": "fedavg", "completion": "none"},
     {"method": "fedavg"},
@@ -13,8 +16,25 @@ METHODS = [
 ]
 
 
+@pytest.fixture
+def evaluations(monkeypatch):
+    """Of every evaluation at the clients: how many replies were taken, and what was rejected."""
+    from fedmvp_flwr.aggregation import strategy
+
+    seen = []
+    real = strategy.check_evaluations
+
+    def check(replies, weighted_by):
+        valid, rejected = real(replies, weighted_by)
+        seen.append((len(valid), rejected))
+        return valid, rejected
+
+    monkeypatch.setattr(strategy, "check_evaluations", check)
+    return seen
+
+
 @pytest.mark.parametrize("method", METHODS, ids=lambda m: "-".join(m.values()))
-def test_every_method(federate, method):
+def test_every_method(federate, evaluations, method):
     result, events = federate(num_server_rounds=1, **CLIENTS, **TESTS, **method)
     assert result["status"] == "completed"
     clients = {e["partition-id"]: e for e in events if e["event"] == "client"}
@@ -23,11 +43,62 @@ def test_every_method(federate, method):
     (training,) = [event for event in events if event["event"] == "round"]
     assert training["rejected"] == []
     whole = [number for number, client in clients.items() if client["complete"]]
-    drops = method.get("incomplete") == "drop" and method.get("completion") == "none"
+    # Retrieval among the client's own pairs has nothing to take from where there is none.
+    drops = method.get("incomplete") == "drop" and "completion" in method
     assert training["clients"] == (whole if drops else [0, 1, 2])
+    assert evaluations == [(3, [])]
     at_clients = next(e for e in events if e["event"] == "evaluation" and e["where"] == "clients")
     assert {"complete", "image-only", "text-only", "given"} == set(at_clients["accuracy"])
     assert set(result["accuracy"]) == {"complete", "image-only", "text-only"}
+
+
+def mask_file(folder, lost):
+    """A mask that takes from every training sample of the `lost` modalities' clients that one."""
+    from fedmvp_flwr.config import RunConfig
+    from fedmvp_flwr.data.registry import load_dataset
+    from fedmvp_flwr.preparation import split_dataset
+
+    keys = {"train-samples": 48, "test-samples": 12, "partition": "iid"}
+    config = RunConfig.from_run_config(keys)
+    dataset = load_dataset(config)
+    parts = split_dataset(dataset, config, 3)
+    lines = ["key,image,text"]
+    for split, dealt in (("train", parts.train), ("test", parts.test)):
+        for client, part in enumerate(dealt):
+            gone = lost.get(client)
+            flags = f"{int(gone != 'image')},{int(gone != 'text')}"
+            lines += [f"{dataset.splits[split][index].key},{flags}" for index in part]
+    path = folder / "mask.csv"
+    path.write_text("\n".join(lines))
+    return path
+
+
+@pytest.mark.parametrize("completion", ["none", "foundation", "retrieval"])
+@pytest.mark.parametrize("method", ["fedavg", "fedmvp"])
+def test_an_imported_mask_may_take_a_whole_modality_from_a_client(
+    federate, evaluations, tmp_path, method, completion
+):
+    pattern = f"file:{mask_file(tmp_path, {0: 'image', 1: 'text'})}"
+    result, events = federate(
+        num_server_rounds=1,
+        fraction_train=1.0,
+        method=method,
+        completion=completion,
+        missing_pattern=pattern,
+        test_missing_pattern=pattern,
+    )
+    assert result["status"] == "completed"
+    (training,) = [event for event in events if event["event"] == "round"]
+    assert (training["clients"], training["rejected"]) == ([0, 1, 2], [])
+    assert evaluations == [(3, [])]
+
+
+@pytest.mark.parametrize("method", ["fedavg", "fedmvp"])
+def test_no_client_at_all_has_a_pair_to_retrieve_from(federate, evaluations, method):
+    settings = {"missing_pattern": "client", "missing_ratio": 1.0, "fraction_train": 1.0}
+    result, _ = federate(num_server_rounds=1, method=method, completion="retrieval", **settings)
+    assert result["status"] == "completed"
+    assert evaluations == [(3, [])]
 
 
 def test_a_gate_without_own_pairs_takes_the_median_of_the_others(federate):

@@ -82,3 +82,48 @@ def test_a_chat_template_is_told_what_to_do():
         "what colour are the petals? Answer with one or two words.",
     )
     assert len(template_named("instruct-coarse").caption_prompts([COLOUR])) == 1
+
+
+def test_the_class_name_stands_where_a_question_wants_it():
+    questions = parse_questions(
+        "what colour is the {label|bird}? => a {} {label|bird}; how large is it?; is {label} old?"
+    )
+    template = TEMPLATES["coarse-to-fine"]
+    assert template.caption_prompts(questions, "grey gull")[1:] == (
+        "question: what colour is the grey gull? answer:",
+        "question: grey gull: how large is it? answer:",
+        "question: is grey gull old? answer:",
+    )
+    assert template.caption_prompts(questions)[1:] == (
+        "question: what colour is the bird? answer:",
+        "question: how large is it? answer:",
+        "question: is object old? answer:",
+    )
+    assert template.assemble(questions, ["", "red"]) == "a red bird"
+    assert template.assemble(questions, ["", "red"], "gull") == "gull: a red gull"
+    told = template_named("instruct").caption_prompts(questions, "gull")
+    assert told[2] == "gull: how large is it? Answer with one or two words."
+
+
+@pytest.mark.parametrize(
+    ("label", "shown"),
+    [
+        ("{}", "{}"),
+        ("{label}", "{label}"),
+        ("a\n\tb\x00c", "a b c"),
+        ("花 🌸 \u202e", "花 🌸"),
+        (r"\1 \g<0> %s", r"\1 \g<0> %s"),
+        ("x" * 500, "x" * 80),
+    ],
+)
+def test_labels_of_odd_characters_are_only_text(label, shown):
+    template = TEMPLATES["coarse-to-fine"]
+    questions = parse_questions("what colour is the {label}? => {} {label}")
+    assert template.caption_prompts(questions, label) == (
+        f"{shown}: a picture of",
+        f"question: what colour is the {shown}? answer:",
+    )
+    assert template.assemble(questions, ["", "{label} {}"], label) == (
+        f"{shown}: {{label}} {{}} {shown}"
+    )
+    assert template.image_prompt_for("{} {label}", label) == f"{shown}: a picture of {{}} {{label}}"

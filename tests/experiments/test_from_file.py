@@ -1,8 +1,9 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from experiments.from_file import PROBE_FILE, fill, read_experiment, save_public_probe
+from experiments.from_file import PROBE_FILE, fill, main, read_experiment, save_public_probe
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.errors import ConfigError
 
@@ -59,3 +60,102 @@ def test_the_probe_is_made_of_labelled_public_pairs(tmp_path):
     assert counts.max() == 2
     assert all(m.present.all() for m in probe.batch.modalities.values())
     assert not any(m.generated.any() for m in probe.batch.modalities.values())
+
+
+MINIATURE = """
+[settings]
+dataset = "folder:{data}"
+partition = "iid"
+missing-ratio = 0.6
+num-server-rounds = 1
+fraction-train = 0.3
+local-epochs = 1
+evaluate-every = 1
+model-width = 16
+model-heads = 2
+image-encoder = "timm:test_efficientnet:{images}"
+text-encoder = "transformers:{texts}"
+image-grid = 1
+text-max-tokens = 8
+device = "cpu"
+
+[probe]
+split = "public"
+per-class = 2
+
+[methods.drop-incomplete]
+method = "fedavg"
+completion = "none"
+incomplete = "drop"
+
+[methods.mask]
+method = "fedavg"
+completion = "none"
+
+[methods.retrieval-own]
+method = "fedavg"
+completion = "retrieval"
+retrieval-source = "own"
+
+[methods.retrieval-public]
+method = "fedavg"
+completion = "retrieval"
+retrieval-source = "public"
+
+[methods.fedmvp-retrieval]
+method = "fedmvp"
+completion = "retrieval"
+retrieval-source = "public"
+probe-file = "{probe-file}"
+"""
+
+
+@pytest.fixture
+def miniature(tmp_path, tiny_models_module):
+    """An experiment file, and the paths that it wants: a small folder and tiny real models."""
+    from PIL import Image
+
+    data = tmp_path / "data"
+    data.mkdir()
+    rows = []
+    for split, count in (("train", 60), ("test", 12), ("val", 6), ("public", 12)):
+        for i in range(count):
+            name = f"{split}-{i}.png"
+            colour = ("red", "blue", "yellow")[i % 3]
+            Image.new("RGB", (16, 16), colour).save(data / name)
+            text = f"a {colour} flower with {'five' if i % 2 else 'three'} petals"
+            rows.append({"file_name": name, "text": text, "label": colour, "split": split})
+    (data / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    file = tmp_path / "miniature.toml"
+    file.write_text(MINIATURE)
+    return file, {
+        "data": data,
+        "images": tiny_models_module.build_timm(tmp_path / "images"),
+        "texts": tiny_models_module.build_bert(tmp_path / "texts"),
+    }
+
+
+def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
+    file, paths = miniature
+    out = tmp_path / "out"
+    arguments = [f"--path={name}={path}" for name, path in paths.items()]
+    arguments += ["--out", str(out), "--cache", str(tmp_path / "cache"), "--seeds", "0"]
+    monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments])
+    main()
+    table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
+    names = [row[0].strip() for row in table]
+    methods = ["drop-incomplete", "mask", "retrieval-own", "retrieval-public", "fedmvp-retrieval"]
+    assert names == methods
+    assert [len(row) - 1 for row in table] == [3, 3, 3, 5, 5]
+    results = {
+        name: json.loads((out / name / "seed-0" / "result.json").read_text()) for name in names
+    }
+    assert len({result["hashes"]["masks"] for result in results.values()}) == 1
+    assert results["fedmvp-retrieval"]["hashes"]["probe"]
+    assert {result["clients"] for result in results.values()} == {10}
+    for result in results.values():
+        assert all(0 <= value <= 1 for value in result["accuracy"].values())
+
+    monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, "--methods", "nothing"])
+    with pytest.raises(ConfigError, match="no method"):
+        main()

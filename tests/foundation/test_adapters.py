@@ -190,6 +190,55 @@ def test_size_and_type_of_the_images_are_settings(config, stable_diffusion_folde
     assert [image.size for image in generator.generate(["a red flower"], [1])] == [(24, 24)]
 
 
+def test_every_option_reaches_the_pipeline(config, stable_diffusion_folder):
+    from fedmvp_flwr.completion.completers import FoundationCompleter, Source
+
+    update = {
+        "image_generator": f"diffusers:{stable_diffusion_folder}",
+        "generator_steps": 2,
+        "generator_guidance": 3.5,
+        "generator_size": 24,
+        "generator_batch_size": 2,
+    }
+    changed = config.model_copy(update=update)
+    models = FoundationModels(changed)
+    generator = models.image_generator
+    calls, real = [], generator._pipeline
+
+    def pipeline(**arguments):
+        calls.append(arguments)
+        return real(**arguments)
+
+    generator._pipeline = pipeline
+    texts = ["a red flower", "the blue flower", "a flower"]
+    sources = [Source(text, f"{row:064d}") for row, text in enumerate(texts)]
+    assert len(FoundationCompleter(models, changed).complete("image", sources)) == 3
+    # The last one is alone; a batch of one would be computed by another kernel.
+    assert [len(call["prompt"]) for call in calls] == [2, 2]
+    for call in calls:
+        assert (call["num_inference_steps"], call["guidance_scale"]) == (2, 3.5)
+        assert call["height"] == call["width"] == 24
+
+
+def test_the_device_reaches_the_pipeline(config):
+    from fedmvp_flwr.foundation.diffusers_generator import _place
+    from fedmvp_flwr.foundation.specs import LoadContext
+
+    class Pipeline:
+        def to(self, device):
+            return f"on {device}"
+
+    assert _place(Pipeline(), LoadContext(None, "cuda:1", config, {})) == "on cuda:1"
+
+
+def test_the_size_of_the_images_is_known_beforehand(pixart_folder, stable_diffusion_folder):
+    from fedmvp_flwr.foundation.diffusers_generator import largest_side
+
+    for folder in (pixart_folder, stable_diffusion_folder):
+        assert largest_side(folder) >= 16
+    assert largest_side(pixart_folder.parent / "nowhere") == 1024
+
+
 @pytest.mark.parametrize("way", ["model", "sequential"])
 def test_offloading_needs_a_gpu(way, config):
     models = FoundationModels(config.model_copy(update={"generator_offload": way}))

@@ -132,3 +132,39 @@ def test_settings_that_change_a_text_are_in_its_key(change, same, folders):
         for c in (config, other)
     ]
     assert (keys[0] == keys[1]) is same
+
+
+LABELS = ["<image>", "a [SEP] b", "[PAD]", "{}", "花 🌸", "\n", "x " * 400]
+
+
+@pytest.mark.parametrize("kind", ["blip", "opt", "t5", "chat"])
+@pytest.mark.parametrize("label", LABELS, ids=range(len(LABELS)))
+def test_any_class_name_may_stand_in_a_question(kind, label, folders, images):
+    config = RunConfig(
+        captioner=f"transformers:{folders[kind]}",
+        captioner_max_tokens=2,
+        caption_questions="what colour are the petals of the {label|flower}? => {} petals",
+        prompt_template="instruct" if kind == "chat" else "coarse-to-fine",
+    )
+    completer = FoundationCompleter(FoundationModels(config), config)
+    sources = [Source(image, f"{i:064d}", label) for i, image in enumerate(images[:2])]
+    sources.append(Source(images[2], f"{2:064d}", "flower"))
+    made = completer.complete("text", sources)
+    assert len(made) == 3
+    for completion in made:
+        assert "<image>" not in " ".join(completion.provenance["answers"])
+
+
+@pytest.mark.parametrize("kind", ["blip", "opt", "t5", "chat"])
+def test_the_question_is_no_part_of_the_answer(kind, folders, images):
+    mine = captioner(folders[kind], captioner_max_tokens=3)
+    tokens = mine._processor.tokenizer
+    for answer in mine.caption(images, "question: how many petals? answer:"):
+        assert len(tokens(answer, add_special_tokens=False)["input_ids"]) <= 3
+
+
+def test_of_a_prompt_that_is_too_long_the_end_stays(folders, images):
+    mine = captioner(folders["blip"], captioner_max_tokens=1)
+    positions = mine._model.config.text_config.max_position_embeddings
+    kept = " ".join(["red"] * (positions - 3) + ["petals"])
+    assert mine.caption(images, "blue " * 9 + kept) == mine.caption(images, kept)

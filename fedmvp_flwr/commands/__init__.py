@@ -1,0 +1,1 @@
+"""The commands of `fedmvp`, one module per group; `fedmvp_flwr.cli` puts them together."""

@@ -1,0 +1,103 @@
+"""Settings of the data: which samples there are, and who has them."""
+
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from fedmvp_flwr.config.section import Section, one_of
+
+_PARTITIONS = ("dirichlet", "iid", "pathological", "shards")
+_PARTITIONS_WITH_NAME = ("column", "file")
+
+
+class DataSettings(Section):
+    """The data set, its split, its partition, and how own data are read."""
+
+    # Which samples, and who has them
+    dataset: str = Field(
+        "flora",
+        description="`flora`, the embedded data; `flora:N`, another set of the same species; "
+        "`folder:PATH`, `hf:NAME-or-PATH`, `cub:PATH`, `flowers:PATH`, `coco:PATH`, "
+        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md; `nodes`: every node has "
+        "its own folder, the server none, see docs/deploy.md.",
+    )
+    train_samples: int = Field(
+        1500, ge=1, description="Flora: training samples, all clients together."
+    )
+    validation_samples: int = Field(
+        0, ge=0, description="Flora: validation samples, for `selection`."
+    )
+    test_samples: int = Field(500, ge=1, description="Flora: test samples.")
+    partition: str = Field(
+        "dirichlet",
+        description="How the training samples are dealt to the clients: `dirichlet`, `iid`, "
+        "`shards`, `pathological`, `column:NAME` (a natural owner) or `file:PATH`.",
+    )
+    dirichlet_alpha: float = Field(
+        0.1, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
+    )
+    classes_per_client: int = Field(
+        2, ge=1, description="Classes of a client with `pathological`, shards with `shards`."
+    )
+
+    # Your own data (docs/data.md)
+    image_column: str = Field("", description="Column of the images; empty: the source's own.")
+    text_column: str = Field("", description="Column of the texts; empty: the source's own.")
+    label_column: str = Field("", description="Column of the labels; empty: the source's own.")
+    id_column: str = Field(
+        "", description="Column of the samples' keys; empty: the image's name, or the row."
+    )
+    split_column: str = Field(
+        "", description="Column that names the split; empty: `split`, where there is one."
+    )
+    train_split: str = Field(
+        "train", min_length=1, description="Split to train on; `a+b` joins two."
+    )
+    test_split: str = Field(
+        "test", description="Split to test on; empty: a `test-fraction` of the training split."
+    )
+    public_split: str = Field(
+        "public",
+        description="The data set's split that `retrieval-source` and `probe-source` mean.",
+    )
+    test_fraction: float = Field(
+        0.2,
+        gt=0,
+        lt=1,
+        description="Share of each class held out for testing, where the data has no split.",
+    )
+    benchmark_split: Literal["official", "paper"] = Field(
+        "official",
+        description="`cub`, `flowers`: the split of the archive, or one of the paper's sizes.",
+    )
+    split_seed: int = Field(
+        0, ge=0, description="Fixes that share and the choice of captions, apart from `seed`."
+    )
+    captions: Literal["sampled", "first", "joined"] = Field(
+        "sampled",
+        description="Of several texts of a sample: one drawn by its key and `split-seed`, the "
+        "first, or all in a row.",
+    )
+    text_max_chars: int = Field(100_000, ge=1, description="A longer text counts as a bad sample.")
+    class_names_file: str = Field(
+        "",
+        description="Text file of the class names in the order of the labels, one a line, each "
+        "with a description after a tab if you like; empty: the sorted labels.",
+    )
+    mask_class_words: bool = Field(
+        False, description="Replace the words of all class names in the texts by `item`."
+    )
+    bad_samples: Literal["refuse", "skip"] = Field(
+        "refuse", description="Broken, unsafe or contradictory samples: `refuse` to run, or `skip`."
+    )
+
+    @field_validator("partition")
+    @classmethod
+    def _check_partition(cls, value: str) -> str:
+        return one_of(value, _PARTITIONS, _PARTITIONS_WITH_NAME)
+
+    @property
+    def owner_column(self) -> str:
+        """Column that `partition='column:NAME'` deals by; empty for other partitions."""
+        kind, _, name = self.partition.partition(":")
+        return name if kind == "column" else ""

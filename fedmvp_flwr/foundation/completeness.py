@@ -1,0 +1,85 @@
+"""Files that a model's folder lacks, found without loading the model or importing its library."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.foundation.specs import ModelSpec
+
+_WEIGHTS = "*.safetensors"
+_IMAGE_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
+_VOCABULARY = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.bpe")
+_NEEDED_BY_ROLE: dict[str, tuple[tuple[str, ...], ...]] = {
+    "image_encoder": (_IMAGE_PROCESSOR,),
+    "text_encoder": (_VOCABULARY,),
+    "captioner": (_IMAGE_PROCESSOR, _VOCABULARY),
+}
+_CONFIG = "config.json"
+# Parts of a diffusers pipeline that are no networks, by the beginning of their names.
+_PARTS: dict[str, tuple[str, ...]] = {
+    "scheduler": ("scheduler_config.json",),
+    "tokenizer": _VOCABULARY,
+    "feature_extractor": _IMAGE_PROCESSOR,
+    "image_processor": _IMAGE_PROCESSOR,
+}
+
+
+def missing_files(spec: ModelSpec) -> list[str]:
+    """Name the files that the model cannot do without and that are not there.
+
+    Args:
+        spec: of a folder that holds its library's main file.
+
+    Returns:
+        Relative names, sorted; alternatives joined by "or".
+    """
+    missing = _missing_shards(spec.folder)
+    if spec.library == "transformers":
+        for choices in _NEEDED_BY_ROLE[spec.role]:
+            missing += _none_of(spec.folder, "", choices)
+    elif spec.library == "diffusers":
+        missing += _missing_parts(spec.folder)
+    return sorted(set(missing))
+
+
+def _missing_shards(folder: Path) -> list[str]:
+    """Parts of split weights that the index names."""
+    missing = []
+    for index in folder.rglob(f"{_WEIGHTS}.index.json"):
+        parts = _read(index).get("weight_map")
+        names = set(parts.values()) if isinstance(parts, dict) else set()
+        gone = [index.parent / str(name) for name in names if not (index.parent / name).is_file()]
+        missing += [path.relative_to(folder).as_posix() for path in gone]
+    return missing
+
+
+def _missing_parts(folder: Path) -> list[str]:
+    missing = []
+    for name, entry in _read(folder / "model_index.json").items():
+        if name.startswith("_") or not isinstance(entry, list) or not all(entry):
+            continue  # a plain value, or a part that this pipeline goes without
+        other = [files for beginning, files in _PARTS.items() if name.startswith(beginning)]
+        if other:
+            missing += _none_of(folder, name, other[0])
+        else:
+            missing += _none_of(folder, name, (_CONFIG,)) + _none_of(folder, name, (_WEIGHTS,))
+    return missing
+
+
+def _none_of(folder: Path, part: str, choices: tuple[str, ...]) -> list[str]:
+    """The choices as one entry, unless a file of one of these names is there."""
+    place = folder / part
+    if any(path.is_file() for choice in choices for path in place.glob(choice)):
+        return []
+    named = [f"{part}/{choice}" if part else choice for choice in choices if "*" not in choice]
+    return [" or ".join(named or [f"{part}/{choice}" for choice in choices])]
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    """A JSON object; empty where there is none: the loader will say what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}
