@@ -30,7 +30,15 @@ from reliability.smoke import completed, read_result
 
 BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
 MEMORY, FILES, DISK, CPU = "memory", "files", "disk", "cpu"
-_PROGRAMS = ("flower-superlink", "flower-supernode", "flower-superexec", "flwr-serverapp")
+# By the name of the program, or of the module that Python was told to run.
+_PROGRAMS = {
+    "flower-superlink": "flower-superlink",
+    "fedmvp_flwr.superlink": "flower-superlink",
+    "flower-supernode": "flower-supernode",
+    "flower-superexec": "flower-superexec",
+    "flwr-serverapp": "flwr-serverapp",
+}
+_PROGRAM_WORDS = 3  # of the command line: python -m MODULE
 _STALLED = 1800.0  # seconds without a round
 _POLL = 1.0
 _PAGE_SIZE = 4096  # bytes
@@ -144,9 +152,9 @@ def program_of(pid: int) -> str:
     """Which long-lived program of Flower a process is; empty for all others."""
     with suppress(OSError):
         words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        for program in _PROGRAMS:
-            if any(Path(word).name == program for word in words[:2]):
-                return program
+        for word in words[:_PROGRAM_WORDS]:
+            if Path(word).name in _PROGRAMS:
+                return _PROGRAMS[Path(word).name]
     return ""
 
 
