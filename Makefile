@@ -53,7 +53,6 @@ guide: setup  ## Run the commands of docs/deploy.md here, as they stand
 faults: setup  ## Produce the fault table of docs/reliability.md
 	$(BIN)/python -m reliability.faults --write
 
-.PHONY: endurance
 endurance: setup  ## Many rounds on three nodes: memory, files and disk of every process
 	$(BIN)/python -m reliability.endurance --write
 
