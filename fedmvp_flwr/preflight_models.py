@@ -16,6 +16,7 @@ from fedmvp_flwr.node import Node, cache_folder
 from fedmvp_flwr.preflight_report import PreflightReport
 from fedmvp_flwr.timing import (
     Widths,
+    declared_widths,
     estimated_bytes,
     estimated_seconds,
     known_widths,
@@ -114,18 +115,18 @@ def add_workload(
             "further disk MB": estimated_bytes(work, timing) / _MEGABYTE,
         }
         models.release()
-    _check_disk(report, config, most_bytes(work, widths, models, config), widths)
+    sizes = widths or declared_widths(models)
+    most = most_bytes(work, sizes, models, config) + prepared_bytes(report.rows, sizes, config)
+    _check_disk(report, config, most)
     if widths is not None:
         size = message_bytes(config, widths, len(dataset.class_names))
         report.estimates["message MB"] = size / _MEGABYTE
 
 
-def _check_disk(
-    report: PreflightReport, config: RunConfig, left: float, widths: Widths | None
-) -> None:
+def _check_disk(report: PreflightReport, config: RunConfig, most: float) -> None:
     """Compare what the cache folder will grow by at most with what is free there."""
     folder = cache_folder(config)
-    needed = (left + prepared_bytes(report.rows, widths, config)) / _MEGABYTE
+    needed = most / _MEGABYTE
     free = shutil.disk_usage(folder).free / _MEGABYTE
     report.estimates |= {"disk MB": needed, "free disk MB": free}
     if needed > free:

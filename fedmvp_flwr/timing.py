@@ -15,13 +15,13 @@ from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
+from fedmvp_flwr.foundation.completeness import declared_width
 from fedmvp_flwr.foundation.diffusers_generator import largest_side
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.workload import COMPLETED, ENCODED, GATED, Workload, encodings
 
 TIMED_SAMPLES = 8
-_ASSUMED_WIDTH = 1280  # of the widest usual encoders (ViT-H, MobileNet's last map)
 _RECORD_BYTES = 2000.0  # of a caption with its prompts
 _HALF = 2  # bytes of a float16
 
@@ -114,13 +114,13 @@ def estimated_bytes(work: Workload, timing: Timing) -> float:
 
 
 def most_bytes(
-    work: Workload, widths: Widths | None, models: FoundationModels, config: RunConfig
+    work: Workload, widths: Widths, models: FoundationModels, config: RunConfig
 ) -> float:
     """Bytes that the store takes in addition at most, without a look at any model's output.
 
     Args:
         work: what is left to do.
-        widths: of the encoders; None if no run has told them yet: wide ones are assumed then.
+        widths: of the encoders, see `declared_widths`.
         models: the frozen models; none is loaded.
         config: number of tokens, size of generated images.
     """
@@ -130,25 +130,28 @@ def most_bytes(
         side = largest_side(models.spec("image_generator").folder)
     sizes = {
         **{ENCODED[m]: each[m] for m in MODALITIES},
-        **{GATED[m]: _ASSUMED_WIDTH * _HALF for m in MODALITIES},
+        **{GATED[m]: each[m] for m in MODALITIES},  # pooled alone: smaller than that
         COMPLETED[IMAGE]: 3.0 * side * side,  # a PNG never takes much more than its pixels
         COMPLETED[TEXT]: _RECORD_BYTES,
     }
     return sum(count * sizes.get(kind, 0.0) for kind, count in work.left.items())
 
 
-def prepared_bytes(
-    rows: Sequence[Mapping[str, int]], widths: Widths | None, config: RunConfig
-) -> float:
+def declared_widths(models: FoundationModels) -> Widths:
+    """The encoders' widths at most, by what their folders say; none is loaded."""
+    largest = {m: declared_width(models.spec(ENCODER_ROLES[m])) for m in MODALITIES}
+    return {m: (width, width) for m, width in largest.items()}
+
+
+def prepared_bytes(rows: Sequence[Mapping[str, int]], widths: Widths, config: RunConfig) -> float:
     """Bytes of the files that hold each client's features, real and completed, for the rounds."""
     samples = sum(row["samples"] + row["held out"] for row in rows)
     return 2.0 * samples * sum(_features_bytes(widths, config).values())
 
 
-def _features_bytes(widths: Widths | None, config: RunConfig) -> dict[str, float]:
+def _features_bytes(widths: Widths, config: RunConfig) -> dict[str, float]:
     tokens = {IMAGE: config.image_grid**2, TEXT: config.text_max_tokens}
-    known = widths or dict.fromkeys(MODALITIES, (_ASSUMED_WIDTH, _ASSUMED_WIDTH))
-    return {m: float(_HALF * (tokens[m] * known[m][0] + known[m][1])) for m in MODALITIES}
+    return {m: float(_HALF * (tokens[m] * widths[m][0] + widths[m][1])) for m in MODALITIES}
 
 
 def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:

@@ -1,4 +1,4 @@
-"""Files that a model's folder lacks, found without loading the model or importing its library."""
+"""What a model's folder holds and lacks, found without loading the model or its library."""
 
 import json
 from collections.abc import Mapping
@@ -16,6 +16,8 @@ _NEEDED_BY_ROLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "captioner": (_IMAGE_PROCESSOR, _VOCABULARY),
 }
 _CONFIG = "config.json"
+_WIDTH_NAMES = frozenset({"width", "hidden_size", "embed_dim", "projection_dim", "d_model"})
+_WIDE = 1280  # ViT-H, MobileNet's last map
 # Parts of a diffusers pipeline that are no networks, by the beginning of their names.
 _PARTS: dict[str, tuple[str, ...]] = {
     "scheduler": ("scheduler_config.json",),
@@ -41,6 +43,27 @@ def missing_files(spec: ModelSpec) -> list[str]:
     elif spec.library == "diffusers":
         missing += _missing_parts(spec.folder)
     return sorted(set(missing))
+
+
+def declared_width(spec: ModelSpec) -> int:
+    """Return the largest width of a token or embedding that the model's config tells.
+
+    Args:
+        spec: of an encoder.
+
+    Returns:
+        That of a wide encoder, where the config tells none (timm's does not).
+    """
+    widths = _numbers(_read(spec.folder / spec.adapter.marker), _WIDTH_NAMES)
+    return max(widths, default=_WIDE)
+
+
+def _numbers(value: object, names: frozenset[str]) -> list[int]:
+    """The whole numbers that stand under one of the names, at any depth of a JSON value."""
+    if not isinstance(value, dict):
+        return []
+    own = [number for name, number in value.items() if name in names and isinstance(number, int)]
+    return own + [number for inner in value.values() for number in _numbers(inner, names)]
 
 
 def _missing_shards(folder: Path) -> list[str]:

@@ -6,7 +6,8 @@ import shutil
 import pytest
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.completeness import missing_files
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.completeness import declared_width, missing_files
 from fedmvp_flwr.foundation.specs import parse_spec
 from fedmvp_flwr.preflight import preflight
 
@@ -55,6 +56,14 @@ def test_a_whole_model_lacks_nothing(name, copy):
 @pytest.mark.parametrize("role", ["image_encoder", "text_encoder", "captioner", "image_generator"])
 def test_the_embedded_models_lack_nothing(role):
     assert missing_files(parse_spec(role, getattr(RunConfig(), role))) == []
+
+
+@pytest.mark.parametrize("name", ["vit", "bert", "hf_clip", "open_clip", "timm"])
+def test_no_encoder_is_wider_than_its_folder_says(name, copy):
+    spec = copy(name)
+    config = RunConfig(image_grid=1, **{spec.role: f"{spec.library}:{spec.folder}"})
+    encoder = getattr(FoundationModels(config), spec.role)
+    assert max(encoder.token_width, encoder.pooled_width) <= declared_width(spec) <= 1280
 
 
 IMAGES = "preprocessor_config.json or processor_config.json"
