@@ -7,6 +7,7 @@ rights (a small tmpfs for the full disk) are left out, and named, where these ar
 
 import argparse
 import os
+import re
 import subprocess
 import sys
 import time
@@ -38,6 +39,7 @@ from reliability.smoke import completed, faults, read_result
 ROGUE = "node-2"
 ROGUE_FOLDER = Path(__file__).parent / "rogue"
 ROUND_TIMEOUT = 360.0  # seconds; also how late the late reply is, and a half more
+_COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED_TIMEOUT = 300.0
 _DISK = "3m"  # of the full disk
 
@@ -146,7 +148,7 @@ def disk(root: Path, folders: list[Path]) -> list[Row]:
             status = federation.wait(run_id, out)
     refused = [e["reason"] for e in events(out) if e["event"] == "client-refused"]
     problems = completed(status, read_result(out), out, 1)
-    happened = f"the node is left out ({'; '.join(refused)}), the run is {status}"
+    happened = f"the node is left out ({'; '.join(dict.fromkeys(refused))}), the run is {status}"
     return [Row(fault, happened, "0", "at once", bool(refused) and not problems)]
 
 
@@ -251,7 +253,7 @@ def small_disk(path: Path) -> Iterator[Path | None]:
 
 def last_reason(text: str) -> str:
     """The last line of a log that says why."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in _COLOURS.sub("", text).splitlines() if line.strip()]
     telling = [line for line in lines if "code:" in line or "CERTIFICATE" in line or "rror" in line]
     return (telling or lines or ["nothing"])[-1][:160]
 

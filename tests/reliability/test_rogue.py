@@ -10,7 +10,7 @@ from flwr.app import Message, MetricRecord, RecordDict
 from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import check_replies
 from fedmvp_flwr.aggregation.wire import pack
-from reliability.faults import HARMLESS, PLAN, row_of
+from reliability.faults import HARMLESS, PLAN, last_reason, row_of
 
 ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
 CAUGHT = {
@@ -83,3 +83,10 @@ def test_the_table_tells_good_from_bad():
     harmless = max(PLAN)
     assert row_of(harmless, event([0, 1, 2])).as_it_must_be
     assert not row_of(harmless, event([0, 1], [2])).as_it_must_be
+
+
+def test_a_log_tells_why_without_its_colours():
+    log = "\x1b[92mINFO\x1b[0m: starting\n\x1b[91mERROR\x1b[0m: refused [code: 2004]\nbye\n"
+    assert last_reason(log) == "ERROR: refused [code: 2004]"
+    assert last_reason("one\ntwo\n") == "two"
+    assert last_reason("") == "nothing"
