@@ -54,9 +54,9 @@ def test_every_method(federate, evaluations, method):
 
 def mask_file(folder, lost):
     """A mask that takes from every training sample of the `lost` modalities' clients that one."""
+    from fedmvp_flwr.client_samples import split_dataset
     from fedmvp_flwr.config import RunConfig
     from fedmvp_flwr.data.registry import load_dataset
-    from fedmvp_flwr.preparation import split_dataset
 
     keys = {"train-samples": 48, "test-samples": 12, "partition": "iid"}
     config = RunConfig.from_run_config(keys)

@@ -8,6 +8,7 @@ import pytest
 
 from reliability.endurance import cpu_seconds, disk_bytes, program_of, read_samples, report, slope
 from reliability.pages import replace_between
+from reliability.processes import wait_for
 
 
 def rows(count):
@@ -92,6 +93,8 @@ def test_only_programs_that_last_are_told_apart(tmp_path):
     program.write_text("import time\ntime.sleep(60)\n")
     with subprocess.Popen([sys.executable, str(program), "--superlink", "x"]) as process:
         try:
+            # Its command line may not be there yet.
+            wait_for("the program's name", lambda: program_of(process.pid), 30.0, 0.05)
             assert program_of(process.pid) == "flower-supernode"
             assert program_of(os.getpid()) == ""
         finally:
