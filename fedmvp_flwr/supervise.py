@@ -1,8 +1,9 @@
 """Runs a Flower service and ends it when it is dead without knowing it.
 
-After an error of the SuperLink (500, as when its database is locked for five seconds), the
-SuperNode of Flower 1.41 stops asking for messages but its process stays, and a `flower-superexec`
-that met one is gone while its parent goes on. No restart policy sees that. This one does:
+After an error of the SuperLink (500, as when its database is locked for five seconds), or if the
+SuperLink is killed in the middle of an answer (an SSL error), the SuperNode of Flower 1.41 stops
+asking for messages but its process stays, and a `flower-superexec` that met a 500 is gone while its
+parent goes on. No restart policy sees that. This one does:
 `python -m fedmvp_flwr.supervise --fatal REGEX --needs NAME -- PROGRAM ARGUMENT...`
 """
 

@@ -1,5 +1,9 @@
+import inspect
+import re
+import shlex
 import sys
 import time
+from pathlib import Path
 
 import pytest
 
@@ -28,6 +32,19 @@ def test_a_fatal_line_ends_a_process_that_stays(capsys):
     assert supervise([sys.executable, "-c", HANGS], fatal="Server error 5") == 1
     assert time.monotonic() - began < 50
     assert "dead without knowing it" in capsys.readouterr().out
+
+
+def test_a_node_is_ended_at_the_lines_after_which_flower_is_deaf():
+    from flwr.supercore.retry import http_retry
+
+    script = Path(__file__).resolve().parents[1] / "docker" / "scripts" / "supernode.sh"
+    words = shlex.split(script.read_text().partition("exec ")[2], comments=True)
+    pattern = re.compile(words[words.index("--fatal") + 1])
+    said = "SSL/TLS handshake error detected."
+    assert said in inspect.getsource(http_retry)
+    assert pattern.search(f"ERROR :     {said}")
+    assert pattern.search("Server error '500 Internal Server Error' for url 'https://x/v1/fleet'")
+    assert not pattern.search("Connection attempt failed, retrying in 0.86 seconds")
 
 
 def test_a_lost_child_ends_its_parent(monkeypatch):

@@ -2,7 +2,8 @@
 # Start a SuperNode that owns the folder FEDMVP_DATA.
 # It ends when the SuperLink refuses it, also for about a minute after a crash (code 2004): let
 # something start it again (compose: restart: unless-stopped; systemd: Restart=always).
-# Flower's process would stay, deaf, after an error of the SuperLink: `supervise` ends it then.
+# Flower's process would stay, deaf, after an error of the SuperLink, or if that was killed while it
+# answered (an SSL error then): `supervise` ends it, and it comes back.
 set -eu
 : "${FEDMVP_NODE_NAME:?the name of the node}"
 : "${FEDMVP_SUPERLINK:=superlink:8000}" "${FEDMVP_CERTIFICATES:=/certificates}"
@@ -12,7 +13,7 @@ export FLWR_HOME="${FLWR_HOME:-$FEDMVP_CACHE/flwr}"
 mkdir -p "$FLWR_HOME"
 cd "$FLWR_HOME"
 exec python -m fedmvp_flwr.supervise --needs flower-superexec \
-    --fatal "Server error '5[0-9][0-9]" -- flower-supernode \
+    --fatal "Server error '5[0-9][0-9]|SSL/TLS handshake error" -- flower-supernode \
     --superlink "$FEDMVP_SUPERLINK" \
     --root-certificates "$FEDMVP_CERTIFICATES/ca.crt" \
     --auth-supernode-private-key "$FEDMVP_NODE_KEY" \
