@@ -150,7 +150,8 @@ class Federation:
     def status(self, run_id: str) -> str:
         """Flower's status of a run, with details where there are any."""
         run = self.flwr("list", "fedmvp", "--run-id", run_id)["runs"][0]
-        return f"{run['status']} {run.get('status-details') or ''}".strip()
+        details = run.get("status-details") or ""
+        return f"{run['status']} {'' if details == 'N/A' else details}".strip()
 
     def wait(self, run_id: str, out: Path, timeout: float = RUN_TIMEOUT) -> str:
         """Wait for the end of a run; return its status.
