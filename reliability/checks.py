@@ -46,8 +46,13 @@ def trained(guide: "Guide", run: str, number: str) -> None:
 
 
 def kill(guide: "Guide", name: str) -> None:
-    """End a service as a crash of its machine would; it is started again as a service is."""
+    """End a service as a crash of its machine would; it is started again as a service is.
+
+    What was going on with its help, such as a `flwr run --stream`, fails with it: that is expected.
+    """
     guide.services[name].kill()
+    for job in [n for n in guide.services if guide.blocks[n][1].kind == "job"]:
+        guide.services.pop(job).stop()
 
 
 def stop(guide: "Guide", name: str) -> None:
