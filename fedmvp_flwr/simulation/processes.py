@@ -1,15 +1,18 @@
 """Find and end every process of one simulation.
 
 Stopping the SuperLink is not enough: it ends its `flower-superexec`, but in the middle of a run
-the ServerApp's process and Ray's about ten processes stay for as long as the rounds take.
+the ServerApp's process and Ray's about ten processes stay for as long as the rounds take. The mark
+in the environment finds what was detached from its parent; descent finds what has lost the mark:
+Ray writes the names of some processes over their environment, and between fork and exec a process
+has none.
 """
 
 import os
-import signal
-import subprocess
 import time
+from collections import defaultdict
 from contextlib import suppress
-from pathlib import Path
+
+import psutil
 
 from fedmvp_flwr.simulation.environment import MARK
 from fedmvp_flwr.simulation.errors import SimulationError
@@ -17,56 +20,56 @@ from fedmvp_flwr.simulation.errors import SimulationError
 _GRACE = 3.0  # seconds between SIGTERM and SIGKILL; an idle SuperLink needs about 1
 _KILL_TIMEOUT = 10.0
 _POLL = 0.1
-_PROC = Path("/proc")
+_QUIET_POLLS = 3  # looks in a row that find nothing: one may come too early for a new process
 
 
-def find_marked(mark: str) -> list[int]:
-    """Return the ids of the living processes whose environment holds `MARK=mark`."""
-    entry = f"{MARK}={mark}"
-    marked = _from_proc(entry) if (_PROC / "self" / "environ").exists() else _from_ps(entry)
-    return [pid for pid in marked if pid != os.getpid()]
+def find_marked(mark: str) -> list[psutil.Process]:
+    """Return the living processes with `MARK=mark` in their environment, and their descendants."""
+    children: defaultdict[int, list[psutil.Process]] = defaultdict(list)
+    found: list[psutil.Process] = []
+    for process in psutil.process_iter(["environ", "ppid", "status"]):
+        # Another user's environment cannot be read: it is None then.
+        if process.pid == os.getpid() or process.info["status"] == psutil.STATUS_ZOMBIE:
+            continue
+        if (process.info["environ"] or {}).get(MARK) == mark:
+            found.append(process)
+        elif process.info["ppid"] is not None:
+            children[process.info["ppid"]].append(process)
+    for process in found:  # grows while it is gone through
+        found += children.pop(process.pid, [])
+    return found
 
 
 def stop_marked(mark: str) -> None:
     """End every marked process: SIGTERM, a moment of grace, SIGKILL.
 
+    What was seen once is ended, also after it has lost its mark and its parent.
+
     Raises:
         SimulationError: some process cannot be ended.
     """
-    _signal(find_marked(mark), signal.SIGTERM)
-    deadline = time.monotonic() + _GRACE
-    while (alive := find_marked(mark)) and time.monotonic() < deadline:
+    known = set(find_marked(mark))
+    for process in known:
+        with suppress(psutil.Error):
+            process.terminate()
+    kill_at = time.monotonic() + _GRACE
+    quiet = 0
+    while quiet < _QUIET_POLLS:
         time.sleep(_POLL)
-    deadline = time.monotonic() + _KILL_TIMEOUT
-    while alive and time.monotonic() < deadline:
-        _signal(alive, signal.SIGKILL)
-        time.sleep(_POLL)
-        alive = find_marked(mark)  # again: one may have started another in between
-    if alive:
-        raise SimulationError(f"Could not end the processes {alive}: end them by hand.")
+        known = {process for process in known if _is_alive(process)}
+        known.update(find_marked(mark))
+        quiet = 0 if known else quiet + 1
+        late = time.monotonic() - kill_at
+        if known and late > _KILL_TIMEOUT:
+            pids = sorted(process.pid for process in known)
+            raise SimulationError(f"Could not end the processes {pids}: end them by hand.")
+        if late > 0:
+            for process in known:
+                with suppress(psutil.Error):
+                    process.kill()
 
 
-def _signal(pids: list[int], number: signal.Signals) -> None:
-    for pid in pids:
-        with suppress(ProcessLookupError, PermissionError):
-            os.kill(pid, number)
-
-
-def _from_proc(entry: str) -> list[int]:
-    found = []
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            # A process that ended (or a zombie) has no environment, another user's is private.
-            with suppress(OSError):
-                if entry.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-    return found
-
-
-def _from_ps(entry: str) -> list[int]:
-    # macOS: -E appends the environment to the command of one's own processes.
-    listing = subprocess.run(
-        ["ps", "-axwwE", "-o", "pid=,command="], capture_output=True, text=True, check=False
-    ).stdout
-    rows = [line.split() for line in listing.splitlines()]
-    return [int(row[0]) for row in rows if entry in row[1:]]
+def _is_alive(process: psutil.Process) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    return False

@@ -4,6 +4,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 
+import psutil
 import pytest
 
 from fedmvp_flwr.simulation import environment
@@ -151,7 +152,7 @@ def fake_flower(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 @pytest.fixture
-def left_running(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[int]]:
+def left_running(monkeypatch: pytest.MonkeyPatch) -> Callable[[], list[psutil.Process]]:
     """Returns the processes that a simulation of this test has started and not ended."""
     mark = f"test-{uuid.uuid4().hex}"
     monkeypatch.setattr(environment.secrets, "token_hex", lambda size: mark)

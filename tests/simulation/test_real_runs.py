@@ -10,9 +10,8 @@ import uuid
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
-
-from fedmvp_flwr.simulation import processes
 
 pytestmark = pytest.mark.slow
 
@@ -34,16 +33,20 @@ def _start(app: Path, out: Path, tag: str, *arguments: str) -> subprocess.Popen[
     )
 
 
-def _tagged(tag: str) -> list[int]:
-    return processes._from_proc(f"FEDMVP_TEST_TAG={tag}")
+def _tagged(tag: str) -> list[psutil.Process]:
+    return [
+        process
+        for process in psutil.process_iter(["environ"])
+        if (process.info["environ"] or {}).get("FEDMVP_TEST_TAG") == tag
+    ]
 
 
 @pytest.fixture
 def tag() -> Iterator[str]:
     value = uuid.uuid4().hex
     yield value
-    for pid in _tagged(value):  # of a test that failed
-        os.kill(pid, signal.SIGKILL)
+    for process in _tagged(value):  # of a test that failed
+        process.kill()
 
 
 def test_two_simulations_at_once_complete(toy_app: Path, tmp_path: Path, tag: str) -> None:
