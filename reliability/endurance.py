@@ -8,12 +8,13 @@ when the rounds were not finished (`--report FILE --write`).
 import argparse
 import csv
 import json
-import os
 import sys
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
+
+import psutil
 
 from reliability.federation import (
     REPOSITORY,
@@ -41,9 +42,6 @@ _PROGRAMS = {
 _PROGRAM_WORDS = 3  # of the command line: python -m MODULE
 _STALLED = 1800.0  # seconds without a round
 _POLL = 1.0
-_PAGE_SIZE = 4096  # bytes
-_CPU_FIELDS = slice(11, 15)  # of /proc/PID/stat: own and children's, in user and kernel mode
-_TICKS = os.sysconf("SC_CLK_TCK")
 _WARM_UP = 0.1  # of the rounds: pools and caches fill, growth is counted from there
 _MEBIBYTE = 2**20
 
@@ -127,12 +125,10 @@ def measure(federation: Federation) -> Sample:
         for pid in pids:
             program = program_of(pid)
             if program:
-                with suppress(OSError, IndexError, ValueError):
-                    pages = Path(f"/proc/{pid}/statm").read_text().split()[1]
-                    found[f"{MEMORY} {name} {program}"] = int(pages) * _PAGE_SIZE
-                    found[f"{FILES} {name} {program}"] = len(
-                        list(Path(f"/proc/{pid}/fd").iterdir())
-                    )
+                with suppress(psutil.Error):
+                    process = psutil.Process(pid)
+                    found[f"{MEMORY} {name} {program}"] = process.memory_info().rss
+                    found[f"{FILES} {name} {program}"] = process.num_fds()
     for name, folder in folders_of(federation).items():
         found[f"{DISK} {name}"] = disk_bytes(folder)
     return found
@@ -142,17 +138,16 @@ def cpu_seconds(pids: Sequence[int]) -> float:
     """Seconds of CPU that processes have used, and those of their children that have ended."""
     total = 0.0
     for pid in pids:
-        with suppress(OSError, IndexError, ValueError):
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-            total += sum(int(value) for value in fields[_CPU_FIELDS]) / _TICKS
+        with suppress(psutil.Error):
+            used = psutil.Process(pid).cpu_times()
+            total += used.user + used.system + used.children_user + used.children_system
     return total
 
 
 def program_of(pid: int) -> str:
     """Which long-lived program of Flower a process is; empty for all others."""
-    with suppress(OSError):
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
-        for word in words[:_PROGRAM_WORDS]:
+    with suppress(psutil.Error):
+        for word in psutil.Process(pid).cmdline()[:_PROGRAM_WORDS]:
             if Path(word).name in _PROGRAMS:
                 return _PROGRAMS[Path(word).name]
     return ""

@@ -6,14 +6,14 @@ fails or if what the guide promises does not happen.
 """
 
 import argparse
-import os
 import shlex
 import signal
 import sys
 import time
-from contextlib import suppress
 from pathlib import Path
 
+from fedmvp_flwr.simulation.environment import MARK
+from fedmvp_flwr.simulation.processes import stop_marked
 from reliability.blocks import Block, Check, GuideError, Names, Untried, steps
 from reliability.checks import CHECKS
 from reliability.federation import (
@@ -29,7 +29,6 @@ PAGE = REPOSITORY / "docs" / "deploy.md"
 PREFIX = "/srv/fedmvp"
 COMMAND_TIMEOUT = 3000.0  # seconds; a run that is waited for is a command
 _TAIL = 40  # lines of each log
-_MARK = "FEDMVP_GUIDE"  # environment variable of all that is started
 
 
 class Guide:
@@ -117,7 +116,7 @@ class Guide:
         return ["bash", "-c", begins + self.names.on(machine, block) + ends]
 
     def _environment(self, machine: str) -> dict[str, str]:
-        env = environment(self.root) | {"HOME": str(self.folders[machine]), _MARK: str(self.root)}
+        env = environment(self.root) | {"HOME": str(self.folders[machine]), MARK: str(self.root)}
         del env["FLWR_HOME"]  # the scripts and the guide choose it
         return env
 
@@ -131,10 +130,8 @@ class Guide:
             service.restart = False
         for service in sorted(self.services.values(), key=lambda s: s.name == "superlink"):
             service.stop()
-        # Flower gives a ServerApp a session of its own, in which it outlives its SuperLink.
-        for pid in marked(f"{_MARK}={self.root}"):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        # What a command has started in the background and nobody has seen as a service.
+        stop_marked(str(self.root))
 
     def tails(self) -> str:
         """The ends of the logs of all that was kept up."""
@@ -143,17 +140,6 @@ class Guide:
             + "".join(f"{line}\n" for line in s.text().splitlines()[-_TAIL:])
             for name, s in self.services.items()
         )
-
-
-def marked(variable: str) -> list[int]:
-    """Ids of the processes that were started with a variable (NAME=VALUE) in their environment."""
-    found = []
-    for folder in Path("/proc").iterdir():
-        if folder.name.isdigit() and int(folder.name) != os.getpid():
-            with suppress(OSError):
-                if variable.encode() in (folder / "environ").read_bytes().split(b"\0"):
-                    found.append(int(folder.name))
-    return found
 
 
 def main() -> int:

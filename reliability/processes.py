@@ -5,11 +5,12 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
-_PROC = Path("/proc")
+import psutil
+
 _SAMPLE = 2.0  # seconds between two looks at the memory: each costs CPU
 _RESTART_FIRST, _RESTART_MOST = 1.0, 60.0  # seconds, as a container engine waits
 
@@ -60,23 +61,32 @@ class Service:
         """End it and all that it started with SIGKILL, as a crash of its machine would."""
         if restart is not None:
             self.restart = restart
-        for pid in session(self.pid):
-            with suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        self._signal(self._members(), signal.SIGKILL)
         self._process.wait()
 
     def stop(self) -> None:
         """End it gently, then by force."""
         self._stopped.set()
+        members = self._members()
         for number, grace in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-            for pid in session(self.pid):
-                with suppress(ProcessLookupError):
-                    os.kill(pid, number)
+            self._signal(members, number)
             deadline = time.monotonic() + grace
-            while session(self.pid) and time.monotonic() < deadline:
+            while members and time.monotonic() < deadline:
                 self._process.poll()
                 time.sleep(0.1)
+                # What was seen once is waited for, also when its parent is gone.
+                members = {pid for pid in members if _is_alive(pid)} | self._members()
         self._process.wait()
+
+    def _members(self) -> set[int]:
+        # A SuperLink's ServerApp has a session of its own, a shell's daemon another parent.
+        return {*session(self.pid), *family(self.pid)}
+
+    @staticmethod
+    def _signal(pids: Iterable[int], number: signal.Signals) -> None:
+        for pid in pids:
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
 
     def _start(self) -> subprocess.Popen[bytes]:
         self.starts += 1
@@ -103,41 +113,40 @@ class Service:
                     self._process = self._start()
 
 
+def _is_alive(pid: int) -> bool:
+    with suppress(psutil.NoSuchProcess):
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    return False
+
+
 def session(leader: int) -> list[int]:
     """Ids of the living processes of a session."""
     found = []
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError, IndexError, ValueError):
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                if int(fields[3]) == leader and fields[0] != "Z":
-                    found.append(int(folder.name))
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError):
+            if process.info["status"] != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == leader:
+                found.append(process.pid)
     return found
 
 
 def family(ancestor: int) -> list[int]:
     """Ids of a living process and of all that descend from it, in whatever session they are."""
-    children: dict[int, list[int]] = {}
-    for folder in _PROC.iterdir():
-        if folder.name.isdigit():
-            with suppress(OSError, IndexError, ValueError):
-                fields = (folder / "stat").read_text().rpartition(")")[2].split()
-                if fields[0] != "Z":
-                    children.setdefault(int(fields[1]), []).append(int(folder.name))
-    found = [ancestor] if (_PROC / str(ancestor)).exists() else []
-    for pid in found:  # grows while it is gone through
-        found += children.get(pid, [])
+    found = []
+    with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(ancestor)
+        for member in (process, *process.children(recursive=True)):
+            with suppress(psutil.NoSuchProcess):
+                if member.status() != psutil.STATUS_ZOMBIE:
+                    found.append(member.pid)
     return found
 
 
-def resident(pids: Sequence[int]) -> int:
+def resident(pids: Iterable[int]) -> int:
     """Resident bytes of processes together; what they share is counted once (PSS)."""
     total = 0
     for pid in pids:
-        with suppress(OSError):
-            for line in (_PROC / str(pid) / "smaps_rollup").read_text().splitlines():
-                if line.startswith("Pss:"):
-                    total += 1024 * int(line.split()[1])
+        with suppress(psutil.Error):
+            total += psutil.Process(pid).memory_full_info().pss
     return total
 
 

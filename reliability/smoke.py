@@ -8,9 +8,11 @@ import argparse
 import json
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+import psutil
 from safetensors.torch import load_file
 
 from reliability.federation import Federation, deployed, events, rounds, temporary_folder
@@ -175,11 +177,11 @@ def online(federation: Federation) -> int:
 
 def trains(leader: int) -> bool:
     """Whether a ClientApp runs in the session of a SuperNode."""
-    return any(
-        "flwr-clientapp" in Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace")
-        for pid in session(leader)
-        if Path(f"/proc/{pid}/cmdline").exists()
-    )
+    for pid in session(leader):
+        with suppress(psutil.NoSuchProcess):
+            if any("flwr-clientapp" in word for word in psutil.Process(pid).cmdline()):
+                return True
+    return False
 
 
 def checkpoint(out: Path, number: int) -> bool:

@@ -4,6 +4,7 @@ import sys
 
 import pytest
 
+from fedmvp_flwr.simulation.processes import find_marked
 from reliability import guide as module
 from reliability.blocks import GuideError, steps
 from reliability.guide import Guide, check, main
@@ -67,10 +68,9 @@ def test_a_service_stays_and_is_started_again_and_a_job_is_not(follow):
 
 def test_what_left_its_session_is_ended_too(follow, tmp_path):
     guide = follow(block("a, service keeper", "setsid sleep 60 & sleep 60"), "a")
-    mark = f"FEDMVP_GUIDE={tmp_path}"
-    wait_for("all processes", lambda: len(module.marked(mark)) >= 3, 30.0, 0.05)
+    wait_for("all processes", lambda: len(find_marked(str(tmp_path))) >= 3, 30.0, 0.05)
     guide.stop()
-    wait_for("their end", lambda: not module.marked(mark), 30.0, 0.05)
+    assert find_marked(str(tmp_path)) == []
 
 
 def test_a_service_that_must_be_refused(follow):

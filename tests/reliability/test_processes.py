@@ -78,3 +78,32 @@ def test_a_family_spans_sessions(tmp_path):
     finally:
         made.stop()
     assert family(made.pid) == []
+
+
+def test_ends_what_is_in_another_session_and_has_lost_its_parent(tmp_path):
+    deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
+    script = (
+        "import subprocess, sys, time; "
+        f"subprocess.Popen([sys.executable, '-c', '{deaf}'], start_new_session=True); "
+        "time.sleep(60)"
+    )
+    made = Service("parent", [sys.executable, "-c", script], {}, tmp_path / "log")
+    try:
+        wait_for("the child", lambda: len(family(made.pid)) == 2, 30.0, 0.05)
+        _, child = family(made.pid)
+    finally:
+        made.stop()
+    wait_for("its end", lambda: not family(child), 10.0, 0.05)
+
+
+def test_a_kill_is_that_of_a_whole_container(tmp_path):
+    script = (
+        "import subprocess, time; "
+        "subprocess.Popen(['sleep', '60'], start_new_session=True); time.sleep(60)"
+    )
+    made = Service("parent", [sys.executable, "-c", script], {}, tmp_path / "log")
+    wait_for("the child", lambda: len(family(made.pid)) == 2, 30.0, 0.05)
+    _, child = family(made.pid)
+    made.kill()
+    wait_for("its end", lambda: not family(child), 10.0, 0.05)
+    made.stop()
