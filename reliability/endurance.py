@@ -1,16 +1,15 @@
 """Many rounds on three real nodes: does anything grow? `python -m reliability.endurance --write`.
 
 Memory, open files and disk of every process that lives longer than a message are looked at after
-each round and written to a CSV file at once; the table of docs/reliability.md is made from it, also
-when the rounds were not finished (`--report FILE --write`).
+each round and written to a CSV file at once; table and picture of docs/reliability.md are made from
+it, also when the rounds were not finished (`--report FILE --write`).
 """
 
 import argparse
-import csv
 import json
 import sys
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,12 +24,13 @@ from reliability.federation import (
     temporary_folder,
 )
 from reliability.flora import export, settings
+from reliability.growth import CPU, DISK, FILES, MEMORY, Sample, draw, read_samples, report
 from reliability.pages import replace_between
 from reliability.processes import family
 from reliability.smoke import completed, read_result
 
+_PAGES = REPOSITORY / "docs"
 BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
-MEMORY, FILES, DISK, CPU = "memory", "files", "disk", "cpu"
 # By the name of the program, or of the module that Python was told to run.
 _PROGRAMS = {
     "flower-superlink": "flower-superlink",
@@ -42,10 +42,6 @@ _PROGRAMS = {
 _PROGRAM_WORDS = 3  # of the command line: python -m MODULE
 _STALLED = 1800.0  # seconds without a round
 _POLL = 1.0
-_WARM_UP = 0.1  # of the rounds: pools and caches fill, growth is counted from there
-_MEBIBYTE = 2**20
-
-Sample = dict[str, float]
 
 
 def main() -> int:
@@ -54,7 +50,7 @@ def main() -> int:
     parser.add_argument("--rounds", type=int, default=200)
     parser.add_argument("--csv", type=Path, default=Path("runs/endurance.csv"))
     parser.add_argument("--report", type=Path, help="only report on this file of an earlier run")
-    parser.add_argument("--write", action="store_true", help="put the table into the page")
+    parser.add_argument("--write", action="store_true", help="put table and picture into docs/")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     arguments = parser.parse_args()
     problems: list[str] = []
@@ -69,8 +65,8 @@ def main() -> int:
     table = report(read_samples(source))
     print(table + json.dumps({"problems": problems}))
     if arguments.write:
-        page = REPOSITORY / "docs" / "reliability.md"
-        replace_between(page, BEGIN, END, table)
+        replace_between(_PAGES / "reliability.md", BEGIN, END, table)
+        draw(read_samples(source), _PAGES / "endurance.png")
     return int(bool(problems))
 
 
@@ -169,50 +165,6 @@ def disk_bytes(folder: Path) -> int:
             if path.is_file() and not path.is_symlink():
                 total += path.stat().st_size
     return total
-
-
-def read_samples(path: Path) -> list[Sample]:
-    """The samples in a file of `endure`."""
-    with path.open(encoding="utf-8", newline="") as file:
-        return [{name: float(value) for name, value in row.items()} for row in csv.DictReader(file)]
-
-
-def slope(samples: Sequence[Mapping[str, float]], name: str) -> float:
-    """Least-squares growth per round, after the warm-up."""
-    rows = [(row["round"], row[name]) for row in samples[int(_WARM_UP * len(samples)) :]]
-    mean_x, mean_y = (sum(column) / len(rows) for column in zip(*rows, strict=True))
-    spread = sum((x - mean_x) ** 2 for x, _ in rows)
-    return sum((x - mean_x) * (y - mean_y) for x, y in rows) / spread if spread else 0.0
-
-
-def report(samples: Sequence[Sample]) -> str:
-    """The table in Markdown: the first, a middle and the last round, and the growth per round."""
-    if not samples:
-        return "No round was finished.\n"
-    warm, middle, last = (samples[int(part * (len(samples) - 1))] for part in (_WARM_UP, 0.5, 1))
-    heads = [f"round {row['round']:.0f}" for row in (warm, middle, last)]
-    pace = last["seconds"] / len(samples)
-    work = sum(slope(samples, name) for name in samples[0] if name.startswith(CPU))
-    lines = [
-        f"{last['round']:.0f} rounds in {last['seconds'] / 60:.0f} minutes, {pace:.0f} s and "
-        f"{work:.1f} CPU seconds a round; growth from round {warm['round']:.0f} on.",
-        "",
-        f"| what | {' | '.join(heads)} | growth per round |",
-        "|---|---|---|---|---|",
-    ]
-    for name in samples[0]:
-        kind, _, what = name.partition(" ")
-        if kind in (MEMORY, FILES, DISK):
-            values = [shown(kind, row[name]) for row in (warm, middle, last)]
-            growth = slope(samples, name)
-            per_round = f"{growth:+.2f}" if kind == FILES else f"{growth / 1000:+.1f} kB"
-            lines.append(f"| {kind}: {what} | {' | '.join(values)} | {per_round} |")
-    return "\n".join(lines) + "\n"
-
-
-def shown(kind: str, value: float) -> str:
-    """A value as the table shows it."""
-    return f"{value:.0f}" if kind == FILES else f"{value / _MEBIBYTE:.1f} MiB"
 
 
 if __name__ == "__main__":

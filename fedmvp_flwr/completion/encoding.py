@@ -1,12 +1,15 @@
 """Frozen features of contents by digest, of one pair of encoders: from the store, or computed."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.completers import Content
 from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.errors import StoreError
 from fedmvp_flwr.features import ModalityBatch, ModalityFeatures, stack_modality
 from fedmvp_flwr.foundation.bundle import FoundationModels
+
+_AT_ONCE = 256  # values in memory as bytes beside what is made of them
 
 
 class Encoding:
@@ -15,15 +18,23 @@ class Encoding:
     Args:
         models: their two encoders compute what is not known; loaded only then.
         store: where everything is kept.
+        keeps_tokens: by modality and digest, whether a content's tokens are kept in memory. They
+            are nearly all of its bytes, and of what is only searched or compared the pooled
+            embedding is enough.
 
     Attributes:
-        features: by (modality, digest).
+        features: by (modality, digest); without tokens (0, D) where they are not kept.
     """
 
-    def __init__(self, models: FoundationModels, store: FeatureStore) -> None:
+    def __init__(
+        self,
+        models: FoundationModels,
+        store: FeatureStore,
+        keeps_tokens: Callable[[str, str], bool] = lambda modality, digest: True,
+    ) -> None:
         """See the class."""
         self.features: dict[tuple[str, str], ModalityFeatures] = {}
-        self._models, self._store = models, store
+        self._models, self._store, self._keeps_tokens = models, store, keeps_tokens
         self._widths: dict[str, tuple[int, int]] = {}
 
     def look_up(self, digests: Mapping[str, Iterable[str]]) -> None:
@@ -37,12 +48,31 @@ class Encoding:
             by_key[codec.widths_key(modality, self._models)] = (modality, "")
             for digest in contents:
                 by_key[codec.features_key(modality, digest, self._models)] = (modality, digest)
-        for key, value in self._store.get_many(by_key).items():
-            modality, digest = by_key[key]
-            if digest:
-                self.features[modality, digest] = codec.features_from_bytes(value)
-            else:
-                self._widths[modality] = codec.widths_from_bytes(value)
+        keys = list(by_key)
+        for start in range(0, len(keys), _AT_ONCE):
+            found = self._store.get_many(keys[start : start + _AT_ONCE])
+            for key, value in found.items():
+                modality, digest = by_key[key]
+                if digest:
+                    self._keep(modality, digest, codec.features_from_bytes(value))
+                else:
+                    self._widths[modality] = codec.widths_from_bytes(value)
+
+    def fetch_tokens(self, modality: str, digests: Iterable[str]) -> None:
+        """Fetch the tokens of contents that were kept without them.
+
+        Raises:
+            StoreError: the store has lost one since it was encoded.
+        """
+        bare = {digest for digest in digests if not len(self.features[modality, digest].tokens)}
+        self._keeps_tokens = lambda modality, digest: True
+        self.look_up({modality: bare})
+        lost = sum(not len(self.features[modality, digest].tokens) for digest in bare)
+        if lost:
+            raise StoreError(
+                f"The feature store lost the {modality} features of {lost} contents while it was "
+                "in use: start again, they are computed anew."
+            )
 
     def encode(self, modality: str, contents: Mapping[str, Content]) -> dict[str, bytes]:
         """Compute the features that are missing of one chunk, by digest; return what to store."""
@@ -58,10 +88,16 @@ class Encoding:
             self._store.put_many(items)
         encoded = encoder.encode([contents[digest] for digest in missing])
         for digest, features in zip(missing, encoded, strict=True):
-            self.features[modality, digest] = features
+            self._keep(modality, digest, features)
             key = codec.features_key(modality, digest, self._models)
             items[key] = codec.features_to_bytes(features)
         return items
+
+    def _keep(self, modality: str, digest: str, features: ModalityFeatures) -> None:
+        if not self._keeps_tokens(modality, digest):
+            # Copies: what is cut off a tensor stays in memory as long as the rest does.
+            features = ModalityFeatures(features.tokens[:0].clone(), features.pooled.clone())
+        self.features[modality, digest] = features
 
     def stack(
         self, modality: str, digests: Sequence[str | None], *, generated: bool

@@ -108,3 +108,7 @@ def pass_over_neighbours(work: Work) -> None:
             work.records |= records
             work.store.put_many({key: record.to_bytes() for key, record in records.items()})
             work.report(f"{modality} neighbours", len(wanted), len(wanted))
+    with work.clock(FEATURES):
+        for modality in MODALITIES:
+            taken = {work.records[item.key].digest for item in work.wanted[modality] if item}
+            work.encoding.fetch_tokens(modality, taken)

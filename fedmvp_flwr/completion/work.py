@@ -62,9 +62,11 @@ class Work:
         self.holders = {m: self._holders(m) for m in MODALITIES}
         self.records: dict[str, codec.CompletionRecord] = {}
         self.in_store: set[str] = set()
-        self.encoding = Encoding(models, store)
+        others = self._of_pool_alone()
+        self.encoding = Encoding(models, store, lambda m, digest: digest not in others[m])
         apart = models.gate is not models
-        self.gate = Encoding(models.gate, store) if apart else self.encoding
+        # The gate compares pooled embeddings.
+        self.gate = Encoding(models.gate, store, lambda m, d: False) if apart else self.encoding
         self.encodings = (self.encoding, self.gate) if apart else (self.encoding,)
 
     def _plan(
@@ -85,6 +87,13 @@ class Work:
             pool = self.retriever
             pairs += zip(pool.digests[modality], pool.samples, strict=True)
         return {digest: sample for digest, sample in pairs if digest is not None}
+
+    def _of_pool_alone(self) -> dict[str, set[str]]:
+        """By modality, the contents that are only searched, of which few are taken over."""
+        pool = self.retriever
+        return {
+            m: set(pool.digests[m]) - set(self.digests[m]) if pool else set() for m in MODALITIES
+        }
 
     @property
     def asked(self) -> bool:

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from PIL import Image
 
-from reliability.endurance import cpu_seconds, disk_bytes, program_of, read_samples, report, slope
+from reliability.endurance import cpu_seconds, disk_bytes, program_of
+from reliability.growth import draw, read_samples, report, slope
 from reliability.pages import replace_between
 from reliability.processes import wait_for
 
@@ -55,6 +57,12 @@ def test_the_table_tells_what_grows():
     assert "| files: node-0 flower-supernode | 25 | 41 | 61 | +1.00 |" in table
     assert "| disk: results | 0.0 MiB | 0.0 MiB | 0.0 MiB | +1.0 kB |" in table
     assert report([]) == "No round was finished.\n"
+
+
+def test_the_picture_is_drawn(tmp_path):
+    draw(rows(20), tmp_path / "growth.png")
+    with Image.open(tmp_path / "growth.png") as picture:
+        assert picture.width > picture.height > 300
 
 
 def test_samples_are_read_as_they_were_written(tmp_path):

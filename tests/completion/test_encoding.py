@@ -1,0 +1,91 @@
+"""Features by digest: computed once, kept without tokens where only the whole is compared."""
+
+import pytest
+import torch
+
+from fedmvp_flwr.completion import encoding as module
+from fedmvp_flwr.completion.encoding import Encoding
+from fedmvp_flwr.completion.passes import pass_over_images, pass_over_neighbours, pass_over_texts
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.completion.work import Work
+from fedmvp_flwr.errors import StoreError
+from fedmvp_flwr.foundation.bundle import FoundationModels
+
+CONTENTS = {f"{number:02d}": f"a flower with {number} petals" for number in range(5)}
+
+
+@pytest.fixture
+def models(tiny_config):
+    return FoundationModels.from_config(tiny_config)
+
+
+@pytest.fixture
+def store(tmp_path):
+    with FeatureStore(tmp_path) as opened:
+        yield opened
+
+
+def test_what_was_stored_is_found_in_any_number_of_pieces(models, store, monkeypatch):
+    first = Encoding(models, store)
+    store.put_many(first.encode("text", CONTENTS))
+    for at_once in (1, 2, 256):
+        monkeypatch.setattr(module, "_AT_ONCE", at_once)
+        second = Encoding(models, store)
+        second.look_up({"text": [*CONTENTS, "unknown"]})
+        assert {digest for _, digest in second.features} == set(CONTENTS)
+        for key, features in first.features.items():
+            assert torch.equal(second.features[key].tokens, features.tokens)
+            assert torch.equal(second.features[key].pooled, features.pooled)
+        assert second.encode("text", CONTENTS) == {}
+
+
+@pytest.mark.parametrize("again", [False, True], ids=["computed", "from the store"])
+def test_tokens_that_are_not_kept_can_be_fetched(models, store, again):
+    whole = Encoding(models, store)
+    store.put_many(whole.encode("text", CONTENTS))
+    lean = Encoding(models, store, lambda modality, digest: digest == "00")
+    if again:
+        lean.look_up({"text": CONTENTS})
+    else:
+        lean.encode("text", CONTENTS)
+    for (_, digest), features in lean.features.items():
+        reference = whole.features["text", digest]
+        assert torch.equal(features.pooled, reference.pooled)
+        assert len(features.tokens) == (len(reference.tokens) if digest == "00" else 0)
+        assert features.tokens.shape[1] == reference.tokens.shape[1]
+    lean.fetch_tokens("text", ["00", "02"])
+    for digest in ("00", "02"):
+        reference = whole.features["text", digest]
+        assert torch.equal(lean.features["text", digest].tokens, reference.tokens)
+    assert len(lean.features["text", "01"].tokens) == 0
+
+
+def test_a_store_that_forgets_is_named(models, store):
+    lean = Encoding(models, store, lambda modality, digest: False)
+    lean.encode("text", CONTENTS)  # and not stored
+    with pytest.raises(StoreError, match="lost the text features of 2 contents"):
+        lean.fetch_tokens("text", ["01", "03"])
+
+
+def test_of_a_pool_only_what_is_taken_over_keeps_its_tokens(
+    samples, holes, tiny_config, models, store
+):
+    config = tiny_config.model_copy(update={"completion": "retrieval"})
+    mine, pool = samples[1:4], samples
+    work = Work(mine, holes(mine), models, store, config, (), pool, None)
+    work.look_up()
+    pass_over_images(work)
+    pass_over_texts(work)
+    bare = {key for key, features in work.encoding.features.items() if not len(features.tokens)}
+    own = {(m, d) for m in ("image", "text") for d in work.digests[m] if d is not None}
+    assert bare
+    assert not bare & own
+    pass_over_neighbours(work)
+    taken = {
+        (m, work.records[item.key].digest)
+        for m in ("image", "text")
+        for item in work.wanted[m]
+        if item
+    }
+    assert taken - own
+    assert all(len(work.encoding.features[key].tokens) for key in taken | own)
