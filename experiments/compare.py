@@ -10,6 +10,7 @@ import argparse
 import json
 import statistics
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,7 @@ def main() -> None:
     parser.add_argument("--methods", nargs="+", default=list(METHODS), choices=list(METHODS))
     parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="for all methods")
     arguments = parser.parse_args()
-    common = {key: json.loads(value) for key, _, value in (s.partition("=") for s in arguments.set)}
+    common = parse_settings(arguments.set)
     out = arguments.out.expanduser().absolute()
     for name in arguments.methods:
         results = [
@@ -67,6 +68,11 @@ def main() -> None:
             for seed in arguments.seeds
         ]
         print(table_row(name, results), flush=True)
+
+
+def parse_settings(pairs: Sequence[str]) -> dict[str, Any]:
+    """Read settings given as KEY=JSON."""
+    return {key: json.loads(value) for key, _, value in (pair.partition("=") for pair in pairs)}
 
 
 def table_row(name: str, results: list[dict[str, Any]]) -> str:

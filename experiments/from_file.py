@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.compare import ROOT, run_one, table_row
+from experiments.compare import ROOT, parse_settings, run_one, table_row
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ConfigError
 
@@ -118,12 +118,14 @@ def main() -> None:
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", help="default: all of the file")
     parser.add_argument("--test-split", help="another split to test on, for trying things")
+    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="for all methods")
     arguments = parser.parse_args()
     tables = read_experiment(arguments.file)
     paths = {name: path for name, _, path in (item.partition("=") for item in arguments.path)}
     out = (arguments.out or ROOT / "runs" / arguments.file.stem).expanduser().absolute()
     cache = str(Path(arguments.cache).expanduser().absolute()) if arguments.cache else ""
     common = tables["settings"] | ({"cache-dir": cache} if cache else {})
+    common |= parse_settings(arguments.set)
     if arguments.test_split:
         common["test-split"] = arguments.test_split
     names = arguments.methods or list(tables["methods"])

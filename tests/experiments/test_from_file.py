@@ -140,6 +140,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     arguments = [f"--path={name}={path}" for name, path in paths.items()]
     arguments += ["--out", str(out), "--cache", str(tmp_path / "cache"), "--seeds", "0"]
+    arguments += ["--set", "dirichlet-alpha=5.0"]
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments])
     main()
     table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
@@ -154,6 +155,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     assert results["fedmvp-retrieval"]["hashes"]["probe"]
     assert {result["clients"] for result in results.values()} == {10}
     for result in results.values():
+        assert result["config"]["dirichlet-alpha"] == 5.0
         assert all(0 <= value <= 1 for value in result["accuracy"].values())
 
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, "--methods", "nothing"])
