@@ -23,7 +23,7 @@ from fedmvp_flwr.node import Node
 if TYPE_CHECKING:
     from fedmvp_flwr.foundation.bundle import FoundationModels
 
-_CLIENTS_IN_MEMORY = 4  # a simulation's actor serves several clients; a node serves one
+_CLIENTS_IN_MEMORY = 2  # an actor of a simulation serves several clients in turn, a node one
 _KINDS = re.compile(r"^\s*(\d+ x [^:\n]+):", re.MULTILINE)  # the lines of `Findings`
 
 _logger = logging.getLogger(__name__)
