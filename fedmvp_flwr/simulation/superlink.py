@@ -13,7 +13,6 @@ from pathlib import Path
 from fedmvp_flwr.simulation.environment import HOST, Workspace
 from fedmvp_flwr.simulation.errors import SimulationError
 from fedmvp_flwr.simulation.interrupts import interrupts_ignored
-from fedmvp_flwr.simulation.processes import stop_marked
 
 START_TIMEOUT = 120.0  # seconds; 2 to 5 are usual
 _POLL = 0.1
@@ -44,6 +43,9 @@ def running_superlink(workspace: Workspace, log: Path) -> Iterator[subprocess.Po
         SimulationError: it ended or was not ready in `START_TIMEOUT` seconds, or something could
             not be ended.
     """
+    # Here, as psutil is no dependency of those who only use the runner without SuperLink.
+    from fedmvp_flwr.simulation.processes import stop_marked
+
     process = None
     try:
         process = _start(workspace, log)
