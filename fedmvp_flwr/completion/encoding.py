@@ -36,6 +36,7 @@ class Encoding:
         self.features: dict[tuple[str, str], ModalityFeatures] = {}
         self._models, self._store, self._keeps_tokens = models, store, keeps_tokens
         self._widths: dict[str, tuple[int, int]] = {}
+        self._fetched: set[tuple[str, str]] = set()  # whose tokens are kept after all
 
     def look_up(self, digests: Mapping[str, Iterable[str]]) -> None:
         """Fetch the features that the store has, and the encoders' widths.
@@ -65,7 +66,7 @@ class Encoding:
             StoreError: the store has lost one since it was encoded.
         """
         bare = {digest for digest in digests if not len(self.features[modality, digest].tokens)}
-        self._keeps_tokens = lambda modality, digest: True
+        self._fetched |= {(modality, digest) for digest in bare}
         self.look_up({modality: bare})
         lost = sum(not len(self.features[modality, digest].tokens) for digest in bare)
         if lost:
@@ -94,7 +95,7 @@ class Encoding:
         return items
 
     def _keep(self, modality: str, digest: str, features: ModalityFeatures) -> None:
-        if not self._keeps_tokens(modality, digest):
+        if (modality, digest) not in self._fetched and not self._keeps_tokens(modality, digest):
             # Copies: what is cut off a tensor stays in memory as long as the rest does.
             features = ModalityFeatures(features.tokens[:0].clone(), features.pooled.clone())
         self.features[modality, digest] = features
