@@ -30,10 +30,12 @@ from reliability.federation import (
     Federation,
     deployed,
     events,
+    free_port,
     temporary_folder,
 )
 from reliability.flora import export, settings
-from reliability.processes import wait_for
+from reliability.processes import Service, wait_for
+from reliability.proxy import HOST
 from reliability.smoke import completed, faults, read_result
 
 ROGUE = "node-2"
@@ -93,41 +95,66 @@ def main() -> int:
 def connect(root: Path, folders: list[Path]) -> list[Row]:
     """Nodes that the SuperLink must not let in."""
     federation = Federation(root, folders)
-    rows = []
     try:
         federation.start_superlink()
         federation.register("node-0")
         other = root / "other"
         federation.script("certificates.sh", other, "node-0")
-        cases = (
-            ("wrong CA at a node", "node-0", {"FEDMVP_CERTIFICATES": str(other)}),
-            ("a node that is not registered", "node-1", {"FEDMVP_NODE_HOST": "127.0.0.1"}),
+        cases: tuple[tuple[str, Callable[[], Service]], ...] = (
+            (
+                "wrong CA at a node",
+                lambda: federation.start_node("node-0", FEDMVP_CERTIFICATES=str(other)),
+            ),
+            (
+                "a node that is not registered",
+                lambda: federation.start_node("node-1", FEDMVP_NODE_HOST="127.0.0.1"),
+            ),
             (
                 "a registered name, another key",
-                "node-0",
-                {"FEDMVP_NODE_KEY": str(other / "nodes" / "node-0")},
+                lambda: federation.start_node(
+                    "node-0", FEDMVP_NODE_KEY=str(other / "nodes" / "node-0")
+                ),
             ),
+            ("`flower-supernode` without a key", lambda: keyless(federation)),
         )
-        for fault, name, env in cases:
-            began = time.monotonic()
-            service = federation.start_node(name, **env)
-            mark = len(service.text())
-            try:
-                wait_for(fault, lambda s=service: s.code is not None, _REFUSED_TIMEOUT)
-                said = last_reason(service.text()[mark:])
-                seconds = time.monotonic() - began
-                happened = f"refused after {seconds:.0f} s, exit status {service.code}: {said}"
-                rows.append(Row(fault, happened, "0", "at once", service.code != 0))
-            except TimeoutError:
-                happened = (
-                    f"still trying after {_REFUSED_TIMEOUT:.0f} s: {last_reason(service.text())}"
-                )
-                rows.append(Row(fault, happened, "0", "at once", service.code is None))
-            finally:
-                service.stop()
+        rows = [refused(fault, start) for fault, start in cases]
     finally:
         federation.stop()
     return rows
+
+
+def refused(fault: str, start: Callable[[], Service]) -> Row:
+    """The line of a node that the SuperLink must not let in.
+
+    Args:
+        fault: what is wrong with the node.
+        start: starts it, without a restart policy.
+    """
+    began = time.monotonic()
+    service = start()
+    mark = len(service.text())
+    try:
+        wait_for(fault, lambda: service.code is not None, _REFUSED_TIMEOUT)
+        said = last_reason(service.text()[mark:])
+        seconds = time.monotonic() - began
+        happened = f"refused after {seconds:.0f} s, exit status {service.code}: {said}"
+        return Row(fault, happened, "0", "at once", service.code != 0)
+    except TimeoutError:
+        happened = f"not refused for {_REFUSED_TIMEOUT:.0f} s: {last_reason(service.text()[mark:])}"
+        return Row(fault, happened, "0", "", False)
+    finally:
+        service.stop()
+
+
+def keyless(federation: Federation) -> Service:
+    """A SuperNode as Flower starts it where nobody asks for a key."""
+    command = [
+        "flower-supernode",
+        *("--superlink", f"{HOST}:{federation.port}"),
+        *("--root-certificates", str(federation.certificates / "ca.crt")),
+        *("--host", HOST, "--port", str(free_port())),
+    ]
+    return Service("keyless", command, federation.env, federation.root / "keyless.log")
 
 
 def disk(root: Path, folders: list[Path]) -> list[Row]:

@@ -5,12 +5,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flwr.app import ArrayRecord, ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
 from fedmvp_flwr.aggregation.admission import Admission, Summary
-from fedmvp_flwr.aggregation.checkpoint import load_tensors, save_tensors
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
@@ -23,7 +22,6 @@ from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.client_data import (
     GATE_FALLBACK,
     class_names_record,
-    conditions,
     fallback_threshold,
     feature_widths,
 )
@@ -31,17 +29,10 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.errors import DataError, ModelError
-from fedmvp_flwr.evaluation import (
-    Conditions,
-    NestedScores,
-    evaluate_conditions,
-    flatten_scores,
-    unflatten_scores,
-)
+from fedmvp_flwr.evaluation import unflatten_scores
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight import preflight
 from fedmvp_flwr.probe_tuning import ProbeTuner
-from fedmvp_flwr.reporting import read_events
 from fedmvp_flwr.results import (
     clear_results,
     require_same_encoders,
@@ -51,10 +42,7 @@ from fedmvp_flwr.results import (
     versions,
 )
 from fedmvp_flwr.resume import (
-    BEST,
-    BEST_FILES,
     CHECKPOINTS,
-    HISTORY,
     PROBE,
     RunState,
     differing_clients,
@@ -64,11 +52,12 @@ from fedmvp_flwr.resume import (
     restore,
 )
 from fedmvp_flwr.server_data import ServerData
+from server_app.best_model import BestModel
 from server_app.journal import Journal
 from server_app.network import build_network, fitting
+from server_app.scoring import Scorer
 
 _MIN_CLIENTS = 2
-_KEPT_BEST = 4
 
 
 class Run:
@@ -95,9 +84,8 @@ class Run:
         self.state = self.point.state if self.point else None
         self.journal = Journal(config, out, self.state)
         self.minimum = max(config.min_nodes, _MIN_CLIENTS)
-        self.selection = self.state.selection if self.state else Selection()
-        self.scores: dict[int, NestedScores] = {}
-        """The server's last scores, by their round."""
+        selection = self.state.selection if self.state else Selection()
+        self.best = BestModel(config, out / CHECKPOINTS, self.journal, selection)
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
@@ -113,7 +101,7 @@ class Run:
         summaries = self._prepare(grid)
         network = build_network(self.config, self.data.reference, self.data.num_classes)
         self.network = network.to(self.device)
-        self.tests = conditions(self.data.test, self.threshold, self.config)
+        self.scorer = Scorer(self.config, self.network, self.data, self.threshold, self.journal)
         with self.journal.phase("training"):
             final = self._train(grid, summaries)
         self._finish(final)
@@ -215,14 +203,11 @@ class Run:
             timeout=config.round_timeout,
             train_config=self._message_config(),
             evaluate_config=self._message_config(),
-            evaluate_fn=self._evaluate,
+            evaluate_fn=self.scorer.evaluate,
             first_round=self.point.server_round + 1 if self.point else 1,
         )
-        if config.selection == "none" or not self.selection.best_round:
-            self.selected = self.last_round
-            return unpack(result.arrays)
-        self.selected = self.selection.best_round
-        return load_tensors(self._best_path(self.selected))[0]
+        self.selected, final = self.best.selected(self.last_round, unpack(result.arrays))
+        return final
 
     def _message_config(self) -> ConfigRecord:
         names = class_names_record(self.data.class_names)
@@ -271,62 +256,10 @@ class Run:
         scores = unflatten_scores(metrics)
         self.journal.event("evaluation", {"round": server_round, "where": "clients", **scores})
 
-    def _evaluate(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
-        last = server_round == self.config.num_server_rounds
-        if (server_round % self.config.evaluate_every and not last) or not len(self.data.test):
-            return None
-        self.network.load_state_dict(unpack(arrays))
-        return MetricRecord(dict(flatten_scores(self._score(server_round))))
-
-    def _score(self, server_round: int) -> NestedScores:
-        scores = evaluate_conditions(self.network, self.tests, self.data.num_classes)
-        self.scores = {server_round: scores}
-        self.journal.event("evaluation", {"round": server_round, "where": "server", **scores})
-        return scores
-
     def _on_finished(self, finished: FinishedRound) -> bool:
         """Keep the best model; whether the run is to end here."""
         self.last_round = finished.server_round
-        score = self._validation_score(finished)
-        if score is None:
-            return False
-        self.selection = self.selection.update(finished.server_round, score)
-        best = self.selection.best_round
-        self.journal.event(
-            "selection",
-            {
-                "round": finished.server_round,
-                "by": self.config.selection,
-                "metric": self.config.selection_metric,
-                "score": score,
-                "best-round": best or None,
-            },
-        )
-        if best == finished.server_round:
-            save_tensors(self._best_path(best), unpack(finished.arrays), {"round": best})
-            # As many as checkpoints of rounds may still name, and one.
-            for old in sorted((self.out / CHECKPOINTS).glob(BEST_FILES))[:-_KEPT_BEST]:
-                old.unlink(missing_ok=True)
-        return self.selection.exhausted(self.config.early_stopping_patience)
-
-    def _validation_score(self, finished: FinishedRound) -> float | None:
-        config = self.config
-        if config.selection == "clients":
-            at_clients = dict(finished.at_clients or {})
-            value = at_clients.get(config.selection_metric)
-            return float(value) if isinstance(value, int | float) else None
-        due = finished.server_round % config.evaluate_every == 0
-        if config.selection == "none" or not (
-            due or finished.server_round == config.num_server_rounds
-        ):
-            return None
-        self.network.load_state_dict(unpack(finished.arrays))
-        validation = Conditions(conditions(self.data.validation, self.threshold, config).plain, {})
-        scores = evaluate_conditions(self.network, validation, self.data.num_classes)
-        return flatten_scores(scores)[config.selection_metric]
-
-    def _best_path(self, server_round: int) -> Path:
-        return self.out / CHECKPOINTS / BEST.format(server_round)
+        return self.best.offer(finished, self.scorer.validation_score(finished))
 
     def _state(self) -> dict[str, Any]:
         """What the checkpoint of the round that just ended holds besides the arrays."""
@@ -341,7 +274,7 @@ class Run:
             history_hash=digest,
             bytes=self.journal.bytes,
             seconds=self.journal.all_seconds(),
-            selection=self.selection,
+            selection=self.best.selection,
             names=self.registry.names,
             clients=len(self.admission.summaries),
             data=_data_hashes(self.admission.ready()),
@@ -355,8 +288,6 @@ class Run:
 
     def _finish(self, final: dict[str, torch.Tensor]) -> None:
         self.network.load_state_dict(final)
-        if self.selected not in self.scores and len(self.data.test):
-            self._score(self.selected)
         save_model(
             self.out / "model.safetensors",
             self.network.state_dict(),
@@ -364,11 +295,10 @@ class Run:
             self.data.class_names,
         )
         summaries = self.admission.ready()
-        scores = self.scores.get(self.selected) or self._client_scores(self.selected)
         self.journal.finish(
             {
-                **scores,
-                "scores-from": "server" if len(self.data.test) else "clients",
+                **self.scorer.of_selected(self.selected, self.out),
+                "scores-from": "server" if self.scorer.has_test else "clients",
                 "rounds": {"last": self.last_round, "selected": self.selected},
                 "completions": total_completions(summaries),
                 "models": self.identities,
@@ -378,15 +308,6 @@ class Run:
                 "clients": len(summaries),
             }
         )
-
-    def _client_scores(self, server_round: int) -> NestedScores:
-        """The scores of a round at the clients, also where an interrupted run had them."""
-        found: NestedScores = {}
-        for event in read_events(self.out / HISTORY):
-            kind = (event.get("event"), event.get("where"), event.get("round"))
-            if kind == ("evaluation", "clients", server_round):
-                found = {name: v for name, v in event.items() if isinstance(v, dict)}
-        return found
 
 
 def _data_hashes(summaries: list[Summary]) -> dict[str, str]:
