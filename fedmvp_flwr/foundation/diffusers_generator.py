@@ -62,7 +62,7 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     from diffusers.utils import is_accelerate_available
 
     pipeline_class: Any = AutoPipelineForText2Image
-    with quiet_libraries():
+    with quiet_libraries(diffusers=True):
         pipeline = pipeline_class.from_pretrained(
             context.folder,
             use_safetensors=True,

@@ -1,26 +1,31 @@
-"""Keeps the loaders of other libraries from drawing their own progress bars."""
+"""Keeps other libraries from drawing bars and giving hints while models load."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from typing import Any
 
 
 @contextmanager
-def quiet_libraries() -> Iterator[None]:
-    """Switch off the bars of transformers, and of diffusers if it is loaded, while models load."""
-    import sys
+def quiet_libraries(*, diffusers: bool = False) -> Iterator[None]:
+    """Switch off bars and warnings of transformers; errors are raised as ever.
 
-    from transformers.utils import logging as transformers_logging
+    Their warnings are about how a model was written, not about what is wrong with it: what a
+    loader lacks is checked by our own code, and refused.
 
-    switches = [transformers_logging]
-    if "diffusers" in sys.modules:
-        from diffusers.utils import logging as diffusers_logging
-
-        switches.append(diffusers_logging)
-    active = [switch for switch in switches if switch.is_progress_bar_enabled()]
-    for switch in active:
+    Args:
+        diffusers: those of diffusers as well, which is imported for it.
+    """
+    names = ["transformers", "diffusers"] if diffusers else ["transformers"]
+    switches: list[Any] = [import_module(f"{name}.utils.logging") for name in names]
+    before = [(switch.get_verbosity(), switch.is_progress_bar_enabled()) for switch in switches]
+    for switch in switches:
+        switch.set_verbosity_error()
         switch.disable_progress_bar()
     try:
         yield
     finally:
-        for switch in active:
-            switch.enable_progress_bar()
+        for switch, (verbosity, bars) in zip(switches, before, strict=True):
+            switch.set_verbosity(verbosity)
+            if bars:
+                switch.enable_progress_bar()

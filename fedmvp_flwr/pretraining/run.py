@@ -101,20 +101,11 @@ def pretrain(
     tokenizer = learn_tokenizer(bank.captions, settings.vocabulary_size, shape.context)
     budget = Budget(settings.steps, settings.minutes)
     job = Job(bank, work, budget, seed, shape, tokenizer, device)
-    with quiet_libraries():
+    with quiet_libraries(diffusers=True):
         trained = Stages(job, settings.out, on_progress).run()
-    for path in settings.out.rglob("*.safetensors"):
-        path.chmod(_READABLE)
-
-    models = FoundationModels(config.model_copy(update=specs(settings.out)), device)
-    held_out = load_sample_bank(pairs.held_out, shape.image_size, work)
-    autoencoder = load_autoencoder(settings.out / "generator" / "vae")
-    figures = {
-        "encoder": measure_encoder(models, pairs.held_out),
-        "captioner": measure_captioner(models, pairs.held_out),
-        "autoencoder": measure_autoencoder(autoencoder, held_out),
-        "generator": measure_generator(models, pairs.held_out, seed),
-    }
+        for path in settings.out.rglob("*.safetensors"):
+            path.chmod(_READABLE)
+        figures = _measure(config, settings, pairs, device)
     report = {
         **recipe,
         "vocabulary": len(tokenizer),
@@ -127,6 +118,21 @@ def pretrain(
     write_atomic(settings.out / CARD, model_card(report).encode())
     _LOG.info("Models and card are in %s.", settings.out)
     return report
+
+
+def _measure(
+    config: RunConfig, settings: PretrainSettings, pairs: Pairs, device: str
+) -> dict[str, dict[str, float]]:
+    """Figures of the finished models on the held-out pairs."""
+    models = FoundationModels(config.model_copy(update=specs(settings.out)), device)
+    held_out = load_sample_bank(pairs.held_out, settings.shape.image_size, settings.out / WORK)
+    autoencoder = load_autoencoder(settings.out / "generator" / "vae")
+    return {
+        "encoder": measure_encoder(models, pairs.held_out),
+        "captioner": measure_captioner(models, pairs.held_out),
+        "autoencoder": measure_autoencoder(autoencoder, held_out),
+        "generator": measure_generator(models, pairs.held_out, settings.seed),
+    }
 
 
 def specs(out: Path) -> dict[str, str]:

@@ -5,6 +5,7 @@ from torch import Tensor
 
 _RIDGE = 0.1  # of the mean squared length of the centred features
 _FOLDS = 5
+UNKNOWN = -1  # the class of a sample that is the only one of its class
 
 
 def fit_probe(features: Tensor, labels: Tensor, num_classes: int) -> Tensor:
@@ -38,6 +39,21 @@ def apply_probe(weights: Tensor, features: Tensor) -> Tensor:
     return (features.double() @ weights[:-1] + weights[-1]).argmax(dim=1)
 
 
+def by_class(labels: Tensor, parts: int) -> Tensor:
+    """Deal samples to parts so that each class is spread over as many as it can be.
+
+    Args:
+        labels: (N,) class indices, in any order.
+        parts: at least 1.
+
+    Returns:
+        The part (N,) of each sample, in [0, parts).
+    """
+    dealt = torch.empty(len(labels), dtype=torch.int64)
+    dealt[labels.argsort(stable=True)] = torch.arange(len(labels)) % parts
+    return dealt
+
+
 def cross_fitted_classes(
     real: Tensor, labels: Tensor, others: Tensor, num_classes: int
 ) -> tuple[Tensor, Tensor]:
@@ -51,13 +67,15 @@ def cross_fitted_classes(
 
     Returns:
         Predicted classes (N,) of `real` and of `others`; row i from a probe fitted on the real
-        features of the other folds.
+        features of the other folds. `UNKNOWN` where no other sample has the class.
     """
-    folds = torch.arange(len(real)) % min(_FOLDS, len(real))
+    folds = by_class(labels, min(_FOLDS, len(real)))
     predicted = torch.zeros(2, len(real), dtype=torch.int64)
     for fold in folds.unique():
         held = folds == fold
         weights = fit_probe(real[~held], labels[~held], num_classes)
         predicted[0, held] = apply_probe(weights, real[held])
         predicted[1, held] = apply_probe(weights, others[held])
+    alone = torch.bincount(labels, minlength=num_classes)[labels] == 1
+    predicted[:, alone] = UNKNOWN
     return predicted[0], predicted[1]

@@ -32,31 +32,33 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
 
 
 def kernel_distance(first: Tensor, second: Tensor) -> float:
-    """Unbiased squared maximum mean discrepancy with the cubic kernel (KID).
+    """Unbiased squared maximum mean discrepancy of paired samples with the cubic kernel (KID).
 
     The kernel is (x . y / D + 1)^3 on features scaled to a mean squared length of D, so that
-    encoders of any scale can be used. May be slightly negative for equal distributions.
+    encoders of any scale can be used. Sample i of one set belongs to sample i of the other, perhaps
+    by its class only; such pairs are left out, as a sample is with itself (the U-statistic of
+    Gretton et al. 2012, section 2.2), or two sets with the same classes would seem more alike than
+    one set is to itself. May be slightly negative for equal distributions.
 
     Args:
         first: (N, D), N >= 2.
-        second: (M, D), M >= 2.
+        second: (N, D).
 
     Raises:
-        ValueError: fewer than two samples, or other widths.
+        ValueError: fewer than two samples, or other shapes.
     """
+    if first.shape != second.shape:
+        raise ValueError(f"expected pairs, got {tuple(first.shape)} and {tuple(second.shape)}.")
     first, second = _checked(first, second)
     scale = torch.cat([first, second]).square().mean().clamp_min(1e-12).sqrt()
     first, second = first / scale, second / scale
 
-    def kernel(a: Tensor, b: Tensor) -> Tensor:
-        return (a @ b.T / a.shape[1] + 1) ** _KERNEL_DEGREE
+    def mean_of_others(a: Tensor, b: Tensor) -> Tensor:
+        kernel = (a @ b.T / a.shape[1] + 1) ** _KERNEL_DEGREE
+        return (kernel.sum() - kernel.diagonal().sum()) / (len(a) * (len(a) - 1))
 
-    def mean_of_others(matrix: Tensor) -> Tensor:
-        count = len(matrix)
-        return (matrix.sum() - matrix.diagonal().sum()) / (count * (count - 1))
-
-    within = mean_of_others(kernel(first, first)) + mean_of_others(kernel(second, second))
-    return float(within - 2 * kernel(first, second).mean())
+    within = mean_of_others(first, first) + mean_of_others(second, second)
+    return float(within - 2 * mean_of_others(first, second))
 
 
 def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:

@@ -23,7 +23,7 @@ from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.progress import Progress
-from fedmvp_flwr.quality.agreement import cross_fitted_classes
+from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
 from fedmvp_flwr.quality.distances import frechet_distance, kernel_distance
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
 from fedmvp_flwr.seeds import torch_generator
@@ -194,10 +194,10 @@ def _rows(
                     completed[TEXT].tokens[row][completed[TEXT].mask[row]],
                     real[TEXT].tokens[row][real[TEXT].mask[row]],
                 ),
-                "true-image-agrees": int(classes[IMAGE][0][row]) == label,
-                "image-agrees": int(classes[IMAGE][1][row]) == label,
-                "true-text-agrees": int(classes[TEXT][0][row]) == label,
-                "text-agrees": int(classes[TEXT][1][row]) == label,
+                "true-image-agrees": _agrees(classes[IMAGE][0][row], label),
+                "image-agrees": _agrees(classes[IMAGE][1][row], label),
+                "true-text-agrees": _agrees(classes[TEXT][0][row], label),
+                "text-agrees": _agrees(classes[TEXT][1][row], label),
             }
         )
     return rows
@@ -216,17 +216,20 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def _distances(prepared: PreparedSet) -> dict[str, Any]:
     """Distances of the completed to the real images, and of the real ones among themselves.
 
-    The Fréchet distance depends on the number of samples, so that all three are between halves:
-    the generated ones of one half against the real ones of the other.
+    The Fréchet distance depends on the number of samples, so that it is between halves: the
+    generated ones of one half against the real ones of the other. Each half has every other
+    sample of each class.
     """
     real = prepared.real.modalities[IMAGE].pooled.float()
     made = prepared.completed[IMAGE].pooled.float()
-    even, odd = slice(0, None, 2), slice(1, None, 2)
+    order = prepared.real.labels.argsort(stable=True)
+    one, other = order[0::2], order[1::2]
+    equal = len(other)
     return {
-        "frechet": frechet_distance(made[even], real[odd]),
-        "frechet-of-real": frechet_distance(real[even], real[odd]),
+        "frechet": frechet_distance(made[one], real[other]),
+        "frechet-of-real": frechet_distance(real[one], real[other]),
         "kid": kernel_distance(made, real),
-        "kid-of-real": kernel_distance(real[even], real[odd]),
+        "kid-of-real": kernel_distance(real[one[:equal]], real[other]),
     }
 
 
@@ -241,9 +244,13 @@ def _gated(
         passed = gate(values, threshold) if quantile else torch.ones(len(rows), dtype=torch.bool)
         kept = [row for row, flag in zip(rows, passed.tolist(), strict=True) if flag]
         result[f"{name}-accepted"] = len(kept) / len(rows)
-        agrees = [row[f"{name}-agrees"] for row in kept]
+        agrees = [row[f"{name}-agrees"] for row in kept if row[f"{name}-agrees"] is not None]
         result[f"{name}-agreement-of-accepted"] = sum(agrees) / len(agrees) if agrees else None
     return result
+
+
+def _agrees(predicted: Tensor, label: int) -> bool | None:
+    return None if int(predicted) == UNKNOWN else int(predicted) == label
 
 
 def _number(value: Tensor) -> float | None:

@@ -76,7 +76,8 @@ def _page(results: Mapping[str, Quality]) -> str:
         f"<p>{'/'.join(map(str, sorted(counts)))} complete pairs, held out and completed anyway. "
         "Similarity: "
         f"{escape(str(results[names[0]].numbers['similarity']))}. Label agreement: a linear probe "
-        "on the frozen features of the other real pairs. Distances between halves of the pairs."
+        "on the frozen features of the other real pairs; none where a class has one pair alone. "
+        "Fréchet distances: between halves of the pairs."
         "</p>",
         _table(["measure", *names], overall),
     ]

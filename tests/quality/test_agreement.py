@@ -1,7 +1,13 @@
 import pytest
 import torch
 
-from fedmvp_flwr.quality.agreement import apply_probe, cross_fitted_classes, fit_probe
+from fedmvp_flwr.quality.agreement import (
+    UNKNOWN,
+    apply_probe,
+    by_class,
+    cross_fitted_classes,
+    fit_probe,
+)
 
 
 def clusters(count, seed=0, width=6):
@@ -51,3 +57,35 @@ def test_labels_without_pattern_are_not_learnt_by_heart():
 def test_no_sample():
     with pytest.raises(ValueError, match="at least one"):
         fit_probe(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 2)
+
+
+@pytest.mark.parametrize("order", ["cyclic", "sorted", "shuffled"])
+def test_the_order_of_the_samples_hides_no_class_from_the_probe(order):
+    # Five classes in turn: folds by position would be classes, none of which its probe has seen.
+    labels = torch.arange(40) % 5
+    if order == "sorted":
+        labels = labels.sort().values
+    if order == "shuffled":
+        labels = labels[torch.randperm(40, generator=torch.Generator().manual_seed(0))]
+    noise = torch.randn(40, 6, generator=torch.Generator().manual_seed(1))
+    features = 6 * torch.eye(5, 6)[labels] + noise
+    real, _ = cross_fitted_classes(features, labels, features, 5)
+    assert float((real == labels).float().mean()) > 0.9
+
+
+def test_a_class_of_one_sample_is_not_judged():
+    features, labels = clusters(12)
+    labels[4] = 3
+    real, other = cross_fitted_classes(features, labels, features, 4)
+    assert (real == UNKNOWN).tolist() == (other == UNKNOWN).tolist() == [i == 4 for i in range(12)]
+
+
+@pytest.mark.parametrize("parts", [1, 2, 5])
+def test_each_class_is_spread_over_the_parts(parts):
+    labels = torch.randint(4, (50,), generator=torch.Generator().manual_seed(0))
+    dealt = by_class(labels, parts)
+    assert int(dealt.min()) >= 0
+    assert int(dealt.max()) < parts
+    for label in range(4):
+        counts = torch.bincount(dealt[labels == label], minlength=parts)
+        assert int(counts.max() - counts.min()) <= 1

@@ -30,7 +30,7 @@ def test_frechet_of_known_gaussians():
 
 
 def test_a_rotation_changes_no_distance():
-    first, second = draw(30, 4, 0), draw(40, 4, 1, 1.0)
+    first, second = draw(30, 4, 0), draw(30, 4, 1, 1.0)
     turn, _ = torch.linalg.qr(draw(4, 4, 2))
     for distance in (frechet_distance, kernel_distance):
         value = distance(first @ turn, second @ turn)
@@ -44,16 +44,15 @@ def slow_kernel_distance(first, second):
     def kernel(a, b):
         return (sum(x * y for x, y in zip(a, b, strict=True)) / len(a) + 1) ** 3
 
-    def within(items):
-        pairs = [(a, b) for i, a in enumerate(items) for j, b in enumerate(items) if i != j]
+    def mean(items, others):
+        pairs = [(a, b) for i, a in enumerate(items) for j, b in enumerate(others) if i != j]
         return sum(kernel(a, b) for a, b in pairs) / len(pairs)
 
-    between = [kernel(a, b) for a in first for b in second]
-    return within(first) + within(second) - 2 * sum(between) / len(between)
+    return mean(first, first) + mean(second, second) - 2 * mean(first, second)
 
 
 def test_kernel_distance_against_loops():
-    first, second = draw(6, 3, 0), draw(4, 3, 1, 0.7)
+    first, second = draw(6, 3, 0), draw(6, 3, 1, 0.7)
     oracle = slow_kernel_distance(first, second)
     assert kernel_distance(first, second) == pytest.approx(oracle)
     assert kernel_distance(7 * first, 7 * second) == pytest.approx(oracle)
@@ -65,9 +64,21 @@ def test_kernel_distance_is_unbiased_for_few_samples():
     assert kernel_distance(draw(10, 4, 0), draw(10, 4, 1, 2.0)) > 1
 
 
-@pytest.mark.parametrize("distance", [frechet_distance, kernel_distance])
-def test_too_few_or_unlike_features(distance):
-    with pytest.raises(ValueError, match="at least 2"):
-        distance(draw(1, 3, 0), draw(5, 3, 0))
+def test_kernel_distance_is_unbiased_for_pairs_of_the_same_classes():
+    # Five samples of each of four classes on both sides, all of one distribution per class.
+    centres = 3 * torch.eye(4, dtype=torch.float64).repeat(5, 1)
+    values = [
+        kernel_distance(centres + draw(20, 4, s), centres + draw(20, 4, 1000 + s))
+        for s in range(300)
+    ]
+    assert abs(float(np.mean(values))) < 3 * float(np.std(values)) / 300**0.5
+
+
+def test_too_few_or_unlike_features():
+    for distance in (frechet_distance, kernel_distance):
+        with pytest.raises(ValueError, match="at least 2"):
+            distance(draw(1, 3, 0), draw(1, 3, 0))
     with pytest.raises(ValueError, match="one width"):
-        distance(draw(4, 3, 0), draw(5, 2, 0))
+        frechet_distance(draw(4, 3, 0), draw(5, 2, 0))
+    with pytest.raises(ValueError, match="expected pairs"):
+        kernel_distance(draw(4, 3, 0), draw(5, 3, 0))

@@ -50,8 +50,9 @@ def test_means_are_those_of_the_rows(both):
     result = both["coarse"]
     mean = sum(row["rouge-l"] for row in result.rows) / len(result.rows)
     assert result.numbers["overall"]["rouge-l"] == pytest.approx(mean)
-    agree = sum(row["text-agrees"] for row in result.rows) / len(result.rows)
-    assert result.numbers["overall"]["text-agrees"] == pytest.approx(agree)
+    judged = [row["text-agrees"] for row in result.rows if row["text-agrees"] is not None]
+    assert 0 < len(judged) < len(result.rows)  # some classes have one pair alone
+    assert result.numbers["overall"]["text-agrees"] == pytest.approx(sum(judged) / len(judged))
     assert result.numbers["overall"]["frechet"] > 0
 
 
