@@ -16,12 +16,13 @@ from fedmvp_flwr.node import cache_folder, output_folder, require_writable
 from fedmvp_flwr.preflight_models import add_models, add_workload
 from fedmvp_flwr.preflight_report import PreflightReport
 from fedmvp_flwr.preparation import require_comparable
+from fedmvp_flwr.resume import require_resumable
 
 _T = TypeVar("_T")
 
 
 def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> PreflightReport:
-    """Check folders, device, models, data, split and holes of a run; nothing is stored.
+    """Check folders, device, models, data, split, holes and what it resumes; nothing is stored.
 
     Args:
         config: the run's settings.
@@ -49,6 +50,8 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if config.probe_file and config.needs_probe:
         check(lambda: load_probe(Path(config.probe_file).expanduser()))
     dataset = check(lambda: load_dataset(config))
+    if config.resume:
+        check(lambda: require_resumable(config, dataset.class_names if dataset else None))
     if dataset:
         check(lambda: retrieval_pool((), dataset, config))
     if dataset and config.needs_probe and not config.probe_file:

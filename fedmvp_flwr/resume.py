@@ -7,7 +7,7 @@ selection are the whole state: the rest of the run is the same as without the in
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -122,6 +122,22 @@ def require_same_config(config: RunConfig, state: RunState) -> None:
             f"The interrupted run had other settings: {'; '.join(differences)}. Give the same "
             f"settings (only {', '.join(FREE_KEYS)} may differ), or start a new run."
         )
+
+
+def require_resumable(config: RunConfig, class_names: Sequence[str] | None) -> None:
+    """Check what can be known beforehand of a run that is to be gone on with.
+
+    Args:
+        config: names the interrupted run, and is compared with its settings.
+        class_names: of the data; None if they are not known.
+
+    Raises:
+        CheckpointError: it cannot be gone on with.
+    """
+    state = load_resume_point(Path(config.resume)).state
+    require_same_config(config, state)
+    if class_names is not None:
+        require_same("list of classes", list(state.class_names), list(class_names))
 
 
 def require_same(what: str, before: object, now: object) -> None:

@@ -63,6 +63,8 @@ class ProgressView:
                 self._show_step(_STEPS.get(str(event.get("step")), ""))
             case "phase" if event.get("status") == "start":
                 self._show_step(str(event.get("name", "")))
+            case "run-resume":
+                self._line(f"going on after round {event.get('after-round')}")
             case "round":
                 self._show_round(event)
             case "evaluation" if event.get("where") == "server":

@@ -8,6 +8,7 @@ import torch
 
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore, load_tensors
 from fedmvp_flwr.errors import CheckpointError, DataError, RoundError
+from fedmvp_flwr.resume import load_resume_point, require_resumable
 
 ROUNDS = 4
 TIMES = ("time", "seconds")
@@ -138,6 +139,22 @@ def test_other_settings_are_refused_and_named(federate, interrupted):
         assert text in str(error.value)
     assert "seed was" not in str(error.value)
     assert {p: p.read_bytes() for p in interrupted.rglob("*") if p.is_file()} == before
+
+
+def test_the_preflight_refuses_it_before_anything_is_started(interrupted):
+    from fedmvp_flwr import RunConfig
+    from fedmvp_flwr.preflight import preflight
+
+    state = load_resume_point(interrupted).state
+    config = RunConfig.from_run_config({**state.config, "resume": str(interrupted)})
+    assert preflight(config, state.clients).problems == []
+    changed = config.model_copy(update={"learning_rate": 0.5})
+    (problem,) = preflight(changed, state.clients).problems
+    assert "learning-rate was 0.002 and is 0.5" in problem
+    (problem,) = preflight(config.model_copy(update={"resume": "/nowhere"}), state.clients).problems
+    assert "is no folder" in problem
+    with pytest.raises(CheckpointError, match="list of classes"):
+        require_resumable(config, ["quite another"])
 
 
 def test_another_probe_is_refused(federate, interrupted, monkeypatch, tmp_path):

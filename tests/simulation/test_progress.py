@@ -50,6 +50,12 @@ def test_one_line_per_round_without_a_terminal() -> None:
     ]
 
 
+def test_a_resumed_run_says_after_which_round() -> None:
+    events = [{"event": "round", "round": 1}, {"event": "run-resume", "after-round": 1}]
+    lines = _show([*events, {"event": "round", "round": 2}], terminal=False).splitlines()
+    assert lines == ["round 1/2", "going on after round 1", "round 2/2"]
+
+
 def test_a_bar_on_a_terminal() -> None:
     last = _show(EVENTS, terminal=True).rsplit("\r", 1)[-1]
     assert "2/2" in last
