@@ -4,7 +4,11 @@ After an error of the SuperLink (500, as when its database is locked for five se
 SuperLink is killed in the middle of an answer (an SSL error), the SuperNode of Flower 1.41 stops
 asking for messages but its process stays, and a `flower-superexec` that met a 500 is gone while its
 parent goes on. No restart policy sees that. This one does:
-`python -m fedmvp_flwr.supervise --fatal REGEX --needs NAME -- PROGRAM ARGUMENT...`
+`python -m fedmvp_flwr.supervise --fatal REGEX --needs NAME --alive FILE -- PROGRAM ARGUMENT...`
+
+And it keeps a node that was killed away until the SuperLink has noticed. A message that the dead
+process had fetched is answered, with an error, only while the node counts as offline; one that came
+back in that very moment would leave its round waiting until `round-timeout`.
 """
 
 import argparse
@@ -25,6 +29,7 @@ _ABSENT = 20.0  # seconds that a needed child may be away
 _GRACE = 10.0  # seconds between SIGTERM and SIGKILL
 _AT_WORK = ("flwr-serverapp", "flwr-clientapp")  # while one of these runs, nothing is ended
 _DEAD = 1  # exit status
+_SILENCE = 75.0  # seconds; Flower takes a node for offline 60 s after its last sign of life
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -32,26 +37,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fatal", help="a line of output that says that it is dead")
     parser.add_argument("--needs", help="name of a child without which it is dead")
+    parser.add_argument("--alive", type=Path, help="file that says when it was last seen alive")
     parser.add_argument("command", nargs="+", help="-- and the program with its arguments")
     options = parser.parse_args(arguments)
-    return supervise(options.command, options.fatal, options.needs)
+    return supervise(options.command, options.fatal, options.needs, options.alive)
 
 
-def supervise(command: Sequence[str], fatal: str | None = None, needs: str | None = None) -> int:
+def supervise(
+    command: Sequence[str],
+    fatal: str | None = None,
+    needs: str | None = None,
+    alive: Path | None = None,
+) -> int:
     """Run a program, copy its output, and end it when it is dead.
 
     Args:
         command: program and arguments.
         fatal: regular expression of a line that says so.
         needs: name of a child process that must stay, once it was seen.
+        alive: file that is touched while the program runs, and is gone after an end in good order;
+            if it is there, the program was killed, and is kept away for a while.
 
     Returns:
         The program's exit status; 1 if it was ended for being dead.
     """
+    if alive:
+        _stay_away(alive)
     process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    dead = threading.Event()
+    dead, asked = threading.Event(), threading.Event()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
+        asked.set()
         process.send_signal(number)
 
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -59,14 +75,33 @@ def supervise(command: Sequence[str], fatal: str | None = None, needs: str | Non
     reader = threading.Thread(target=_copy, args=(process, fatal, dead.set), daemon=True)
     reader.start()
     watch = _ChildWatch(process.pid, needs) if needs else None
+    ended = False
     while process.poll() is None:
+        if alive:
+            with suppress(OSError):  # a full disk
+                alive.touch()
         if dead.wait(_POLL) or (watch and watch.missing()):
             sys.stdout.write("fedmvp: this process is dead without knowing it; it is ended.\n")
             sys.stdout.flush()
+            asked.set()
             _end(process)
-            return _DEAD
+            ended = True
     reader.join(_GRACE)
-    return process.returncode
+    if alive and (process.returncode >= 0 or asked.is_set()):
+        alive.unlink(missing_ok=True)
+    return _DEAD if ended else process.returncode
+
+
+def _stay_away(alive: Path) -> None:
+    """Wait until the SuperLink has noticed that the program was killed, if it was."""
+    try:
+        left = _SILENCE - max(time.time() - alive.stat().st_mtime, 0.0)
+    except FileNotFoundError:
+        return
+    if left > 0:
+        sys.stdout.write(f"fedmvp: killed a moment ago; it is started again in {left:.0f} s.\n")
+        sys.stdout.flush()
+        time.sleep(left)
 
 
 class _ChildWatch:

@@ -53,12 +53,14 @@ PLAN = {
     5: ("claim", "an array whose header claims 10^12 values"),
     6: ("keys", "an array is missing"),
     7: ("weight", "a negative number of examples"),
-    8: ("raise", "the ClientApp raises an error"),
-    9: ("kill", "the ClientApp's process is killed with SIGKILL"),
-    10: ("damaged-prepared", "the node's prepared features are damaged"),
-    11: ("damaged-store", "prepared features and feature store are damaged"),
-    12: ("late", "the reply comes after the timeout"),
-    13: ("", "nothing (the same node again)"),
+    8: ("overflow", "a float32 value that float16 cannot hold"),
+    9: ("header", "arrays without a parcel, one with a damaged header"),
+    10: ("raise", "the ClientApp raises an error"),
+    11: ("kill", "the ClientApp's process is killed with SIGKILL"),
+    12: ("damaged-prepared", "the node's prepared features are damaged"),
+    13: ("damaged-store", "prepared features and feature store are damaged"),
+    14: ("late", "the reply comes after the timeout"),
+    15: ("", "nothing (the same node again)"),
 }
 HARMLESS = ("damaged-prepared", "damaged-store", "")
 
@@ -219,7 +221,7 @@ def killed(root: Path, folders: list[Path]) -> list[Row]:
     fine = not problems
     node = record["killed node: seconds until it was back"]
     went_on = record["killed node: seconds until the round went on"]
-    link = record["killed SuperLink: seconds until all nodes were back"]
+    link = record["killed SuperLink: seconds until a round had all nodes"]
     resumed = record["resumed after"]
     lost = max(record["rounds before"]) - max(resumed, default=0)
     said = f": {'; '.join(problems)}" if problems else ""
@@ -236,7 +238,7 @@ def killed(root: Path, folders: list[Path]) -> list[Row]:
             f"Flower ends the run as failed; a new one with `resume` went on after round "
             f"{', '.join(map(str, resumed))} and is {record['status']}{said}",
             f"{lost}, and the one under way",
-            f"{link} s until all nodes were back; then `resume`",
+            f"{link} s until a round of the resumed run had all nodes",
             fine and not lost,
         ),
     ]

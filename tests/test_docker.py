@@ -23,7 +23,8 @@ def test_every_service_is_locked_down(compose):
         assert service["read_only"] is True, name
         assert service["cap_drop"] == ["ALL"], name
         assert "no-new-privileges:true" in service["security_opt"], name
-        assert "10001" in service["user"], name
+        assert service["user"] == "${FEDMVP_UID:-10001}:${FEDMVP_GID:-10001}", name
+        assert service["init"] is True, name
         assert "privileged" not in service, name
 
 
@@ -32,6 +33,16 @@ def test_services_that_stay_have_limits_health_and_restart(compose):
         service = compose["services"][name]
         assert service["restart"] == "unless-stopped", name
         assert {"mem_limit", "cpus", "pids_limit", "healthcheck"} <= service.keys(), name
+
+
+def test_what_steers_the_superlink_shares_its_network(compose):
+    """The SuperLink refuses everything but nodes' requests from other addresses than its own."""
+    for name in ("register", "cli"):
+        service = compose["services"][name]
+        assert service["network_mode"] == "service:superlink", name
+    assert compose["services"]["register"]["environment"]["FEDMVP_SUPERLINK"] == "localhost:8000"
+    for number in range(3):
+        assert "network_mode" not in compose["services"][f"node-{number}"]
 
 
 def test_what_is_mounted_is_declared(compose):
@@ -56,7 +67,7 @@ def test_a_node_gets_its_own_key_and_data_and_no_other(compose):
 
 def test_every_variable_is_in_the_example(compose):
     text = "".join((DOCKER / name).read_text() for name in ("compose.yaml", "compose.gpu.yaml"))
-    used = set(re.findall(r"\$\{(\w+)", text)) - {"FEDMVP_GPU_IMAGE"}
+    used = set(re.findall(r"\$\{(\w+)", text))
     example = set(re.findall(r"^(\w+)=", (DOCKER / ".env.example").read_text(), re.MULTILINE))
     assert used == example
 

@@ -1,4 +1,5 @@
 import inspect
+import os
 import re
 import shlex
 import sys
@@ -74,3 +75,42 @@ def test_descendants_are_found_by_name():
     finally:
         child.kill()
         child.wait()
+
+
+def test_a_program_in_good_order_leaves_no_mark(tmp_path):
+    mark = tmp_path / "alive"
+    seen = "import sys, time; time.sleep(0.5); sys.exit(3)"
+    assert supervise([sys.executable, "-c", seen], alive=mark) == 3
+    assert not mark.exists()
+    assert supervise([sys.executable, "-c", HANGS], fatal="Server error 5", alive=mark) == 1
+    assert not mark.exists()  # ended by us: it could say goodbye
+
+
+def test_a_killed_program_is_kept_away_until_the_superlink_has_noticed(
+    tmp_path, monkeypatch, capsys
+):
+    waits = []
+    monkeypatch.setattr(module.time, "sleep", waits.append)
+    mark = tmp_path / "alive"
+    killed = "import os, signal, time; time.sleep(0.5); os.kill(os.getpid(), signal.SIGKILL)"
+    assert supervise([sys.executable, "-c", killed], alive=mark) == -9
+    assert mark.exists()
+    assert waits == []
+    assert supervise([sys.executable, "-c", "pass"], alive=mark) == 0
+    (left,) = waits
+    assert 70 < left <= 75
+    assert "killed a moment ago" in capsys.readouterr().out
+    assert not mark.exists()
+
+
+@pytest.mark.parametrize(("age", "waited"), [(1000.0, False), (30.0, True), (-500.0, True)])
+def test_how_long_ago_it_was_killed_counts(tmp_path, monkeypatch, age, waited):
+    waits = []
+    monkeypatch.setattr(module.time, "sleep", waits.append)
+    mark = tmp_path / "alive"
+    mark.touch()
+    now = time.time()
+    os.utime(mark, (now - age, now - age))
+    assert supervise([sys.executable, "-c", "pass"], alive=mark) == 0
+    assert bool(waits) == waited
+    assert all(0 < wait <= 75 for wait in waits)

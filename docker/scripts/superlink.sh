@@ -1,7 +1,8 @@
 #!/bin/sh
 # Start the SuperLink: TLS, only registered nodes, state that survives a restart.
 # It is ended, to be started again, if it can start no more runs (`supervise`), and waits longer for
-# its database than Flower does by itself (`superlink`).
+# its database than Flower does by itself (`superlink`). Only this machine may steer it (start runs,
+# register nodes), and FEDMVP_CONTROL_FROM: addresses or networks, separated by commas.
 # Settings come from the environment; the defaults are those of compose.yaml.
 set -eu
 : "${FEDMVP_CERTIFICATES:=/certificates}" "${FEDMVP_STATE:=/state}"

@@ -1,7 +1,7 @@
 #!/bin/sh
 # Start a SuperNode that owns the folder FEDMVP_DATA.
-# It ends when the SuperLink refuses it, also for about a minute after a crash (code 2004): let
-# something start it again (compose: restart: unless-stopped; systemd: Restart=always).
+# It ends when the SuperLink refuses it (code 2004): let something start it again (compose: restart:
+# unless-stopped; systemd: Restart=always). After a crash it waits until the SuperLink has noticed.
 # Flower's process would stay, deaf, after an error of the SuperLink, or if that was killed while it
 # answered (an SSL error then): `supervise` ends it, and it comes back.
 set -eu
@@ -12,7 +12,7 @@ set -eu
 export FLWR_HOME="${FLWR_HOME:-$FEDMVP_CACHE/flwr}"
 mkdir -p "$FLWR_HOME"
 cd "$FLWR_HOME"
-exec python -m fedmvp_flwr.supervise --needs flower-superexec \
+exec python -m fedmvp_flwr.supervise --needs flower-superexec --alive "$FLWR_HOME/alive" \
     --fatal "Server error '5[0-9][0-9]|SSL/TLS handshake error" -- flower-supernode \
     --superlink "$FEDMVP_SUPERLINK" \
     --root-certificates "$FEDMVP_CERTIFICATES/ca.crt" \

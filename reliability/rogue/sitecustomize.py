@@ -14,6 +14,7 @@ from typing import Any
 
 _MODULE = "client_app.app"
 _CLAIM = 10**12  # values that an array claims to have
+_LARGE = 1e30  # a value of float32 that float16 lacks
 _HUGE = 50_000_000  # bytes that it really has
 
 
@@ -31,6 +32,8 @@ def act(fault: str, message: Any, reply: Any) -> Any:
     shape = tuple(arrays[name].shape)
     if fault == "nan":
         arrays[name] = Array(np.full(shape, np.nan, dtype=np.float16))
+    elif fault == "overflow":
+        arrays[name] = Array(np.full(shape, _LARGE, dtype=np.float32))
     elif fault == "huge":
         arrays[name] = Array(np.frombuffer(os.urandom(_HUGE), dtype=np.uint8))
     elif fault == "keys":
@@ -44,7 +47,12 @@ def act(fault: str, message: Any, reply: Any) -> Any:
         entry = {"dtype": "F16", "shape": [_CLAIM], "data_offsets": [0, 2 * _CLAIM]}
         header = json.dumps({name: entry}).encode()
         parcel = zlib.compress(len(header).to_bytes(8, "little") + header + bytes(64))
-    arrays = ArrayRecord({"parcel": Array("uint8", (len(parcel),), STYPE, parcel)})
+    if fault == "header":
+        good = Array(np.zeros(shape, dtype=np.float16))
+        data = good.data.replace(b"}", b"(")  # NumPy parses the header as Python
+        arrays[name] = Array(good.dtype, good.shape, good.stype, data)
+    else:
+        arrays = ArrayRecord({"parcel": Array("uint8", (len(parcel),), STYPE, parcel)})
     reply.content.array_records["arrays"] = arrays
     if fault == "weight":
         metrics = reply.content.metric_records["metrics"]

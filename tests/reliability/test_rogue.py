@@ -21,6 +21,8 @@ CAUGHT = {
     "claim": "cannot be read",
     "keys": "missing arrays",
     "weight": "must be positive",
+    "overflow": "too large for torch.float16",
+    "header": "cannot be read",
 }
 
 

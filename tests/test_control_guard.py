@@ -1,0 +1,105 @@
+import asyncio
+import json
+
+import pytest
+
+from fedmvp_flwr.control_guard import ControlGuard, networks_from
+from fedmvp_flwr.errors import ConfigError
+
+HERE = ("192.0.2.1", 8000)
+
+
+def ask(path, client, networks=(), kind="http", server=HERE):
+    """Status of the answer to a request; 200 if it went through."""
+    sent = []
+
+    async def app(scope, receive, send):
+        await send({"type": "http.response.start", "status": 200})
+
+    async def send(message):
+        sent.append(message)
+
+    async def receive():
+        return {}
+
+    scope = {"type": kind, "path": path, "client": client, "server": server}
+    asyncio.run(ControlGuard(app, networks)(scope, receive, send))
+    if sent[0]["type"] == "websocket.close":
+        return "closed"
+    if sent[0]["status"] != 200:
+        assert "own machine" in json.loads(sent[1]["body"])["detail"]
+    return sent[0]["status"]
+
+
+@pytest.mark.parametrize("path", ["/v1/fleet/pull-messages", "/health"])
+def test_nodes_may_ask_from_anywhere(path):
+    assert ask(path, ("198.51.100.7", 5)) == 200
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/control/start-run",
+        "/v1/control/register-node",
+        "/v1/runtime/x",
+        "/docs",
+        "/",
+        "",
+        "/v1/fleet/../control/start-run",
+        "/v1/fleetcontrol",
+        "/V1/FLEET/x",
+    ],
+)
+def test_all_else_only_from_this_machine(path):
+    assert ask(path, ("198.51.100.7", 5)) == 403
+    assert ask(path, ("127.0.0.1", 5)) == 200
+    assert ask(path, ("::1", 5)) == 200
+    assert ask(path, ("::ffff:127.0.0.1", 5)) == 200
+    assert ask(path, ("192.0.2.1", 5)) == 200  # its own outer address
+
+
+@pytest.mark.parametrize("client", [None, ("not an address", 5), ("", 0), ("192.0.2.10", 5)])
+def test_unknown_ends_are_strangers(client):
+    assert ask("/v1/control/start-run", client) == 403
+    assert ask("/v1/control/start-run", client, server=None) == 403
+
+
+def test_named_networks_are_trusted_as_well():
+    networks = networks_from({"FEDMVP_CONTROL_FROM": "198.51.100.0/24, 203.0.113.9,"})
+    assert ask("/v1/control/x", ("198.51.100.7", 5), networks) == 200
+    assert ask("/v1/control/x", ("203.0.113.9", 5), networks) == 200
+    assert ask("/v1/control/x", ("203.0.113.10", 5), networks) == 403
+    assert networks_from({}) == ()
+    with pytest.raises(ConfigError, match=r"got 'everyone'"):
+        networks_from({"FEDMVP_CONTROL_FROM": "everyone"})
+
+
+def test_a_websocket_is_closed_and_the_lifespan_passes():
+    assert ask("/v1/control/x", ("198.51.100.7", 5), kind="websocket") == "closed"
+    assert ask("", None, kind="lifespan") == 200
+
+
+def test_flowers_own_app_is_guarded(monkeypatch):
+    """The app that Flower builds refuses strangers on every path but the nodes'."""
+    from fastapi.testclient import TestClient
+    from flwr.superlink import extensions
+    from flwr.superlink.main import create_app
+
+    from fedmvp_flwr.superlink import guard_control
+
+    def status(method, path, client):
+        with TestClient(create_app(), client=(client, 5), raise_server_exceptions=False) as asked:
+            return asked.request(method, path).status_code
+
+    monkeypatch.setenv("FLWR_DATABASE", ":flwr-in-memory:")
+    known = create_app().openapi()["paths"]
+    ours = [(next(iter(of)), path) for path, of in known.items()]
+    control = [(method, path) for method, path in ours if path.startswith("/v1/control")]
+    assert len(control) > 5
+    assert status(*control[0], "198.51.100.7") != 403  # as Flower has it, it would answer
+    monkeypatch.setattr(extensions, "get_middleware", extensions.get_middleware)
+    guard_control({})
+    for method, path in ours:
+        refused = status(method, path, "198.51.100.7") == 403
+        assert refused == (not path.startswith(("/v1/fleet/", "/health"))), path
+    assert status(*control[0], "127.0.0.1") != 403
