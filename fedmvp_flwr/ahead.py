@@ -9,7 +9,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.node import Node, cache_folder, require_lasting
 from fedmvp_flwr.preparation import prepare_client
 from fedmvp_flwr.probe_preparation import prepare_probe
 from fedmvp_flwr.progress import Progress
@@ -49,8 +49,10 @@ def prepare_one(
         on_progress: called with (stage, done, total).
 
     Raises:
+        ConfigError: nothing but Flower's id would tell the node from others.
         FedMVPError: what a run would meet as well.
     """
+    require_lasting(node)
     classes = load_dataset(config).class_names
     own = node.own(config)
     models = FoundationModels.from_config(own, str(resolve_device(config.device)))

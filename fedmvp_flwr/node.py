@@ -1,6 +1,7 @@
 """Who a node is and where its things lie: the one place that reads Flower's node config."""
 
 import difflib
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ from fedmvp_flwr.errors import ConfigError
 
 _HOME = Path("~/.fedmvp")
 
+_logger = logging.getLogger(__name__)
 
 _KEYS = ("partition-id", "num-partitions", "data-path", "name", "cache-dir")
 _HINT = (
@@ -48,6 +50,11 @@ class Node:
             return self.partition_id
         return self.name or self.node_id
 
+    @property
+    def lasting(self) -> bool:
+        """Whether its key is its own: Flower's id is another one when it is registered anew."""
+        return self.partition_id >= 0 or bool(self.name)
+
     def own(self, config: RunConfig) -> RunConfig:
         """The run's settings with what is the node's own: its data, and where it may write."""
         if self.data_path is None:
@@ -80,7 +87,37 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
     default = _HOME / "cache" if data_path else cache_folder(config)
     folder = Path(override or default).expanduser().absolute()
     name = str(node_config.get("name", ""))
-    return Node(partition_id, num_partitions, folder, data_path, name, node_id)
+    node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
+    if not node.lasting and node_id:
+        _warn_of_no_name(node)
+    return node
+
+
+def require_lasting(node: Node) -> None:
+    """Refuse a node that a run would know by an id which Flower gives it later.
+
+    Raises:
+        ConfigError: it has a folder of its own, and neither a name nor a number.
+    """
+    if not node.lasting:
+        raise ConfigError(
+            f'data-path="{node.data_path}" without name: no run would find what is prepared here, '
+            "since a node without one is known by the id that Flower gives it. Add a name, for "
+            'example name="hospital-a", here and in the --node-config that the node is started '
+            "with (or the same partition-id in both)."
+        )
+
+
+def _warn_of_no_name(node: Node) -> None:
+    from fedmvp_flwr.node_log import LOG_FILE  # imports this module
+
+    if (node.cache_dir / LOG_FILE).exists():  # each message may be a process: it was said then
+        return
+    _logger.warning(
+        "This node has no name: what it prepares and draws belongs to Flower's id %d, and is lost "
+        'to it once it is registered anew. Add name="..." to its --node-config.',
+        node.node_id,
+    )
 
 
 def _unknown(key: str) -> str:

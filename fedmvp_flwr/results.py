@@ -6,23 +6,29 @@ import platform
 from collections.abc import Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from torch import Tensor
-
-from fedmvp_flwr.aggregation.checkpoint import save_tensors
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash, write_atomic
-from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.errors import ConfigError, ModelError
 
+if TYPE_CHECKING:
+    from torch import Tensor
+
+CURVES = "tensorboard/events.out.tfevents.*"
+"""Files of TensorBoard's curves, in a run's folder."""
+
+_RESULT = "result.json"
+_ROUNDS = "checkpoints/round-*.safetensors"
 _RESULT_FILES = (
     "metrics.jsonl",
-    "result.json",
+    _RESULT,
     "model.safetensors",
     "report.html",
     "probe.safetensors",
-    "checkpoints/round-*.safetensors",
+    _ROUNDS,
     "checkpoints/best-*.safetensors",
+    CURVES,
     "completions/index.json",
     "completions/??-original.png",
     "completions/??-generated.png",
@@ -116,9 +122,12 @@ def run_hashes(summaries: Sequence[Mapping[str, Any]], probe: str | None) -> dic
 
 
 def save_model(
-    path: Path, state: dict[str, Tensor], config: RunConfig, class_names: Sequence[str]
+    path: Path, state: "dict[str, Tensor]", config: RunConfig, class_names: Sequence[str]
 ) -> None:
     """Write the global model with all that is needed to build it again."""
+    # The command `fedmvp simulate` looks at results for as long as the run takes, without torch.
+    from fedmvp_flwr.aggregation.checkpoint import save_tensors
+
     metadata = {"config": config.to_run_config(), "class-names": list(class_names)}
     save_tensors(path, state, metadata)
 
@@ -126,6 +135,41 @@ def save_model(
 def write_json(path: Path, value: Mapping[str, Any]) -> None:
     """Write readable JSON atomically."""
     write_atomic(path, (json.dumps(value, indent=2, sort_keys=True) + "\n").encode())
+
+
+def is_completed(out: Path) -> bool:
+    """Whether the run in a folder was completed, as its `result.json` says."""
+    try:
+        result = json.loads((out / _RESULT).read_bytes())
+    except (OSError, ValueError):
+        return False
+    return isinstance(result, dict) and result.get("status") == "completed"
+
+
+def newest_round(out: Path) -> Path | None:
+    """The newest checkpoint of a round in a run's folder, if any round was finished there."""
+    return max(out.glob(_ROUNDS), default=None)
+
+
+def require_overwritable(out: Path) -> None:
+    """Refuse to write a new run over one that was interrupted and can be gone on with.
+
+    Args:
+        out: folder of the results; it need not be there.
+
+    Raises:
+        ConfigError: it holds finished rounds of a run that was not completed.
+    """
+    newest = newest_round(out)
+    if newest is None or is_completed(out):
+        return
+    folder = out.expanduser().absolute()
+    raise ConfigError(
+        f"out-dir='{folder}' holds a run that was not completed; its newest checkpoint, "
+        f'{newest.name}, would be deleted. Go on with that run: resume = "{folder}" in the '
+        f"run-config, or `fedmvp simulate --resume {folder}`. For a new run, choose another "
+        "out-dir, or remove that folder."
+    )
 
 
 def clear_results(out: Path) -> None:

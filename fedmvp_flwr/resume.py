@@ -160,14 +160,11 @@ def history_mark(path: Path) -> tuple[int, str]:
         return os.fstat(file.fileno()).st_size, _hash(path, None)
 
 
-def restore(point: ResumePoint, out: Path) -> None:
-    """Bring the folder `out` to the end of the finished round: events, best model, pictures.
-
-    What the interrupted run wrote after that round is cut off, since the round after it is run
-    again.
+def require_history(point: ResumePoint) -> None:
+    """Refuse to go on with events that are not those of the interrupted run.
 
     Raises:
-        CheckpointError: the events before that round are damaged or lost.
+        CheckpointError: the events before the end of the finished round are damaged or lost.
     """
     state, history = point.state, point.folder / HISTORY
     size = history.stat().st_size if history.is_file() else 0
@@ -176,6 +173,15 @@ def restore(point: ResumePoint, out: Path) -> None:
             f"{history} does not hold the first {state.history_bytes} bytes that the checkpoint of "
             f"round {point.server_round} belongs to: it was changed or lost. Start a new run."
         )
+
+
+def restore(point: ResumePoint, out: Path) -> None:
+    """Bring the folder `out` to the end of the finished round: events, best model, pictures.
+
+    What the interrupted run wrote after that round is cut off, since the round after it is run
+    again; `require_history` says whether the events are there.
+    """
+    state, history = point.state, point.folder / HISTORY
     if out.samefile(point.folder):
         os.truncate(history, state.history_bytes)
         later = BEST.format(point.server_round + 1)

@@ -34,6 +34,11 @@ class BestModel:
         self.selection = selection
         self._journal = journal
 
+    @property
+    def exhausted(self) -> bool:
+        """Whether training has gone on long enough; a run that is gone on with may know it."""
+        return self.selection.exhausted(self.config.early_stopping_patience)
+
     def offer(self, finished: FinishedRound, score: float | None) -> bool:
         """Take in a round's score and keep its model if none was better.
 
@@ -62,7 +67,7 @@ class BestModel:
             save_tensors(self._path(best), unpack(finished.arrays), {"round": best})
             for old in sorted(self.folder.glob(BEST_FILES))[:-_KEPT]:
                 old.unlink(missing_ok=True)
-        return self.selection.exhausted(self.config.early_stopping_patience)
+        return self.exhausted
 
     def selected(
         self, last_round: int, last: Mapping[str, torch.Tensor]

@@ -1,11 +1,11 @@
 """What a run leaves in its folder while it goes on: events, sizes, durations, and its end."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
-from logging import INFO
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from logging import INFO, WARNING
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from flwr.common.logger import log
 
@@ -15,11 +15,13 @@ from fedmvp_flwr.reporting import (
     JsonlSink,
     MetricsSink,
     MultiSink,
-    ReportError,
+    read_events,
     write_report_if_available,
 )
-from fedmvp_flwr.results import versions, write_json
+from fedmvp_flwr.results import CURVES, versions, write_json
 from fedmvp_flwr.resume import HISTORY, RunState, history_mark
+
+_T = TypeVar("_T")
 
 
 class Journal:
@@ -41,9 +43,7 @@ class Journal:
         self._began = time.monotonic()
         sinks: list[MetricsSink] = [JsonlSink(out / HISTORY)]
         if config.tensorboard:
-            from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
-
-            sinks.append(TensorBoardSink(out / "tensorboard"))
+            sinks.append(_curves(out))
         self._sink = MultiSink(sinks)
 
     def event(self, name: str, values: Mapping[str, Any]) -> None:
@@ -101,17 +101,22 @@ class Journal:
         """Write the result and, where it can be drawn, the report."""
         self.event("run-end", {"status": "completed"})
         self._write_result("completed", {**result, "bytes": self.bytes})
-        self._sink.close()
-        report = write_report_if_available(self.out)
+        # The run is completed from here on, whatever becomes of its pictures.
+        _try("the end of the metrics", self._sink.close)
+        report = _try("the report", lambda: write_report_if_available(self.out))
         log(INFO, "Results: %s, report: %s", self.out, report or "none (extra 'report')")
 
     def fail(self, error: Exception) -> None:
-        """Say why the run failed, with a report of what there is."""
+        """Say why the run failed, with a report of what there is.
+
+        Each step is tried, also after one that fails (full disk), and none raises: the run's own
+        error is what the user must see.
+        """
         reason = {"reason": str(error)}
-        self.event("run-end", {"status": "failed", **reason})
-        self._write_result("failed", reason)
-        with suppress(ReportError):  # the run's own error is what the user must see
-            write_report_if_available(self.out)
+        _try("the last event", lambda: self.event("run-end", {"status": "failed", **reason}))
+        _try("the result", lambda: self._write_result("failed", reason))
+        _try("the end of the metrics", self._sink.close)
+        _try("the report", lambda: write_report_if_available(self.out))
 
     def _write_result(self, status: str, values: Mapping[str, Any]) -> None:
         common = {
@@ -121,3 +126,24 @@ class Journal:
             "seconds": self.all_seconds(),
         }
         write_json(self.out / "result.json", common | dict(values))
+
+
+def _curves(out: Path) -> MetricsSink:
+    """TensorBoard's curves, drawn anew up to now: rounds that are run again would appear twice."""
+    from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
+
+    for path in out.glob(CURVES):
+        path.unlink(missing_ok=True)
+    sink = TensorBoardSink(out / Path(CURVES).parent)
+    for event in read_events(out / HISTORY):
+        sink.write(event)
+    return sink
+
+
+def _try(what: str, step: Callable[[], _T]) -> _T | None:
+    """Do what must not stop or hide anything else; the log says if it fails."""
+    try:
+        return step()
+    except Exception as error:
+        log(WARNING, "Could not write %s: %s", what, error)
+        return None

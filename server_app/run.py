@@ -9,15 +9,16 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
-from fedmvp_flwr.aggregation.admission import Admission, Summary
+from fedmvp_flwr.aggregation.admission import Admission
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
 from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.aggregation.rounds import FinishedRound
-from fedmvp_flwr.aggregation.scores import average_client_metrics
+from fedmvp_flwr.aggregation.scores import average_client_metrics, wrong_losses, wrong_scores
 from fedmvp_flwr.aggregation.selection import Selection
 from fedmvp_flwr.aggregation.strategy import FedMVP
+from fedmvp_flwr.aggregation.summary import Summary
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.client_data import (
     GATE_FALLBACK,
@@ -33,8 +34,12 @@ from fedmvp_flwr.evaluation import unflatten_scores
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight import preflight
 from fedmvp_flwr.probe_tuning import ProbeTuner
+from fedmvp_flwr.reporting.tensorboard import require_tensorboard
 from fedmvp_flwr.results import (
     clear_results,
+    is_completed,
+    newest_round,
+    require_overwritable,
     require_same_encoders,
     run_hashes,
     save_model,
@@ -47,6 +52,7 @@ from fedmvp_flwr.resume import (
     RunState,
     differing_clients,
     load_resume_point,
+    require_history,
     require_same,
     require_same_config,
     restore,
@@ -63,21 +69,31 @@ _MIN_CLIENTS = 2
 class Run:
     """A run and what it leaves in its folder.
 
+    Everything is checked before what an earlier run has left there is touched.
+
     Args:
         config: the run's settings.
         out: existing folder of the results.
 
     Raises:
         CheckpointError: the run to resume cannot be gone on with; its folder is left as it is.
+        ConfigError: the folder holds another run that was not completed.
+        DataError: all that the preflight found.
+        ReportError: the curves for TensorBoard are asked for, without the package.
     """
 
     def __init__(self, config: RunConfig, out: Path) -> None:
         self.config = config
         self.out = out
         self.point = load_resume_point(Path(config.resume)) if config.resume else None
+        in_place = self.point is not None and self.point.folder.samefile(out)
         if self.point:
             require_same_config(config, self.point.state)
-        if self.point is None or not self.point.folder.samefile(out):
+            require_history(self.point)
+        if not in_place:
+            require_overwritable(out)
+        self._check()
+        if not in_place:
             clear_results(out)
         if self.point:
             restore(self.point, out)
@@ -89,7 +105,6 @@ class Run:
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
-        preflight(self.config, 0).raise_problems()
         self.device = resolve_device(self.config.device)
         self.models = FoundationModels.from_config(self.config, str(self.device))
         self.identities = self.models.identities()
@@ -105,6 +120,20 @@ class Run:
         with self.journal.phase("training"):
             final = self._train(grid, summaries)
         self._finish(final)
+
+    def _check(self) -> None:
+        """Look for everything wrong; of a failure, leave a result where there is none yet."""
+        if self.config.tensorboard:
+            require_tensorboard()
+        try:
+            preflight(self.config, 0).raise_problems()
+        except Exception as error:
+            if newest_round(self.out) or is_completed(self.out):
+                log(WARNING, "%s still holds an earlier run, as it was.", self.out)
+            else:
+                clear_results(self.out)
+                Journal(self.config, self.out).fail(error)
+            raise
 
     def _announce(self) -> None:
         values = {
@@ -196,10 +225,14 @@ class Run:
         size = check_message_size(wrap(arrays), config.max_message_mb)
         log(INFO, "Model message: %d bytes each way.", size)
         strategy = self._strategy()
+        last = config.num_server_rounds
+        if self.point and self.best.exhausted:
+            last = self.point.server_round
+            log(INFO, "Training had ended early, with round %d: no further one is run.", last)
         result = strategy.start(
             grid,
             arrays,
-            config.num_server_rounds,
+            last,
             timeout=config.round_timeout,
             train_config=self._message_config(),
             evaluate_config=self._message_config(),
@@ -229,9 +262,12 @@ class Run:
             round_retries=config.round_retries,
             checkpoint_dir=self.out / CHECKPOINTS,
             checkpoint_metadata=self._state,
+            check_training=self._check_training,
+            check_evaluation=self._check_evaluation,
             on_round=self.journal.round,
             on_retry=self._on_retry,
             on_evaluate=self._on_evaluate,
+            on_rejected=self._on_rejected,
             on_finished=self._on_finished,
             admit=self.admission,
             idle=self.idle,
@@ -245,6 +281,17 @@ class Run:
         )
         strategy.nodes.know(self.registry)
         return strategy
+
+    def _check_training(self, client: int, metrics: MetricRecord) -> str | None:
+        # The most it can be: a client without a pair counts all its completions as accepted.
+        return wrong_losses(metrics, self.admission.told(client, "trainable"))
+
+    def _check_evaluation(self, client: int, metrics: MetricRecord) -> str | None:
+        return wrong_scores(metrics, self.admission.told(client, "held-out"))
+
+    def _on_rejected(self, server_round: int, rejected: list[Rejection]) -> None:
+        reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
+        self.journal.event("evaluation-rejected", {"round": server_round, "rejected": reasons})
 
     def _on_retry(self, server_round: int, attempt: int, rejected: list[Rejection]) -> None:
         reasons = [{"client": r.client, "reason": r.reason} for r in rejected]

@@ -121,6 +121,46 @@ def test_resume_takes_settings_and_clients_of_the_run(calls: Any, interrupted: P
     assert (given["num_clients"], given["out"]) == (6, interrupted)
 
 
+def test_a_run_that_can_be_gone_on_with_is_not_overwritten(
+    calls: Any,
+    interrupted: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("COLUMNS", "500")  # the message in one line
+    arguments = ["simulate", "--app", str(REPOSITORY), "--out", str(interrupted)]
+    before = {path: path.read_bytes() for path in interrupted.rglob("*") if path.is_file()}
+    for more in ([], ["--no-preflight"]):
+        assert _main(monkeypatch, *arguments, *more) == ExitCode.WRONG_CONFIG
+        assert f"--resume {interrupted}`" in capsys.readouterr().err
+    assert calls == []
+    assert {path: path.read_bytes() for path in before} == before
+    assert _main(monkeypatch, *arguments, "--resume", str(interrupted)) == 0
+    assert {path: path.read_bytes() for path in before} == before
+
+
+@pytest.mark.parametrize("resume", [False, True])
+def test_a_completed_run_goes_when_the_folder_is_claimed(
+    calls: Any, interrupted: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
+) -> None:
+    result = interrupted / "result.json"
+    result.write_text('{"status": "completed"}')
+    left: list[list[Path]] = []
+
+    def launch(app: Path, **arguments: Any) -> SimulationOutcome:
+        assert result.exists(), "nothing is touched before the folder is claimed"
+        result.unlink()
+        arguments["on_event"]({"event": "launcher", "step": "superlink"})
+        left.append([path for path in interrupted.rglob("*") if path.is_file()])
+        return SimulationOutcome("completed", 0, "7", "", arguments["out"])
+
+    monkeypatch.setattr(simulate, "run_simulation", launch)
+    arguments = ["simulate", "--app", str(REPOSITORY), "--out", str(interrupted)]
+    more = ["--resume", str(interrupted)] if resume else []
+    assert _main(monkeypatch, *arguments, *more) == 0
+    assert bool(left[0]) is resume
+
+
 def test_resume_of_a_folder_without_a_run_is_an_error(
     calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -242,6 +282,14 @@ def test_complete_shows_its_summary(preparation: types.ModuleType) -> None:
     result = CliRunner().invoke(cli.app, arguments)
     assert result.exit_code == 0, result.output
     assert result.output.split() == ["made", "5", "reused", "images", "4"]
+
+
+def test_a_node_is_prepared_under_the_name_that_a_run_finds_it_by(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["complete", "--app", str(REPOSITORY), "--node", f'data-path="{tmp_path}"']
+    assert _main(monkeypatch, *arguments) == ExitCode.WRONG_CONFIG
+    assert "without name" in capsys.readouterr().err
 
 
 def test_complete_gets_the_whole_config(

@@ -5,7 +5,8 @@ import pytest
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.node import cache_folder, output_folder, read_node
+from fedmvp_flwr.node import Node, cache_folder, output_folder, read_node, require_lasting
+from fedmvp_flwr.node_log import node_event
 
 
 def test_a_simulated_node(tmp_path):
@@ -59,6 +60,35 @@ def test_what_a_nodes_draws_are_named_after(tmp_path):
     assert key() == 77
     assert key(name="north") == "north"
     assert key(name="north", partition_id=4) == 4
+
+
+def test_what_is_prepared_ahead_needs_a_name_to_be_found_by(tmp_path):
+    def node(**node_config):
+        names = {name.replace("_", "-"): value for name, value in node_config.items()}
+        return read_node({"data-path": str(tmp_path), **names}, RunConfig())
+
+    with pytest.raises(ConfigError, match=r"without name.*name=\"hospital-a\"") as error:
+        require_lasting(node())
+    assert str(tmp_path) in str(error.value)
+    for known in (node(name="north"), node(partition_id=0), Node(1, 3, tmp_path)):
+        require_lasting(known)
+
+
+def test_a_node_without_a_name_is_told_once_what_it_loses(tmp_path, caplog):
+    def read(**more):
+        node_config = {"data-path": str(tmp_path), "cache-dir": str(tmp_path / "cache"), **more}
+        return read_node(node_config, RunConfig(), 77)
+
+    read(name="north")
+    assert not caplog.records
+    node = read()
+    assert node.key == 77
+    (record,) = caplog.records
+    assert "Flower's id 77" in record.getMessage()
+    with node_event(node, "prepare"):
+        pass
+    read()
+    assert len(caplog.records) == 1
 
 
 @pytest.mark.parametrize(

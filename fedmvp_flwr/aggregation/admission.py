@@ -9,7 +9,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from logging import INFO, WARNING
-from typing import Any
 
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -17,25 +16,13 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid
 
 from fedmvp_flwr.aggregation.nodes import NodeRegistry, identities
+from fedmvp_flwr.aggregation.summary import Summary, known_fields, malformed
 from fedmvp_flwr.errors import DataError
 
 PREPARE_ACTION = "prepare"
 PREPARE_MESSAGE = f"query.{PREPARE_ACTION}"
 PREPARED, SUMMARY, PROBLEM = "prepared", "summary", "problem"
 
-Summary = dict[str, Any]
-_NEEDED: dict[str, Any] = {
-    "samples": int,
-    "complete": int,
-    "trainable": int,
-    "labels": list,
-    "completions": dict,
-    "gate-threshold": int | float,
-    "seconds": dict,
-    "widths": dict,
-    "hashes": dict,
-}
-_HASHES = ("split", "mask", "keys")
 _POLL = 0.5  # seconds
 _ASK_AGAIN = 60.0  # seconds after a refusal
 _ASK_LOST_AGAIN = 5.0  # seconds after a node could not be reached, as after a SuperLink's restart
@@ -179,38 +166,32 @@ class Admission:
         """Summaries of all nodes that may take part, ordered by key."""
         return sorted(self.summaries.values(), key=lambda summary: int(summary["partition-id"]))
 
+    def told(self, key: int, name: str) -> int | None:
+        """A count that a client's summary names; None where it is not ready or told none."""
+        for summary in self.summaries.values():
+            if summary["partition-id"] == key:
+                return summary.get(name)
+        return None
+
     def _take_in(self, node_id: int, answer: Summary | str) -> None:
         key = self.nodes.key(node_id)
-        problem = answer if isinstance(answer, str) else malformed(answer) or self.check(answer)
+        problem = answer if isinstance(answer, str) else self._problem(answer)
         if problem is None and not isinstance(answer, str):
             self.refused.pop(node_id, None)
             for before in [n for n, s in self.summaries.items() if s["partition-id"] == key]:
                 del self.summaries[before]  # the same node under an earlier id
-            self.summaries[node_id] = answer | {"partition-id": key}
+            self.summaries[node_id] = known_fields(answer) | {"partition-id": key}
             self.on_ready(self.summaries[node_id])
         else:
             self.refused[node_id] = str(problem)[:_LONGEST_REASON]
             log(WARNING, "Client %d may not take part: %s", key, self.refused[node_id])
             self.on_refused(key, self.refused[node_id])
 
-
-def malformed(summary: Summary) -> str | None:
-    """What is wrong with the form of a summary, or nothing; the server relies on its keys."""
-    wrong = [key for key, kinds in _NEEDED.items() if not isinstance(summary.get(key), kinds)]
-    if wrong:
-        return f"its summary lacks {', '.join(wrong)}: another version of the app"
-    counts = [
-        value
-        for modality in summary["completions"].values()
-        for value in (modality.values() if isinstance(modality, dict) else [None])
-    ]
-    hashes = [summary["hashes"].get(name) for name in _HASHES]
-    numbers = [*counts, *summary["labels"], summary["seconds"].get("features")]
-    if not all(isinstance(value, int | float) for value in numbers):
-        return "its summary has counts that are no numbers: another version of the app"
-    if not all(isinstance(value, str) for value in hashes):
-        return "its summary has no hashes of its samples: another version of the app"
-    return None
+    def _problem(self, summary: Summary) -> str | None:
+        try:
+            return malformed(summary) or self.check(known_fields(summary))
+        except Exception as error:  # whatever the values of anyone lead a check to
+            return f"its summary cannot be read ({type(error).__name__}: {error})"
 
 
 def read_answer(reply: Message) -> Summary | str:
@@ -222,7 +203,7 @@ def read_answer(reply: Message) -> Summary | str:
             return str(record[PROBLEM])
         try:
             summary = json.loads(str(record[SUMMARY]))
-        except (KeyError, ValueError):
+        except (KeyError, ValueError, RecursionError):
             break
         if isinstance(summary, dict):
             return summary

@@ -1,4 +1,4 @@
-"""The weighted average of the clients' arrays."""
+"""The weighted average of the clients' arrays, and what no global model may hold."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,8 @@ import torch
 from flwr.app import ArrayRecord
 
 from fedmvp_flwr.aggregation.replies import Reply
-from fedmvp_flwr.aggregation.wire import as_received
+from fedmvp_flwr.aggregation.wire import as_received, unpack
+from fedmvp_flwr.errors import RoundError
 
 
 def weighted_average(
@@ -30,3 +31,21 @@ def weighted_average(
         )
         averaged[name] = as_received(array, torch.as_tensor(total))
     return ArrayRecord(averaged)
+
+
+def require_finite(arrays: ArrayRecord, what: str) -> None:
+    """Refuse arrays that would poison every later round and the checkpoint.
+
+    Args:
+        arrays: what is to be the global model.
+        what: names them in the message.
+
+    Raises:
+        RoundError: a value is not finite.
+    """
+    for name, tensor in unpack(arrays).items():
+        if not torch.isfinite(tensor).all():
+            raise RoundError(
+                f"{what} has values that are not finite in array '{name}'. It becomes no global "
+                "model: the checkpoint of the round before stays the last one."
+            )

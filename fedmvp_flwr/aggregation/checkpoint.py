@@ -1,5 +1,6 @@
 """A checkpoint of every round: arrays in safetensors, what belongs to them in its header."""
 
+import errno
 import hashlib
 import json
 from collections.abc import Mapping
@@ -12,11 +13,11 @@ import torch
 from flwr.app import ArrayRecord
 from flwr.common.logger import log
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save
+from safetensors.torch import save_file
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.wire import unpack
-from fedmvp_flwr.data.records import write_atomic
+from fedmvp_flwr.data.records import atomic_file
 from fedmvp_flwr.errors import CheckpointError
 
 ROUND_FILE = "round-{:05d}.safetensors"
@@ -91,10 +92,18 @@ class CheckpointStore:
 
 
 def save_tensors(path: Path, tensors: dict[str, Tensor], metadata: dict[str, Any]) -> None:
-    """Write tensors and JSON metadata to one safetensors file, atomically."""
+    """Write tensors and JSON metadata to one safetensors file, atomically, without a copy of them.
+
+    Raises:
+        OSError: it cannot be written, for example on a full disk.
+    """
     header = {_METADATA: json.dumps({**metadata, "format": _FORMAT}, sort_keys=True)}
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
-    write_atomic(path, save(contiguous, metadata=header))
+    with atomic_file(path) as temporary:
+        try:
+            save_file(contiguous, temporary, metadata=header)
+        except SafetensorError as error:  # the library's own kind of an error of the system
+            raise OSError(errno.EIO, str(error)) from error
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

@@ -162,7 +162,7 @@ def identities(replies: Iterable[Message]) -> Iterable[tuple[int, int | str]]:
             continue
         for record in reply.content.config_records.values():
             partition, name = record.get(PARTITION_ID), record.get(NODE_NAME)
-            if isinstance(partition, int):
+            if isinstance(partition, int) and not isinstance(partition, bool):
                 yield reply.metadata.src_node_id, partition
             elif isinstance(name, str):
                 yield reply.metadata.src_node_id, name

@@ -1,7 +1,5 @@
 """Which replies of a round may enter the average, and why the others may not."""
 
-import math
-from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -11,10 +9,17 @@ from flwr.app import ArrayRecord, Message
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.parcel import unpacked_bytes, unwrap
-from fedmvp_flwr.aggregation.wire import unpack
+from fedmvp_flwr.aggregation.reply_metrics import (
+    MetricCheck,
+    disagreements,
+    sole_record,
+    weight_of,
+)
+from fedmvp_flwr.aggregation.wire import fits, read, unpack
 
 _T = TypeVar("_T")
 _WIDEST = 4  # times the bytes of the global arrays: a reply may be in a wider type
+_LONGEST = 500  # characters of a reason; what a client sends is not trusted
 
 
 @dataclass(frozen=True)
@@ -54,9 +59,10 @@ def check_replies(
     """Sort the replies of a round into valid and rejected ones, each ordered by client.
 
     A reply is valid if it carries no error, exactly one record of arrays (as they are or in a
-    parcel) with the names, shapes and kinds of the global model and finite values, and exactly one
-    record of finite metrics with a positive weight and the names and lengths that most replies
-    carry.
+    parcel) with the names, shapes and kinds of the global model and values that are finite in its
+    types, and exactly one record of finite metrics with a positive weight that can be averaged with
+    those of the others (see `disagreements`). Whatever the check of a reply raises rejects that
+    reply alone.
 
     Args:
         replies: (client key, message) of each reply, in any order.
@@ -64,7 +70,7 @@ def check_replies(
         weighted_by_key: name of the metric that holds the number of examples.
     """
     expected = {
-        name: (tuple(tensor.shape), _kind(tensor)) for name, tensor in unpack(reference).items()
+        name: (tuple(array.shape), read(name, array).dtype) for name, array in reference.items()
     }
     most = _WIDEST * unpacked_bytes(reference)
     return _sort(
@@ -88,11 +94,40 @@ def check_evaluations(
     """
 
     def check(client: int, message: Message) -> tuple[int, Message]:
-        _check_metrics(message, weighted_by_key)
+        weight_of(message, weighted_by_key)
         return client, message
 
     valid, rejected = _sort(replies, check, lambda item: item)
     return [message for _, message in valid], rejected
+
+
+def refuse(
+    replies: Iterable[tuple[int, Message]], check: MetricCheck
+) -> tuple[list[tuple[int, Message]], list[Rejection]]:
+    """Take out the replies whose metrics a check refuses, or fails at.
+
+    Args:
+        replies: (client key, message) of each reply.
+        check: sees the metrics before anything else is checked, so that replies which it refuses
+            have no say in what is usual.
+
+    Returns:
+        The others in their order, those without one record of metrics included: what is wrong with
+        them is for `check_replies` and `check_evaluations` to say.
+    """
+    kept: list[tuple[int, Message]] = []
+    rejected: list[Rejection] = []
+    for client, message in replies:
+        try:
+            metrics = sole_record(message)
+            reason = None if metrics is None else check(client, metrics)
+        except Exception as error:  # whatever the values of anyone lead the check to
+            reason = _reason(error)
+        if reason is None:
+            kept.append((client, message))
+        else:
+            rejected.append(Rejection(client, reason[:_LONGEST]))
+    return kept, rejected
 
 
 def _sort(
@@ -105,29 +140,27 @@ def _sort(
     for client, message in sorted(replies, key=lambda item: item[0]):
         try:
             accepted.append(check(client, message))
-        except ValueError as error:
-            rejected.append(Rejection(client, str(error)))
-    usual = Counter(_metric_names(parts(item)[1]) for item in accepted).most_common(1)
+        except Exception as error:  # whatever the bytes of anyone lead a library to
+            rejected.append(Rejection(client, _reason(error)))
     kept: list[_T] = []
-    for item in accepted:
-        client, message = parts(item)
-        names = _metric_names(message)
-        if names == usual[0][0]:
+    messages = [parts(item) for item in accepted]
+    reasons = disagreements([message for _, message in messages])
+    for item, (client, _), reason in zip(accepted, messages, reasons, strict=True):
+        if reason is None:
             kept.append(item)
         else:
-            said = ", ".join(sorted(names))
-            rejected.append(Rejection(client, f"other metrics than the others: {said}"))
+            rejected.append(Rejection(client, reason[:_LONGEST]))
     return kept, sorted(rejected, key=lambda item: item.client)
 
 
 def _check(
     client: int,
     message: Message,
-    expected: dict[str, tuple[tuple[int, ...], str]],
+    expected: dict[str, tuple[tuple[int, ...], torch.dtype]],
     weighted_by_key: str,
     most: int,
 ) -> Reply:
-    weight = _check_metrics(message, weighted_by_key)
+    weight = weight_of(message, weighted_by_key)
     arrays = list(message.content.array_records.values())
     if len(arrays) != 1:
         raise ValueError(f"expected one ArrayRecord, got {len(arrays)}")
@@ -142,41 +175,29 @@ def _check(
             )
     tensors = unpack(record)
     for name, tensor in tensors.items():
-        shape, kind = expected[name]
-        if tuple(tensor.shape) != shape or _kind(tensor) != kind:
+        shape, dtype = expected[name]
+        if tuple(tensor.shape) != shape or _kind(tensor.dtype) != _kind(dtype):
             raise ValueError(
-                f"array '{name}' is {tensor.dtype} {tuple(tensor.shape)}, expected {kind} {shape}"
+                f"array '{name}' is {tensor.dtype} {tuple(tensor.shape)}, expected "
+                f"{_kind(dtype)} {shape}"
             )
         if not torch.isfinite(tensor).all():
             raise ValueError(f"array '{name}' has values that are not finite")
+        if not fits(tensor, dtype):
+            raise ValueError(
+                f"array '{name}' has values too large for {dtype}, the type of the global arrays"
+            )
     return Reply(client, message, record, arrays[0].count_bytes(), tensors, weight)
 
 
-def _check_metrics(message: Message, weighted_by_key: str) -> float:
-    if message.has_error():
-        raise ValueError(f"it failed: {message.error.reason} (code {message.error.code})")
-    records = list(message.content.metric_records.values())
-    if len(records) != 1:
-        raise ValueError(f"expected one MetricRecord, got {len(records)}")
-    for name, value in records[0].items():
-        if not all(math.isfinite(v) for v in (value if isinstance(value, list) else [value])):
-            raise ValueError(f"metric '{name}' is not finite")
-    weight = records[0].get(weighted_by_key)
-    if not isinstance(weight, int | float) or not weight > 0:
-        raise ValueError(f"metric '{weighted_by_key}' must be positive, got {weight}")
-    return float(weight)
+def _reason(error: Exception) -> str:
+    """An error in words, of a length that fits a log."""
+    told = type(error) is ValueError  # raised here, in words of its own
+    text = str(error) if told else f"{type(error).__name__}: {error}"
+    return text if len(text) <= _LONGEST else f"{text[:_LONGEST]}..."
 
 
-def _metric_names(message: Message) -> frozenset[str]:
-    """Names of the metrics; of a list, with its length."""
-    return frozenset(
-        f"{name}[{len(value)}]" if isinstance(value, list) else name
-        for record in message.content.metric_records.values()
-        for name, value in record.items()
-    )
-
-
-def _kind(tensor: Tensor) -> str:
-    if tensor.is_floating_point():
+def _kind(dtype: torch.dtype) -> str:
+    if dtype.is_floating_point:
         return "floating-point"
-    return "complex" if tensor.is_complex() else "integer"
+    return "complex" if dtype.is_complex else "integer"

@@ -9,6 +9,8 @@ from torch import Tensor
 
 from fedmvp_flwr.aggregation.replies import Rejection, Reply
 
+_LONGEST = 500  # characters of a reason
+
 Represent = Callable[[ArrayRecord, Any], Tensor]
 """From a client's arrays and the probe to (m, d) representations of its m samples."""
 
@@ -22,7 +24,8 @@ def represent_all(
 
     Returns:
         The representations (clients, m, d) on the CPU, None without any; the replies that they
-        belong to; and the rejections of those whose representation is not finite.
+        belong to; and the rejections of those whose representation is not finite, or for whose
+        arrays `represent` raises an error.
 
     Raises:
         ValueError: `represent` gives something else than a matrix, or another shape than before.
@@ -31,7 +34,12 @@ def represent_all(
     reps: list[Tensor] = []
     rejected: list[Rejection] = []
     for reply in replies:
-        rep = torch.as_tensor(represent(reply.record, probe))
+        try:
+            rep = torch.as_tensor(represent(reply.record, probe))
+        except Exception as error:  # of a function from anywhere, over the arrays of anyone
+            reason = f"represent raised {type(error).__name__}: {error}"[:_LONGEST]
+            rejected.append(Rejection(reply.client, reason))
+            continue
         if rep.ndim != 2 or (reps and rep.shape != reps[0].shape):
             raise ValueError(
                 f"represent gave shape {tuple(rep.shape)} for client {reply.client}, expected "

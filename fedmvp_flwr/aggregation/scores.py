@@ -1,17 +1,22 @@
-"""The clients' scores on their way to the server: one average per condition.
+"""The clients' scores on their way to the server: checked, then one average per condition.
 
 A client may own no sample for a condition (no image at all, say), so that each condition has its
 own number of samples to be weighted by.
 """
 
 from collections.abc import Sequence
+from collections.abc import Set as AbstractSet
+from dataclasses import fields
 
 from flwr.app import MetricRecord, RecordDict
 
 from fedmvp_flwr.evaluation import Conditions, NestedScores, flatten_scores
+from fedmvp_flwr.training import LossParts
 
 MEASURES = ("accuracy", "macro-f1")
 CONDITIONS = ("complete", "image-only", "text-only", "given")
+EXAMPLES = "num-examples"
+_SHOWN = 3  # names in a reason
 _COUNT = "count"
 _COMPLETED = "-with-completion"
 
@@ -32,6 +37,44 @@ def client_metrics(scores: NestedScores, conditions: Conditions) -> dict[str, fl
             batch = sets.get(name)
             metrics[f"{_COUNT}{suffix}.{name}"] = 0.0 if batch is None else float(len(batch))
     return metrics
+
+
+def wrong_scores(metrics: MetricRecord, most: float | None) -> str | None:
+    """Why the metrics of an evaluation cannot be those of `client_metrics`, or None.
+
+    Args:
+        metrics: of a reply.
+        most: number of held-out samples that the client was admitted with; None: not known.
+    """
+    counts = {f"{_COUNT}{suffix}.{name}" for suffix in ("", _COMPLETED) for name in CONDITIONS}
+    shares = {
+        f"{measure}{suffix}.{name}"
+        for measure in MEASURES
+        for suffix in ("", _COMPLETED)
+        for name in CONDITIONS
+    }
+    problem = _wrong_names(metrics, counts | shares) or _wrong_examples(metrics, most)
+    if problem:
+        return problem
+    examples = _scalar(metrics[EXAMPLES])
+    for key in sorted(counts | shares):
+        value, limit = metrics[key], examples if key in counts else 1.0
+        if isinstance(value, list) or not 0 <= value <= limit:
+            return f"metric '{key}' is {value}, expected a number in [0, {limit}]"
+        if key in counts and value != int(value):
+            return f"metric '{key}' is {value}, expected a whole number"
+    return None
+
+
+def wrong_losses(metrics: MetricRecord, most: float | None) -> str | None:
+    """Why the metrics of a training cannot be those of `fedmvp_flwr.training.train`, or None.
+
+    Args:
+        metrics: of a reply.
+        most: number of samples to train on that the client was admitted with; None: not known.
+    """
+    names = {field.name for field in fields(LossParts)}
+    return _wrong_names(metrics, names) or _wrong_examples(metrics, most)
 
 
 def average_client_metrics(contents: Sequence[RecordDict], weighted_by: str) -> MetricRecord:
@@ -58,6 +101,28 @@ def average_client_metrics(contents: Sequence[RecordDict], weighted_by: str) -> 
             weighted = sum(c * v for c, v in zip(counts, values, strict=True))
             averaged[key] = weighted / sum(counts)
     return MetricRecord(averaged)
+
+
+def _wrong_names(metrics: MetricRecord, expected: AbstractSet[str]) -> str | None:
+    missing = sorted((expected | {EXAMPLES}) - metrics.keys())
+    unknown = sorted(metrics.keys() - expected - {EXAMPLES})
+    if missing or unknown:
+        return f"missing metrics {_few(missing)}, unknown metrics {_few(unknown)}"
+    return None
+
+
+def _few(names: list[str]) -> str:
+    more = len(names) - _SHOWN
+    return f"{names[:_SHOWN]}{f' and {more} more' if more > 0 else ''}"
+
+
+def _wrong_examples(metrics: MetricRecord, most: float | None) -> str | None:
+    claimed = metrics[EXAMPLES]
+    if isinstance(claimed, list):
+        return f"metric '{EXAMPLES}' is a list, expected a number"
+    if most is not None and not claimed <= most:
+        return f"it claims {claimed} examples, but was admitted with {most}"
+    return None
 
 
 def _scalar(value: int | float | list[int] | list[float]) -> float:

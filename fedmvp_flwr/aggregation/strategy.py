@@ -18,12 +18,13 @@ from flwr.serverapp.strategy import FedAvg, Result
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.attribution import by_question, unanswered
-from fedmvp_flwr.aggregation.averaging import weighted_average
+from fedmvp_flwr.aggregation.averaging import require_finite, weighted_average
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance
 from fedmvp_flwr.aggregation.nodes import Admit, NodeRegistry
 from fedmvp_flwr.aggregation.parcel import wrap
-from fedmvp_flwr.aggregation.replies import Rejection, check_evaluations, check_replies
+from fedmvp_flwr.aggregation.replies import Rejection, check_evaluations, check_replies, refuse
+from fedmvp_flwr.aggregation.reply_metrics import MetricCheck, average_metrics
 from fedmvp_flwr.aggregation.representations import Represent, represent_all
 from fedmvp_flwr.aggregation.rounds import Evaluate, FinishedRound, RoundRecord, Rounds
 from fedmvp_flwr.aggregation.weights import client_weights, distance_to_uniform
@@ -58,10 +59,16 @@ class FedMVP(FedAvg):
         round_retries: how often a round with fewer is repeated, with newly chosen clients.
         checkpoint_dir: folder of a checkpoint per round; None saves nothing.
         checkpoint_metadata: JSON values to store in each checkpoint, or a function that gives them.
+        check_training: called with a client's key and the metrics of its reply to a training;
+            returns why the reply is rejected, or None. For metrics that are known: names, ranges,
+            and the number of examples, which some weightings weigh a client by. Without it any
+            metrics pass that can be averaged with those of the others.
+        check_evaluation: the same for an evaluation.
         on_round: called with the record of each round of training.
         on_retry: called with round, attempt (from 1) and rejections of each attempt that had too
             few valid replies.
         on_evaluate: called with the round and the scores averaged over the clients.
+        on_rejected: called with the round and the rejections of each evaluation that had any.
         on_finished: called at the end of each round, before its checkpoint; True ends the run.
         admit: called with the connected nodes before each choice; returns those that may be chosen.
         idle: keys of clients that are never asked to train (they have nothing to train on).
@@ -87,9 +94,12 @@ class FedMVP(FedAvg):
         round_retries: int = 0,
         checkpoint_dir: Path | None = None,
         checkpoint_metadata: Metadata | None = None,
+        check_training: MetricCheck | None = None,
+        check_evaluation: MetricCheck | None = None,
         on_round: Callable[[RoundRecord], None] | None = None,
         on_retry: Callable[[int, int, list[Rejection]], None] | None = None,
         on_evaluate: Callable[[int, MetricRecord], None] | None = None,
+        on_rejected: Callable[[int, list[Rejection]], None] | None = None,
         on_finished: Callable[[FinishedRound], bool] | None = None,
         admit: Admit | None = None,
         idle: AbstractSet[int] = frozenset(),
@@ -121,9 +131,12 @@ class FedMVP(FedAvg):
         self.round_retries = round_retries
         self.attempt = 0
         self.checkpoint_metadata = checkpoint_metadata or {}
+        self.check_training = check_training
+        self.check_evaluation = check_evaluation
         self.on_round = on_round
         self.on_retry = on_retry
         self.on_evaluate = on_evaluate
+        self.on_rejected = on_rejected
         self.on_finished = on_finished
         self.idle = idle
         self.node_timeout = node_timeout
@@ -217,17 +230,18 @@ class FedMVP(FedAvg):
 
         Raises:
             TooFewRepliesError: fewer than `min_replies` replies were valid.
+            RoundError: the average, or what `refine` made of it, is not finite.
         """
         if self.fraction_train == 0.0:
             return None, None
         received = time.monotonic()
-        known = by_question(list(replies), self._sent, self.nodes.key)
+        known, refused = self._attributed(replies, self._sent, self.check_training)
         valid, rejected = check_replies(known, self._sent_arrays, self.weighted_by_key)
         reps: Tensor | None = None
         unrepresentable: list[Rejection] = []
         if self.uses_graph and self.represent is not None:
             reps, valid, unrepresentable = represent_all(valid, self.represent, self.probe)
-        rejected = unanswered(known, self._sent, self.nodes.key) + rejected + unrepresentable
+        rejected = refused + rejected + unrepresentable
         self._log_rejected(server_round, rejected)
         if len(valid) < self.min_replies:
             raise self._too_few(server_round, len(valid), rejected)
@@ -238,10 +252,13 @@ class FedMVP(FedAvg):
         examples = [reply.num_examples for reply in valid]
         weights = client_weights(self.weighting, examples, importance)
         arrays = weighted_average(valid, weights, self._sent_arrays)
+        require_finite(arrays, f"Round {server_round}: the average")
         if self.refine is not None:
             arrays = self.refine(server_round, arrays, self.probe)
-        metrics = self.train_metrics_aggr_fn(
-            [reply.message.content for reply in valid], self.weighted_by_key
+            require_finite(arrays, f"Round {server_round}: the refined average")
+        contents = [reply.message.content for reply in valid]
+        metrics = average_metrics(
+            server_round, self.train_metrics_aggr_fn, contents, self.weighted_by_key
         )
         self._finish(
             RoundRecord(
@@ -252,7 +269,7 @@ class FedMVP(FedAvg):
                 cka_matrix(reps).tolist() if reps is not None else None,
                 {
                     name: float(value)
-                    for name, value in metrics.items()
+                    for name, value in (metrics or {}).items()
                     if isinstance(value, int | float)
                 },
                 rejected,
@@ -283,18 +300,30 @@ class FedMVP(FedAvg):
         self, server_round: int, replies: Iterable[Message]
     ) -> MetricRecord | None:
         """Average the metrics of the valid replies, in the order of the clients; None if none."""
-        known = by_question(list(replies), self._sent_evaluate, self.nodes.key)
+        known, refused = self._attributed(replies, self._sent_evaluate, self.check_evaluation)
         valid, rejected = check_evaluations(known, self.weighted_by_key)
-        self._log_rejected(
-            server_round, unanswered(known, self._sent_evaluate, self.nodes.key) + rejected
-        )
+        rejected = refused + rejected
+        self._log_rejected(server_round, rejected)
+        if rejected and self.on_rejected:
+            self.on_rejected(server_round, rejected)
         if not valid:
             return None
         contents = [message.content for message in valid]
-        metrics = self.evaluate_metrics_aggr_fn(contents, self.weighted_by_key)
-        if self.on_evaluate:
+        metrics = average_metrics(
+            server_round, self.evaluate_metrics_aggr_fn, contents, self.weighted_by_key
+        )
+        if metrics is not None and self.on_evaluate:
             self.on_evaluate(server_round, metrics)
         return metrics
+
+    def _attributed(
+        self, replies: Iterable[Message], sent: Sequence[Message], check: MetricCheck | None
+    ) -> tuple[list[tuple[int, Message]], list[Rejection]]:
+        """The replies by client, and the rejections of those that are missing or are refused."""
+        known = by_question(list(replies), sent, self.nodes.key)
+        missing = unanswered(known, sent, self.nodes.key)
+        kept, refused = refuse(known, check) if check else (known, [])
+        return kept, missing + refused
 
     def _choose(
         self, grid: Grid, fraction: float, minimum: int, purpose: str, server_round: int

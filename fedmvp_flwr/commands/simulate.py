@@ -19,7 +19,9 @@ from fedmvp_flwr.commands.options import (
 )
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight_child import preflight_apart
+from fedmvp_flwr.results import clear_results, is_completed, require_overwritable
 from fedmvp_flwr.simulation.app import ConfigValue, find_app
+from fedmvp_flwr.simulation.events import Event
 from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, read_result, run_simulation
 from fedmvp_flwr.simulation.progress import ProgressView
 from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
@@ -69,13 +71,23 @@ def simulate(
         num_clients = num_clients or of_run
         out = out or resume
     chosen_out = out or Path(str(chosen.get("out-dir") or f"runs/{dated()}"))
+    own = flower_app.ships_library
+    replaces = own and replaces_completed(chosen_out, str(chosen.get("resume") or ""))
     rounds = (flower_app.defaults | chosen).get("num-server-rounds")
     view = ProgressView(console, rounds if isinstance(rounds, int) else None, quiet=quiet)
     clients = DEFAULT_CLIENTS if num_clients is None else num_clients
-    if check and flower_app.ships_library and clients >= MIN_CLIENTS:
+    if check and own and clients >= MIN_CLIENTS:
         config = build_config(flower_app, chosen | {"out-dir": str(chosen_out)})
         with interruptible():
             require_sound(config, clients, console, quiet=quiet)
+
+    def on_event(event: Event) -> None:
+        # The folder is claimed and its `result.json` deleted by now. The rest goes, too: without
+        # that file, the ServerApp would take the completed run for an interrupted one.
+        if replaces and event.get("step") == "superlink":
+            clear_results(chosen_out.expanduser())
+        view.on_event(event)
+
     with interruptible(), view:
         outcome = run_simulation(
             flower_app.path,
@@ -85,8 +97,8 @@ def simulate(
             num_gpus=num_gpus,
             out=chosen_out,
             port=port,
-            validate=RunConfig.from_run_config if flower_app.ships_library else None,
-            on_event=view.on_event,
+            validate=RunConfig.from_run_config if own else None,
+            on_event=on_event,
             on_log=view.on_log if verbose else _ignore,
         )
     if outcome.exit_code:
@@ -96,6 +108,22 @@ def simulate(
     for line in list_files(outcome.out):
         # soft_wrap: paths stay in one piece
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def replaces_completed(out: Path, resume: str) -> bool:
+    """Whether the new run takes the place of a completed one.
+
+    Args:
+        out: folder of the results.
+        resume: folder of the run that is gone on with, or empty.
+
+    Raises:
+        ConfigError: it would take the place of a run that was not completed.
+    """
+    if resume and Path(resume).expanduser().resolve() == out.expanduser().resolve():
+        return False
+    require_overwritable(out.expanduser())
+    return is_completed(out.expanduser())
 
 
 def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: bool) -> None:

@@ -7,7 +7,8 @@ import hashlib
 import json
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -29,19 +30,44 @@ def save_record(folder: Path, record: Mapping[str, Any]) -> str:
 
 
 def write_atomic(path: Path, content: bytes) -> None:
-    """Write a file so that it is either the old one or the new one, also after a crash."""
+    """Write a file so that it is either the old one or the new one, also after a crash.
+
+    It is on disk afterwards, under its name, as far as the platform can promise that. Not for many
+    small files: each one waits for the disk twice.
+    """
+    with atomic_file(path) as temporary:
+        temporary.write_bytes(content)
+
+
+@contextmanager
+def atomic_file(path: Path) -> Iterator[Path]:
+    """Give the path of a file to write in the block, which then takes the place of `path`.
+
+    As `write_atomic`, for a library that writes by itself. After an error nothing of it is left.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
     try:
-        os.fchmod(handle, _READABLE)  # mkstemp's own mode would hide results from other users
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
+        os.close(handle)
+        yield Path(name)
+        with open(name, "rb") as file:
+            os.fchmod(file.fileno(), _READABLE)  # mkstemp's own mode hides it from other users
             os.fsync(file.fileno())
         os.replace(name, path)
     except BaseException:
         Path(name).unlink(missing_ok=True)
         raise
+    _sync_folder(path.parent)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Put a renaming on disk: a power cut would otherwise bring back the old file, or none."""
+    with suppress(OSError):  # not every file system, and not every platform, can do it
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
 
 
 def _canonical(record: Mapping[str, Any]) -> bytes:

@@ -4,6 +4,7 @@ import json
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,7 +39,8 @@ class JsonlSink:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b", buffering=0)
-            _cut_torn_line(self._file.fileno())
+            self._torn = True  # whether the file may end within a line
+            self._cut()
         except OSError as error:
             raise ReportError(
                 f"The metrics file {path} cannot be written ({error.strerror}): give an out-dir "
@@ -46,7 +48,7 @@ class JsonlSink:
             ) from error
 
     def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event.
+        """Append one event, whole or not at all.
 
         Args:
             event: JSON values, paths, NumPy and torch scalars and arrays. NaN and infinite
@@ -54,14 +56,32 @@ class JsonlSink:
 
         Raises:
             TypeError: a value of another type.
+            OSError: it cannot be written, for example on a full disk.
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
         text = json.dumps(to_json(line), ensure_ascii=False, allow_nan=False)
-        self._file.write(text.encode("utf-8", errors="replace") + b"\n")
+        self._append(text.encode("utf-8", errors="replace") + b"\n")
 
     def close(self) -> None:
         """Close the file; closing twice does no harm."""
         self._file.close()
+
+    def _append(self, line: bytes) -> None:
+        if self._torn:
+            self._cut()  # what an earlier error has left there, and could not be cut off then
+        self._torn = True
+        try:
+            while line:
+                line = line[self._file.write(line) :]  # a disk that becomes full takes a part
+        except BaseException:
+            with suppress(OSError):  # the first error is the one to see
+                self._cut()
+            raise
+        self._torn = False
+
+    def _cut(self) -> None:
+        _cut_torn_line(self._file.fileno())
+        self._torn = False
 
 
 class MultiSink:

@@ -65,13 +65,24 @@ def scalars(event: Mapping[str, Any]) -> dict[str, float]:
     return {tag: float(value) for tag, value in found.items() if isinstance(value, int | float)}
 
 
-def _torch_writer(folder: str) -> ScalarWriter:
+def require_tensorboard() -> None:
+    """Refuse to go on without the package.
+
+    Raises:
+        ReportError: the package `tensorboard` is not installed.
+    """
     try:
-        from torch.utils.tensorboard import SummaryWriter
+        import torch.utils.tensorboard  # noqa: F401
     except ImportError as error:
         raise ReportError(
             "tensorboard=true needs the package tensorboard: pip install tensorboard, or set "
             "tensorboard=false."
         ) from error
+
+
+def _torch_writer(folder: str) -> ScalarWriter:
+    require_tensorboard()
+    from torch.utils.tensorboard import SummaryWriter
+
     writer: ScalarWriter = SummaryWriter(folder)
     return writer

@@ -13,7 +13,10 @@ SUMMARY = {
     "complete": 1,
     "trainable": 3,
     "labels": [1, 2],
-    "completions": {"image": {"made": 1}, "text": {"made": 2}},
+    "completions": {
+        "image": {"made": 1, "reused": 0, "rejected": 0},
+        "text": {"made": 2, "reused": 1, "rejected": 1},
+    },
     "gate-threshold": 0.5,
     "seconds": {"features": 0.1},
     "widths": {},
@@ -240,6 +243,44 @@ def test_a_summary_of_another_form_is_refused(make, change):
     grid = Grid({1: (0, ready()), 2: (1, ready(**change)), 3: (2, ready())})
     assert len(start(admission, grid, minimum=2)) == 2
     assert "another version" in told["refused"][0][1]
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        json.dumps(SUMMARY | {"gate-threshold": float("nan")}),
+        json.dumps(SUMMARY | {"gate-threshold": int("9" * 400)}),
+        json.dumps(SUMMARY | {"samples": -1}),
+        json.dumps(SUMMARY | {"labels": [float("inf")]}),
+        json.dumps(SUMMARY | {"seconds": {"features": float("nan")}}),
+        "[" * 100_000,
+        "9" * 10_000,
+    ],
+    ids=lambda text: text[-60:],
+)
+def test_a_summary_that_cannot_be_true_refuses_its_node_alone(make, text):
+    admission, told = make()
+    grid = Grid({1: (0, ready()), 2: (1, {"summary": text}), 3: (2, ready())})
+    assert len(start(admission, grid, minimum=2)) == 2
+    assert [key for key, _ in told["refused"]] == [1]
+
+
+def test_whatever_the_check_of_a_summary_raises_refuses_its_node_alone(make):
+    admission, told = make(check=lambda summary: summary["models"]["image-encoder"] and None)
+    models = {"models": {"image-encoder": {"fingerprint": "a"}}}
+    grid = Grid({1: (0, ready(**models)), 2: (1, ready()), 3: (2, ready(**models))})
+    assert len(start(admission, grid, minimum=2)) == 2
+    assert told["refused"] == [(1, "its summary cannot be read (KeyError: 'models')")]
+
+
+def test_what_was_told_at_admission_is_known_by_key(make):
+    admission, told = make()
+    grid = Grid({7: (0, ready()), 5: (1, ready(trainable=2, more="of another program"))})
+    start(admission, grid)
+    assert (admission.told(0, "trainable"), admission.told(1, "trainable")) == (3, 2)
+    assert admission.told(0, "held-out") is None
+    assert admission.told(9, "trainable") is None
+    assert all("more" not in summary for summary in told["ready"])
 
 
 def test_named_nodes_are_numbered_by_name_whoever_answers_first(make):

@@ -120,3 +120,22 @@ def test_tensors_of_any_layout_survive(tmp_path):
     for name, tensor in tensors.items():
         assert back[name].dtype == tensor.dtype
         assert torch.equal(back[name], tensor)
+
+
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_nothing(tmp_path, monkeypatch):
+    from safetensors import SafetensorError
+
+    from fedmvp_flwr.aggregation import checkpoint
+
+    def full(tensors, path, metadata):
+        path.write_bytes(b"half of it")
+        raise SafetensorError("I/O error: No space left on device (os error 28)")
+
+    path = tmp_path / "a.safetensors"
+    save_tensors(path, {"a": torch.ones(2)}, {})
+    before = path.read_bytes()
+    monkeypatch.setattr(checkpoint, "save_file", full)
+    with pytest.raises(OSError, match="No space left"):
+        save_tensors(path, {"a": torch.zeros(2)}, {})
+    assert path.read_bytes() == before
+    assert [entry.name for entry in tmp_path.iterdir()] == ["a.safetensors"]

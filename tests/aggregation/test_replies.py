@@ -6,7 +6,7 @@ import torch
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord
 
 from fedmvp_flwr.aggregation.parcel import wrap
-from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies
+from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies, refuse
 from fedmvp_flwr.aggregation.wire import pack
 
 
@@ -92,6 +92,16 @@ BAD_ARRAYS = {
     "garbage": (Array("float16", (2, 3), "numpy.ndarray", b"garbage"), "cannot be read"),
     "archive": (Array("float16", (2, 3), "numpy.ndarray", b"PK\x03\x04"), "cannot be read"),
     "nothing": (Array("float16", (2, 3), "numpy.ndarray", b""), "cannot be read"),
+    "too large for float16": (Array(np.full((2, 3), 1e30, np.float32)), "too large"),
+    "damaged header": (
+        Array(
+            "float16",
+            (2, 3),
+            "numpy.ndarray",
+            numpy_bytes(np.ones((2, 3), np.float16)).replace(b"}", b"("),
+        ),
+        "cannot be read",
+    ),
     "claims another shape": (
         Array("float16", (2, 3), "numpy.ndarray", numpy_bytes(np.ones((9, 9)))),
         "(9, 9)",
@@ -136,6 +146,7 @@ def test_missing_and_unknown_arrays_are_named(reply, reference):
         {"num-examples": float("nan"), "loss": 0.5},
         {"num-examples": float("inf"), "loss": 0.5},
         {"num-examples": [5, 5], "loss": 0.5},
+        {"num-examples": 1e308, "loss": 0.5},
         {"num-examples": 5, "loss": float("nan")},
         {"num-examples": 5, "loss": [0.1, float("inf")]},
     ],
@@ -171,6 +182,83 @@ def test_metrics_that_cannot_be_averaged_with_those_of_most_are_rejected(reply, 
         assert len(valid) == 2
         assert [r.client for r in rejected] == [0]
         assert "other metrics" in rejected[0].reason
+
+
+TIES = {
+    "more": {"num-examples": 5, "loss": 0.5, "more": 1.0},
+    "fewer": {"num-examples": 5},
+    "a list": {"num-examples": 5, "loss": [0.5]},
+}
+
+
+@pytest.mark.parametrize("name", TIES)
+@pytest.mark.parametrize("place", [0, 1])
+def test_a_tie_of_names_rejects_nobody_and_keeps_what_both_say(reply, reference, name, place):
+    def both():
+        metrics = [{"num-examples": 5, "loss": 0.5}] * 2
+        metrics[place] = TIES[name]
+        return [(client, reply(metrics=m)) for client, m in enumerate(metrics)]
+
+    shared = {"num-examples", "loss"} if name == "more" else {"num-examples"}
+    valid, rejected = check_replies(both(), reference, "num-examples")
+    evaluated, refused = check_evaluations(both(), "num-examples")
+    assert not rejected
+    assert not refused
+    for message in [*(r.message for r in valid), *evaluated]:
+        assert message.content["metrics"].keys() == shared
+
+
+def test_a_tie_of_most_still_rejects_the_rest(reply):
+    metrics = [{"loss": 1.0}, {"loss": 1.0}, {"score": 1.0}, {"score": 1.0}, {"odd": 1.0}]
+    replies = [(c, reply(metrics={"num-examples": 1, **m})) for c, m in enumerate(metrics)]
+    valid, rejected = check_evaluations(replies, "num-examples")
+    assert [message.content["metrics"].keys() for message in valid] == [{"num-examples"}] * 4
+    assert [r.client for r in rejected] == [4]
+
+
+def test_whatever_the_check_of_a_reply_raises_rejects_that_reply(reply, reference, monkeypatch):
+    def unreadable(record, most):
+        if "poison" in record:
+            raise RuntimeError("deep in a library " + "x" * 10_000)
+        return record
+
+    monkeypatch.setattr("fedmvp_flwr.aggregation.replies.unwrap", unreadable)
+    poison = pack({"poison": torch.ones(1)}, "fp16")
+    valid, rejected = check_replies([(0, reply(poison)), (1, reply())], reference, "num-examples")
+    assert [r.client for r in valid] == [1]
+    assert rejected[0].reason.startswith("RuntimeError: deep in a library")
+    assert len(rejected[0].reason) < 600
+
+
+def test_a_number_that_a_counter_cannot_hold_is_rejected(reply):
+    reference = pack({**state(), "count": torch.tensor(0, dtype=torch.int32)}, "fp16")
+    wide = pack({**state(), "count": torch.tensor(2**40)}, "fp16")
+    valid, rejected = check_replies([(0, reply(wide)), (1, reply())], reference, "num-examples")
+    assert [r.client for r in valid] == [1]
+    assert "'count' has values too large for torch.int32" in rejected[0].reason
+
+
+def test_a_check_refuses_by_client_and_metrics(reply, instruction):
+    def check(client, metrics):
+        if client == 1:
+            return "too good " + "x" * 10_000
+        return "no loss" if metrics["loss"] > 1 else None  # a KeyError for client 3
+
+    error = Message(Error(code=2, reason="boom"), reply_to=instruction())
+    replies = [
+        (0, reply()),
+        (1, reply()),
+        (2, reply(metrics={"num-examples": 1, "loss": 2.0})),
+        (3, reply(metrics={"num-examples": 1})),
+        (4, error),
+    ]
+    kept, rejected = refuse(replies, check)
+    assert [client for client, _ in kept] == [0, 4]
+    assert [r.client for r in rejected] == [1, 2, 3]
+    assert rejected[0].reason.startswith("too good")
+    assert len(rejected[0].reason) < 600
+    assert rejected[1].reason == "no loss"
+    assert rejected[2].reason == "KeyError: 'loss'"
 
 
 def test_an_error_is_rejected_with_its_reason(reply, reference, instruction):

@@ -588,3 +588,148 @@ def test_idle_clients_are_asked_to_evaluate_but_not_to_train(make, fake_grid, be
     strategy.start(grid, initial, num_rounds=1)
     assert sorted(grid.partitions("train")) == [1, 2, 4]
     assert sorted(grid.partitions("evaluate")) == [0, 1, 2, 3, 4]
+
+
+LARGE = 1e30  # more than float16 holds
+
+
+def test_a_value_that_the_global_type_cannot_hold_never_enters_the_model(
+    make, fake_grid, behave, answer, initial
+):
+    def overflowing(message, partition):
+        state = client_state(partition)
+        if partition == 2:
+            state["w"][0, 0] = LARGE
+        return answer(message, pack(state, "fp32"), {"num-examples": 1})
+
+    start = pack({n: torch.zeros_like(t) for n, t in client_state(0).items()}, "fp16")
+    strategy, records = make(weighting="examples")
+    result = strategy.start(fake_grid(NODES, overflowing), start, 1)
+    assert [item.client for item in records[0].rejected] == [2]
+    assert torch.isfinite(unpack(result.arrays)["w"]).all()
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf")])
+def test_a_refined_average_that_is_not_finite_ends_the_run_before_its_checkpoint(
+    make, fake_grid, behave, initial, tmp_path, value
+):
+    def refine(server_round, arrays, probe):
+        state = unpack(arrays)
+        if server_round == 2:
+            state["w"][0, 0] = value
+        return pack(state, "fp32")
+
+    strategy, records = make(refine=refine, checkpoint_dir=tmp_path)
+    with pytest.raises(RoundError, match=r"Round 2: the refined average .* not finite .* 'w'"):
+        strategy.start(fake_grid(NODES, behave), initial, 3)
+    assert [record.server_round for record in records] == [1]
+    assert CheckpointStore(tmp_path).latest().server_round == 1
+
+
+def test_an_average_that_is_not_finite_ends_the_run(make, fake_grid, behave, initial, monkeypatch):
+    poisoned = pack({**client_state(0), "w": torch.full((3, 4), float("inf"))}, "fp32")
+    monkeypatch.setattr(
+        "fedmvp_flwr.aggregation.strategy.weighted_average", lambda *arguments: poisoned
+    )
+    strategy, records = make()
+    with pytest.raises(RoundError, match="Round 1: the average has values that are not finite"):
+        strategy.start(fake_grid(NODES, behave), initial, 1)
+    assert records == []
+
+
+def test_a_project_may_refuse_replies_by_their_metrics(make, fake_grid, behave, initial):
+    most = {client: client + 1 for client in range(5)} | {3: 2}
+
+    def check(client, metrics):
+        claimed = metrics["num-examples"]
+        return f"claims {claimed}" if claimed > most[client] else None
+
+    refused = []
+    strategy, records = make(
+        check_training=check,
+        check_evaluation=check,
+        on_rejected=lambda *values: refused.append(values),
+        fraction_evaluate=1.0,
+    )
+    result = strategy.start(fake_grid(NODES, behave), initial, 1)
+    assert records[0].clients == [0, 1, 2, 4]
+    assert [(r.client, r.reason) for r in records[0].rejected] == [(3, "claims 4")]
+    ((server_round, rejected),) = refused
+    assert server_round == 1
+    assert [(r.client, r.reason) for r in rejected] == [(3, "claims 4")]
+    expected = sum((p + 1) * 0.1 * p for p in (0, 1, 2, 4)) / 11
+    assert result.evaluate_metrics_clientapp[1]["accuracy"] == pytest.approx(expected)
+
+
+def test_silent_evaluations_are_told_of_as_well(make, fake_grid, behave, initial):
+    refused = []
+    strategy, _ = make(on_rejected=lambda *values: refused.append(values), fraction_evaluate=1.0)
+    silent = fake_grid(
+        NODES,
+        lambda m, p: None if p == 1 and m.metadata.message_type == "evaluate" else behave(m, p),
+    )
+    strategy.start(silent, initial, 1)
+    ((_, rejected),) = refused
+    assert [(r.client, r.reason) for r in rejected] == [(1, "no reply within the timeout")]
+
+
+def test_nothing_is_told_where_every_evaluation_is_valid(make, fake_grid, behave, initial):
+    refused = []
+    strategy, _ = make(on_rejected=lambda *values: refused.append(values), fraction_evaluate=1.0)
+    strategy.start(fake_grid(NODES, behave), initial, 1)
+    assert refused == []
+
+
+def test_metrics_that_a_project_cannot_average_end_no_run(make, fake_grid, behave, initial, log):
+    def stumble(contents, weighted_by):
+        raise KeyError("count.complete")
+
+    evaluated = []
+    strategy, records = make(
+        train_metrics_aggr_fn=stumble,
+        evaluate_metrics_aggr_fn=stumble,
+        on_evaluate=lambda *values: evaluated.append(values),
+        fraction_evaluate=1.0,
+    )
+    result = strategy.start(fake_grid(NODES, behave), initial, 2)
+    assert [record.metrics for record in records] == [{}, {}]
+    assert evaluated == []
+    assert result.evaluate_metrics_clientapp == {}
+    assert "Round 2: the metrics of the clients cannot be averaged" in log()
+    assert "KeyError: 'count.complete'" in log()
+
+
+@pytest.mark.parametrize("rogue", [0, 4])
+def test_scores_of_our_own_that_cannot_be_are_rejected_and_the_rest_is_averaged(
+    make, fake_grid, behave, answer, initial, rogue
+):
+    from fedmvp_flwr.aggregation.scores import (
+        average_client_metrics,
+        client_metrics,
+        wrong_scores,
+    )
+    from fedmvp_flwr.evaluation import Conditions
+
+    def scored(message, partition):
+        if message.metadata.message_type != "evaluate":
+            return behave(message, partition)
+        if partition == rogue:
+            return answer(message, metrics={"num-examples": 9, "accuracy.complete": 1.0})
+        metrics = client_metrics({"accuracy": {"complete": 0.5}}, Conditions({}, {}))
+        metrics["count.complete"] = 4.0
+        return answer(message, metrics={"num-examples": 4, **metrics})
+
+    refused = []
+    strategy, _ = make(
+        check_evaluation=lambda client, metrics: wrong_scores(metrics, 4),
+        evaluate_metrics_aggr_fn=average_client_metrics,
+        on_rejected=lambda *values: refused.append(values),
+        fraction_evaluate=1.0,
+    )
+    result = strategy.start(fake_grid({1: 0, 2: 4}, scored), initial, 1)
+    assert dict(result.evaluate_metrics_clientapp[1]) == {
+        "accuracy.complete": 0.5,
+        "macro-f1.complete": 0.0,
+    }
+    assert [item.client for item in refused[0][1]] == [rogue]
+    assert "missing metrics" in refused[0][1][0].reason

@@ -5,7 +5,7 @@ import pytest
 import torch
 from flwr.app import Array, ArrayRecord
 
-from fedmvp_flwr.aggregation.wire import as_received, check_message_size, pack, unpack
+from fedmvp_flwr.aggregation.wire import as_received, check_message_size, fits, pack, unpack
 from fedmvp_flwr.errors import ConfigError
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
@@ -84,6 +84,11 @@ def test_overflow_of_fp16_is_refused_by_name():
     assert float(unpack(pack({"weight": torch.tensor(1e5)}, "bf16"))["weight"]) > 9e4
 
 
+def with_header(header):
+    """An .npy file with a header of one's own: NumPy parses it as Python."""
+    return b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header + bytes(8)
+
+
 @pytest.mark.parametrize(
     "data",
     [
@@ -94,8 +99,14 @@ def test_overflow_of_fp16_is_refused_by_name():
         numpy_bytes(np.array(["a", "b"])),
         numpy_bytes(np.zeros(2, dtype=">f4")),
         numpy_bytes(np.zeros(2)).replace(b"(2,)", b"(9999999999999999,)"),
+        numpy_bytes(np.zeros(2)).replace(b"}", b"("),
+        with_header(b"if 1:\n    a\n  b\n"),
+        with_header(b"(" * 5000),
     ],
-    ids=["nothing", "garbage", "archive", "truncated", "texts", "foreign-order", "absurd-length"],
+    ids=[
+        *("nothing", "garbage", "archive", "truncated", "texts", "foreign-order", "absurd-length"),
+        *("open-bracket", "indentation", "many-brackets"),
+    ],
 )
 def test_damaged_arrays_are_a_value_error(data):
     record = ArrayRecord({"a": Array("float32", (2,), "numpy.ndarray", data)})
@@ -151,3 +162,24 @@ def test_the_guard_lets_small_messages_pass_and_says_what_to_do_about_large_ones
     assert check_message_size(record, 1.0) == record.count_bytes()
     with pytest.raises(ConfigError, match=r"max-message-mb=0\.001"):
         check_message_size(record, 0.001)
+
+
+@pytest.mark.parametrize(
+    ("values", "dtype", "expected"),
+    [
+        (torch.tensor([65504.0]), torch.float16, True),
+        (torch.tensor([1e30]), torch.float16, False),
+        (torch.tensor([1e30]), torch.bfloat16, True),
+        (torch.tensor([1e300], dtype=torch.float64), torch.float32, False),
+        (torch.tensor([float("nan")]), torch.float32, False),
+        (torch.tensor([2**40]), torch.int64, True),
+        (torch.tensor([2**40]), torch.int32, False),
+        (torch.tensor([-1]), torch.uint8, False),
+        (torch.tensor([1, 0]), torch.bool, True),
+        (torch.tensor([2]), torch.bool, False),
+        (torch.zeros(0, dtype=torch.int64), torch.uint8, True),
+    ],
+    ids=str,
+)
+def test_what_fits_a_type(values, dtype, expected):
+    assert fits(values, dtype) is expected

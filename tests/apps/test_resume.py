@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore, load_tensors
-from fedmvp_flwr.errors import CheckpointError, DataError, RoundError
+from fedmvp_flwr.errors import CheckpointError, ConfigError, DataError, RoundError
 from fedmvp_flwr.resume import load_resume_point, require_resumable
+from server_app.run import Run
 
 ROUNDS = 4
 TIMES = ("time", "seconds")
@@ -217,6 +218,66 @@ def test_the_best_round_is_kept_and_training_stops(federate, tmp_path):
     model, _ = load_tensors(tmp_path / "out" / "model.safetensors")
     assert metadata["round"] == best
     assert all(torch.equal(tensor, model[name]) for name, tensor in tensors.items())
+
+
+def test_training_that_ended_early_is_not_gone_on_with(federate, tmp_path, monkeypatch):
+    settings = {
+        "num_server_rounds": 9,
+        "selection": "clients",
+        "early_stopping_patience": 1,
+        "learning_rate": 1e-9,  # nothing is learned: the first evaluation stays the best
+    }
+    whole, out = tmp_path / "whole", tmp_path / "out"
+    result, _ = federate(out=whole, **settings)
+
+    def crash(*_):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(Run, "_finish", crash)
+    with pytest.raises(OSError, match="No space"):
+        federate(**settings)
+    monkeypatch.undo()
+    for _ in range(2):  # after the crash, and again when it is completed
+        again, events = federate(resume=str(out), **settings)
+        assert again["rounds"] == result["rounds"]
+        assert [e["event"] for e in events].count("run-resume") == 1
+        assert_same(whole, out)
+
+
+def kept(folder):
+    return {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_the_same_command_again_does_not_cost_the_interrupted_run(federate, interrupted):
+    before = kept(interrupted)
+    with pytest.raises(ConfigError, match=r"round-00001\.safetensors.*resume = "):
+        federate()
+    assert kept(interrupted) == before
+    result, _ = federate(resume=str(interrupted))
+    assert result["status"] == "completed"
+
+
+def test_another_run_is_not_gone_on_with_in_the_interrupted_ones_folder(
+    federate, interrupted, tmp_path
+):
+    federate(out=tmp_path / "other", num_server_rounds=1)
+    before = kept(interrupted)
+    with pytest.raises(ConfigError, match="not completed"):
+        federate(resume=str(tmp_path / "other"))
+    assert kept(interrupted) == before
+
+
+def test_a_completed_run_is_overwritten_once_the_preflight_has_passed(federate, tmp_path):
+    federate(num_server_rounds=1)
+    before = kept(tmp_path / "out")
+    with pytest.raises(DataError, match="florra"):
+        federate(dataset="florra")
+    with pytest.raises(DataError, match="nowhere"):
+        federate(resume=str(tmp_path / "out"), num_server_rounds=2, cache_dir="/dev/null/nowhere")
+    assert kept(tmp_path / "out") == before
+    result, events = federate(num_server_rounds=1, seed=5)
+    assert result["config"]["seed"] == 5
+    assert [e["event"] for e in events].count("run-start") == 1
 
 
 def test_selection_by_the_server_needs_validation_samples(federate):

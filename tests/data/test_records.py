@@ -1,5 +1,6 @@
 import json
 import os
+import stat
 import threading
 
 import pytest
@@ -62,3 +63,20 @@ def test_writers_at_once_leave_one_whole_file(tmp_path):
         thread.join()
     assert path.read_bytes() in contents
     assert os.listdir(tmp_path) == ["a.bin"]
+
+
+def test_the_renaming_is_on_disk_and_a_platform_that_cannot_does_no_harm(tmp_path, monkeypatch):
+    synced = []
+    fsync = os.fsync
+
+    def sync(descriptor):
+        folder = stat.S_ISDIR(os.fstat(descriptor).st_mode)
+        synced.append("folder" if folder else "file")
+        if folder:
+            raise OSError(22, "Invalid argument")
+        fsync(descriptor)
+
+    monkeypatch.setattr(records.os, "fsync", sync)
+    write_atomic(tmp_path / "a.bin", b"new")
+    assert synced == ["file", "folder"]
+    assert (tmp_path / "a.bin").read_bytes() == b"new"

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from fedmvp_flwr.reporting import JsonlSink, MultiSink, ReportError, read_events
+from fedmvp_flwr.reporting import JsonlSink, MultiSink, ReportError, read_events, sinks
 
 
 def written(path, *events):
@@ -100,6 +100,70 @@ def test_a_file_that_is_one_torn_line_starts_anew(tmp_path):
     path = tmp_path / "m.jsonl"
     path.write_text('{"event"')
     assert [e["event"] for e in written(path, {"event": "b"})] == ["b"]
+
+
+class Disk:
+    """A file that takes so many bytes in pieces, and then is full, as an unbuffered one is."""
+
+    def __init__(self, file, room, piece=1 << 20):
+        self.file, self.room, self.piece = file, room, piece
+
+    def write(self, content):
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        size = self.file.write(content[: min(self.room, self.piece)])
+        self.room -= size
+        return size
+
+    def fileno(self):
+        return self.file.fileno()
+
+    def close(self):
+        self.file.close()
+
+
+def test_a_write_that_takes_a_part_is_gone_on_with(tmp_path):
+    sink = JsonlSink(tmp_path / "m.jsonl")
+    sink._file = Disk(sink._file, room=10_000, piece=7)
+    for name in ("a", "b"):
+        sink.write({"event": name, "text": "x" * 100})
+    assert [e["event"] for e in read_events(tmp_path / "m.jsonl")] == ["a", "b"]
+
+
+def test_a_full_disk_leaves_whole_lines(tmp_path):
+    path = tmp_path / "m.jsonl"
+    sink = JsonlSink(path)
+    sink.write({"event": "a"})
+    sink._file = disk = Disk(sink._file, room=20)
+    before = path.read_bytes()
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space"):
+            sink.write({"event": "lost"})
+        assert path.read_bytes() == before
+    disk.room = 10_000
+    sink.write({"event": "b"})
+    assert [e["event"] for e in read_events(path)] == ["a", "b"]
+
+
+def test_what_could_not_be_cut_off_is_cut_off_before_the_next_line(tmp_path, monkeypatch):
+    path = tmp_path / "m.jsonl"
+    sink = JsonlSink(path)
+    sink.write({"event": "a"})
+    sink._file = disk = Disk(sink._file, room=20)
+
+    def refuse(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr(sinks.os, "truncate", refuse)
+    with pytest.raises(OSError, match="No space"):
+        sink.write({"event": "lost"})
+    disk.room = 10_000
+    with pytest.raises(OSError, match="Input/output"):
+        sink.write({"event": "lost, too"})
+    assert [e["event"] for e in read_events(path)] == ["a"], "the torn line is the last one"
+    monkeypatch.undo()
+    sink.write({"event": "b"})
+    assert [e["event"] for e in read_events(path)] == ["a", "b"]
 
 
 @pytest.mark.parametrize("line", ['{"event": ', "[1, 2]", "null", "\x00\x00"])
