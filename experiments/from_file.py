@@ -80,6 +80,9 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
         settings: run-config of the experiment.
         table: `split` and `per-class`.
         out: folder of the experiment's results.
+
+    Raises:
+        ConfigError: the table lacks one of them, or the data have no such split.
     """
     from fedmvp_flwr.aggregation.probe import probe_of, save_probe
     from fedmvp_flwr.completion.pipeline import prepare_samples
@@ -90,8 +93,15 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     from fedmvp_flwr.node import cache_folder
     from fedmvp_flwr.seeds import seed_for
 
+    if missing := sorted({"split", "per-class"} - set(table)):
+        raise ConfigError(f"The table [probe] lacks {missing}: it needs `split` and `per-class`.")
     config = RunConfig.from_run_config(dict(settings))
     dataset = load_dataset(config)
+    if table["split"] not in dataset.splits:
+        raise ConfigError(
+            f"The table [probe] names split = {table['split']!r}, but {config.dataset} has the "
+            f"splits {', '.join(dataset.splits)}."
+        )
     by_class: dict[int, list[Any]] = {}
     pairs = [sample for sample in dataset.splits[table["split"]] if sample.complete]
     for sample in sorted(pairs, key=lambda s: seed_for(config.completion_seed, "probe", s.key)):
@@ -133,6 +143,11 @@ def main() -> None:
         raise ConfigError(f"{arguments.file} has no method {unknown}: {list(tables['methods'])}.")
     runs = {name: fill(common | tables["methods"][name], paths) for name in names}
     needs_probe = [s for s in runs.values() if s.get("probe-file") == PROBE_FILE]
+    if needs_probe and "probe" not in tables:
+        raise ConfigError(
+            f"{arguments.file}: a method has probe-file = {PROBE_FILE!r}, which needs a table "
+            "[probe] with `split` and `per-class`."
+        )
     if needs_probe:
         probe = str(save_public_probe(fill(common, paths), tables["probe"], out))
         for settings in needs_probe:

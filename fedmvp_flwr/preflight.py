@@ -10,11 +10,10 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data_preflight import client_row, data_notes
 from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder, output_folder, require_writable
 from fedmvp_flwr.preflight_models import add_models, add_workload
-from fedmvp_flwr.preflight_report import PreflightReport
+from fedmvp_flwr.preflight_report import PreflightReport, attempt
 from fedmvp_flwr.preparation import require_comparable
 from fedmvp_flwr.resume import require_resumable
 
@@ -32,38 +31,42 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     """
     report = PreflightReport()
 
-    def check(step: Callable[[], _T]) -> _T | None:
-        try:
-            return step()
-        except FedMVPError as error:
-            report.problems.append(str(error))
-            return None
+    def check(what: str, step: Callable[[], _T]) -> _T | None:
+        return attempt(report, what, step)
 
     if config.out_dir:
-        check(lambda: output_folder(config, 0))
-    writable = check(lambda: require_writable(cache_folder(config), "cache-dir"))
-    device = check(lambda: resolve_device(config.device))
-    models = check(lambda: FoundationModels.from_config(config, str(device or "cpu"), ()))
-    add_models(report, config, str(device or "cpu"))
+        check("out-dir", lambda: output_folder(config, 0))
+    writable = check("cache-dir", lambda: require_writable(cache_folder(config), "cache-dir"))
+    device = str(check("device", lambda: resolve_device(config.device)) or "cpu")
+    models = check("the models", lambda: FoundationModels.from_config(config, device, ()))
+    check("the models", lambda: add_models(report, config, device))
     if models and not report.problems:
-        check(lambda: require_comparable(models, config))
+        check("the quality gate", lambda: require_comparable(models, config))
     if config.probe_file and config.needs_probe:
-        check(lambda: load_probe(Path(config.probe_file).expanduser()))
-    dataset = check(lambda: load_dataset(config))
+        check("probe-file", lambda: load_probe(Path(config.probe_file).expanduser()))
+    dataset = check("the data set", lambda: load_dataset(config))
     if config.resume:
-        check(lambda: require_resumable(config, dataset.class_names if dataset else None))
+        names = dataset.class_names if dataset else None
+        check("resume", lambda: require_resumable(config, names))
     if dataset:
-        check(lambda: retrieval_pool((), dataset, config))
-    if dataset and config.needs_probe and not config.probe_file:
-        check(lambda: public_pairs(dataset, config) if config.probe_source == "public" else ())
+        check("the public split", lambda: retrieval_pool((), dataset, config))
+    if dataset and config.needs_probe and config.probe_source == "public" and not config.probe_file:
+        check("the public pairs of the probe", lambda: public_pairs(dataset, config))
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
-            row = check(lambda: client_row(dataset, config, client, num_clients))  # noqa: B023
+            row = check(
+                f"client {client}",
+                lambda: client_row(dataset, config, client, num_clients),  # noqa: B023 - called now
+            )
             if row:
                 report.rows.append(row)
     if dataset:
-        report.notes += check(lambda: data_notes(dataset, config, report.rows)) or []
+        notes = check("the data set", lambda: data_notes(dataset, config, report.rows))
+        report.notes += notes or []
     if dataset and writable and models and num_clients and not report.problems:
-        check(lambda: add_workload(report, dataset, config, models, num_clients, timed))
+        check(
+            "the work of the models",
+            lambda: add_workload(report, dataset, config, models, num_clients, timed),
+        )
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report

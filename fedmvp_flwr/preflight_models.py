@@ -1,19 +1,20 @@
 """The preflight's look at the frozen models: what they are, what they have to do, what it costs."""
 
 import shutil
+from functools import partial
 
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import Dataset
-from fedmvp_flwr.errors import FedMVPError
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
-from fedmvp_flwr.foundation.completeness import missing_files
+from fedmvp_flwr.foundation.checks import model_problems
 from fedmvp_flwr.foundation.fingerprint import model_bytes, model_fingerprint
 from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.specs import Role, parse_spec
 from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.preflight_report import PreflightReport
+from fedmvp_flwr.preflight_report import PreflightReport, attempt
+from fedmvp_flwr.timed_sources import stand_in_notes
 from fedmvp_flwr.timing import (
     Widths,
     declared_widths,
@@ -39,36 +40,39 @@ def add_models(report: PreflightReport, config: RunConfig, device: str) -> None:
         config: names the models.
         device: where they would compute.
     """
-    for key, role, spec in _needed(config):
-        try:
-            model = parse_spec(role, spec, key)
-            row: dict[str, str | float] = {
-                "setting": key,
-                "model": spec,
-                "MB": round(model_bytes(model) / _MEGABYTE, 1),
-                "fingerprint": model_fingerprint(model)[:_SHOWN],
-                "revision": revision_of(model.folder) or "",
-            }
-        except FedMVPError as error:
-            report.problems.append(str(error))
-        else:
-            if row not in report.models:
-                report.models.append(row)
-            if missing := missing_files(model):
-                report.problems.append(
-                    f"{key}={spec!r}: {model.folder} lacks {len(missing)} file(s): "
-                    f"{', '.join(missing)}. Fetch or copy the whole model."
-                )
+    for key, role, used in _needed(config):
+        attempt(report, key, partial(_add_model, report, key, role, used))
     if config.completion == "foundation":
-        try:
-            if template_named(config.prompt_template).asks:
-                parse_questions(config.caption_questions)
-        except FedMVPError as error:
-            report.problems.append(str(error))
+        attempt(report, "prompt-template", partial(_check_prompts, config))
     if config.generator_offload != "none" and device == "cpu" and _draws(config):
         report.problems.append(
             f"generator-offload='{config.generator_offload}' needs a GPU, but device='cpu'."
         )
+
+
+def _add_model(report: PreflightReport, key: str, role: Role, config: RunConfig) -> None:
+    """Describe one model, and find what keeps it from being loaded; it is not.
+
+    Raises:
+        FedMVPError: it is not there.
+    """
+    spec = str(getattr(config, role))
+    model = parse_spec(role, spec, key)
+    row: dict[str, str | float] = {
+        "setting": key,
+        "model": spec,
+        "MB": round(model_bytes(model) / _MEGABYTE, 1),
+        "fingerprint": model_fingerprint(model)[:_SHOWN],
+        "revision": revision_of(model.folder) or "",
+    }
+    if row not in report.models:
+        report.models.append(row)
+    report.problems += [f"{key}={spec!r}: {text}" for text in model_problems(model, config)]
+
+
+def _check_prompts(config: RunConfig) -> None:
+    if template_named(config.prompt_template).asks:
+        parse_questions(config.caption_questions)
 
 
 def add_workload(
@@ -103,7 +107,9 @@ def add_workload(
     if work.done:
         report.estimates |= {"completion s": 0.0, "further disk MB": 0.0}
     elif timed:
-        timing = time_models(dataset.splits["train"], models, config)
+        samples = dataset.splits["train"]
+        timing = time_models(samples, models, config, dataset.class_descriptions)
+        report.notes += stand_in_notes(samples)
         widths = timing.widths
         for row in report.work:
             kind = str(row["work"])
@@ -136,16 +142,17 @@ def _check_disk(report: PreflightReport, config: RunConfig, most: float) -> None
         )
 
 
-def _needed(config: RunConfig) -> list[tuple[str, Role, str]]:
-    """(run-config key, role, spec) of each model that the run would load."""
+def _needed(config: RunConfig) -> list[tuple[str, Role, RunConfig]]:
+    """(run-config key, role, the settings that it has) of each model that the run would load."""
     roles = list(ENCODER_ROLES.values())
     if config.completion == "foundation":
         roles += list(GENERATOR_ROLES.values())
     elif _draws(config):
         roles.append("image_generator")
-    needed = [(role.replace("_", "-"), role, str(getattr(config, role))) for role in roles]
-    if config.gate_encoder and config.completion != "none" and config.quality_gate:
-        needed += [("gate-encoder", role, config.gate_encoder) for role in ENCODER_ROLES.values()]
+    needed = [(role.replace("_", "-"), role, config) for role in roles]
+    models = FoundationModels(config)
+    if models.gate is not models:
+        needed += [("gate-encoder", role, models.gate.config) for role in ENCODER_ROLES.values()]
     return needed
 
 

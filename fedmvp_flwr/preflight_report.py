@@ -1,8 +1,14 @@
 """What a preflight found: a report that holds JSON values only."""
 
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import TypeVar
 
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.errors import DataError, FedMVPError
+
+_logger = logging.getLogger(__name__)
+_T = TypeVar("_T")
 
 
 @dataclass
@@ -55,3 +61,28 @@ class PreflightReport:
         if self.problems:
             listed = "".join(f"\n- {problem}" for problem in self.problems)
             raise DataError(f"{len(self.problems)} problem(s) before the run:{listed}")
+
+
+def attempt(report: PreflightReport, what: str, step: Callable[[], _T]) -> _T | None:
+    """Take one step of a preflight; whatever it raises is a problem, and the others go on.
+
+    Args:
+        report: gets the problem.
+        what: what the step looks at, for an error that nobody foresaw.
+        step: the step.
+
+    Returns:
+        What the step returns, None if it raised something.
+    """
+    try:
+        return step()
+    except FedMVPError as error:
+        report.problems.append(str(error))
+    except Exception as error:
+        _logger.exception("The preflight broke down while it looked at %s.", what)
+        report.problems.append(
+            f"The preflight broke down while it looked at {what}: {type(error).__name__}: {error}. "
+            "This is a defect of the program, which should say what is wrong: please report it "
+            "with this line and the traceback in the log."
+        )
+    return None

@@ -1,7 +1,8 @@
 """How long the frozen models of a run take and how much disk it needs, from a few samples."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -9,19 +10,19 @@ import torch
 
 from fedmvp_flwr.aggregation.wire import check_message_size, pack
 from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import SOURCE_OF, FoundationCompleter, Source
-from fedmvp_flwr.completion.plan import content_digest, load_image
+from fedmvp_flwr.completion.completers import SOURCE_OF, FoundationCompleter
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
-from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
+from fedmvp_flwr.errors import FedMVPError, ModelError
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.completeness import declared_width
 from fedmvp_flwr.foundation.diffusers_generator import largest_side
+from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.model.network import FedMVPNetwork
+from fedmvp_flwr.timed_sources import timed_sources
 from fedmvp_flwr.workload import COMPLETED, ENCODED, GATED, Workload, encodings
 
-TIMED_SAMPLES = 8
 _RECORD_BYTES = 2000.0  # of a caption with its prompts
 _HALF = 2  # bytes of a float16
 
@@ -45,37 +46,38 @@ class Timing:
     widths: Widths
 
 
-def time_models(samples: Sequence[Sample], models: FoundationModels, config: RunConfig) -> Timing:
+def time_models(
+    samples: Sequence[Sample],
+    models: FoundationModels,
+    config: RunConfig,
+    words: Sequence[str] = (),
+) -> Timing:
     """Load the models that a run needs and time each on a few samples.
 
     Args:
-        samples: from which the first few images and texts are taken; at least one of each.
+        samples: from which the first few images and texts are taken.
         models: the frozen models.
         config: the run's settings.
+        words: stand for the texts, if no sample has one; see `timed_sources`.
 
     Raises:
-        ModelError: a model cannot be loaded.
-        DataError: an image cannot be decoded, or no sample has an image, or none a text.
+        ModelError: a model cannot be loaded, or does not work.
+        DataError: an image cannot be decoded.
     """
     seconds: dict[str, float] = {}
     bytes_each: dict[str, float] = {}
-    chosen = {
-        m: [sample for sample in samples if sample.has(m)][:TIMED_SAMPLES] for m in MODALITIES
-    }
-    for modality, found in chosen.items():
-        if not found:
-            raise DataError(f"No sample has a {modality} that the models could be timed on.")
-    decoding, images = _timed(lambda: [load_image(sample) for sample in chosen[IMAGE]])
-    contents = {IMAGE: images, TEXT: [sample.text for sample in chosen[TEXT]]}
+    decoding, images = _timed(lambda: timed_sources(samples, IMAGE, words))
+    given = {IMAGE: images, TEXT: timed_sources(samples, TEXT, words)}
     loading = 0.0
     widths: Widths = {}
     for kinds, encoders in encodings(models):
         for modality in MODALITIES:
-            items = contents[modality]
+            items = [source.content for source in given[modality]]
             spent, encoder = _timed(lambda: encoders.encoder(modality))  # noqa: B023 - called now
             loading += spent
-            encoder.encode(items[:1])  # the first call also warms up
-            spent, features = _timed(lambda: encoder.encode(items))  # noqa: B023
+            with _at_work(encoders, ENCODER_ROLES[modality], encoders is not models):
+                encoder.encode(items[:1])  # the first call also warms up
+                spent, features = _timed(lambda: encoder.encode(items))  # noqa: B023
             if encoders is models:
                 widths[modality] = (encoder.token_width, encoder.pooled_width)
                 spent += decoding if modality == IMAGE else 0.0
@@ -85,13 +87,10 @@ def time_models(samples: Sequence[Sample], models: FoundationModels, config: Run
     if config.completion == "foundation":
         completer = FoundationCompleter(models, config)
         for modality in MODALITIES:
-            origin = SOURCE_OF[modality]
-            sources = [
-                Source(content, content_digest(sample, origin) or "")
-                for sample, content in zip(chosen[origin], contents[origin], strict=True)
-            ]
-            first, _ = _timed(lambda: completer.complete(modality, sources[:1]))  # noqa: B023
-            spent, made = _timed(lambda: completer.complete(modality, sources))  # noqa: B023
+            sources = given[SOURCE_OF[modality]]
+            with _at_work(models, GENERATOR_ROLES[modality]):
+                first, _ = _timed(lambda: completer.complete(modality, sources[:1]))  # noqa: B023
+                spent, made = _timed(lambda: completer.complete(modality, sources))  # noqa: B023
             seconds[COMPLETED[modality]] = spent / len(sources)
             loading += max(first - spent / len(sources), 0.0)
             sizes = [sum(map(len, codec.completion_items("", item)[1].values())) for item in made]
@@ -177,6 +176,20 @@ def known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None
     if len(found) < len(set(keys.values())):
         return None
     return {m: codec.widths_from_bytes(found[key]) for m, key in keys.items()}
+
+
+@contextmanager
+def _at_work(models: FoundationModels, role: Role, gate: bool = False) -> Iterator[None]:
+    """Raise a ModelError that names the model, for whatever its library raises."""
+    try:
+        yield
+    except FedMVPError:
+        raise
+    except Exception as error:
+        key, spec = "gate-encoder" if gate else role.replace("_", "-"), getattr(models.config, role)
+        raise ModelError(
+            f"{key}='{spec}' does not work on the first samples: {type(error).__name__}: {error}"
+        ) from error
 
 
 def _timed(action: Callable[[], Any]) -> tuple[float, Any]:

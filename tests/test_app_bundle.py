@@ -1,6 +1,7 @@
 """What Flower ships to every node: our code, no weights, no tests, small."""
 
 import io
+import re
 import zipfile
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BUNDLE_BYTES = 1_000_000  # Flower's own limit is ten times this
+OF_COMMAND_LINE = ("cli.py", "commands", "pretraining", "quality", "simulation")
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +32,24 @@ def test_holds_library_and_apps(bundle):
         "server_app/app.py",
     ):
         assert name in names
-    sources = {p.relative_to(ROOT).as_posix() for p in (ROOT / "fedmvp_flwr").rglob("*.py")}
+    library = ROOT / "fedmvp_flwr"
+    sources = {
+        path.relative_to(ROOT).as_posix()
+        for path in library.rglob("*.py")
+        if path.relative_to(library).parts[0] not in OF_COMMAND_LINE
+    }
     assert sources <= set(names), "Flower left a module out (folders named lib, build, env vanish)"
+
+
+def test_the_apps_import_nothing_of_the_command_line():
+    """What is not in the bundle: looked for in the text, since imports may stand in functions."""
+    parts = "|".join(name.removesuffix(".py") for name in OF_COMMAND_LINE)
+    pattern = re.compile(rf"(from|import) fedmvp_flwr\.({parts})\b")
+    for folder in ("fedmvp_flwr", "client_app", "server_app"):
+        for path in (ROOT / folder).rglob("*.py"):
+            place = path.relative_to(ROOT / folder).parts[0]
+            if folder != "fedmvp_flwr" or place not in OF_COMMAND_LINE:
+                assert not pattern.search(path.read_text()), path
 
 
 def test_holds_nothing_else(bundle):
@@ -40,6 +58,7 @@ def test_holds_nothing_else(bundle):
     assert folders == {"fedmvp_flwr", "client_app", "server_app", ".info"}
     endings = {Path(name).suffix for name in names if not name.startswith(".info")}
     assert endings <= {".py", ".toml", ".md", ""}
+    assert not any(name.split("/")[1] in OF_COMMAND_LINE for name in names if name.count("/"))
     assert len(content) < MAX_BUNDLE_BYTES
 
 

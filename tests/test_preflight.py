@@ -86,3 +86,19 @@ def test_a_cache_folder_that_cannot_be_written(tmp_path):
     blocked.write_text("")
     problems = preflight(config(tmp_path, cache_dir=str(blocked / "cache")), 3).problems
     assert problems
+
+
+def test_what_nobody_foresaw_is_one_problem_among_the_others(tmp_path, monkeypatch, caplog):
+    def broken(*_):
+        raise KeyError("colour")
+
+    monkeypatch.setattr("fedmvp_flwr.preflight.load_dataset", broken)
+    monkeypatch.setattr("fedmvp_flwr.preflight_models.model_bytes", broken)
+    problems = preflight(config(tmp_path, probe_file="/no.file"), 2).problems
+    steps = ("image-encoder", "text-encoder", "captioner", "the data set")
+    for step in steps:
+        (found,) = [p for p in problems if f"looked at {step}: KeyError: 'colour'" in p]
+        assert "defect of the program" in found
+        assert "report it" in found
+    assert any("/no.file" in problem for problem in problems)
+    assert "Traceback" in caplog.text

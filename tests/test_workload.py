@@ -1,13 +1,19 @@
 """What is left to do for the frozen models, how long it takes, and what the preflight says."""
 
+from dataclasses import replace
+from types import SimpleNamespace
+
 import pytest
 
 from fedmvp_flwr.ahead import prepare_all
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.data.samples import Sample
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight import preflight
+from fedmvp_flwr.preflight_models import add_workload
+from fedmvp_flwr.preflight_report import PreflightReport
+from fedmvp_flwr.timed_sources import timed_sources
 from fedmvp_flwr.timing import Timing, estimated_bytes, estimated_seconds, time_models
 from fedmvp_flwr.workload import Workload
 
@@ -144,9 +150,57 @@ def test_a_message_that_is_too_large_is_found_before_the_run(tmp_path):
     assert any("max-message-mb" in problem for problem in problems)
 
 
-@pytest.mark.parametrize("lacking", ["image", "text"])
-def test_nothing_to_time_on(lacking, tmp_path):
-    image = None if lacking == "image" else object()
-    samples = [Sample("one", 0, image, None if lacking == "text" else "words")]
-    with pytest.raises(DataError, match=f"No sample has a {lacking}"):
-        time_models(samples, models=None, config=config(tmp_path))
+@pytest.mark.parametrize(
+    ("lacking", "note"),
+    [
+        ("image", "No training sample has an image: the models were timed on a blank image"),
+        ("text", "No training sample has a text: the models were timed on descriptions of the"),
+    ],
+)
+def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, tmp_path, monkeypatch):
+    settings = config(tmp_path)
+    whole = load_dataset(settings)
+    train = [replace(sample, **{lacking: None}) for sample in whole.splits["train"]]
+    data = SimpleNamespace(
+        class_names=whole.class_names,
+        class_descriptions=whole.class_descriptions,
+        splits={**whole.splits, "train": train},
+    )
+    models = FoundationModels(settings)
+    timing = time_models(data.splits["train"], models, settings, data.class_descriptions)
+    assert set(timing.seconds) == set(timing.bytes_each)
+    assert len(timing.seconds) == 4
+    assert all(seconds > 0 for seconds in timing.seconds.values())
+    found = timed_sources(train, lacking, data.class_descriptions)
+    if lacking == "text":
+        assert [source.content for source in found] == list(whole.class_descriptions[:8])
+    monkeypatch.setattr(
+        "fedmvp_flwr.preflight_models.count_work", lambda *_: Workload({}, {"a": 1})
+    )
+    report = PreflightReport()
+    add_workload(report, data, settings, models, 2, timed=True)
+    (said,) = report.notes
+    assert said.startswith(note)
+    assert report.problems == []
+
+
+def test_what_a_library_raises_while_it_is_timed_names_the_model(tmp_path, monkeypatch):
+    def broken(*_):
+        raise RuntimeError("no such kernel")
+
+    settings = config(tmp_path)
+    models = FoundationModels(settings)
+    monkeypatch.setattr(models.text_encoder, "encode", broken)
+    samples = load_dataset(settings).splits["train"]
+    with pytest.raises(
+        ModelError, match=r"text-encoder='open_clip:embedded'.*RuntimeError: no such kernel"
+    ):
+        time_models(samples, models, settings)
+
+
+def test_a_size_that_only_the_pipeline_knows_to_be_wrong(tmp_path, monkeypatch):
+    monkeypatch.setattr("fedmvp_flwr.foundation.diffusers_generator._SIDE_STEPS", {})
+    (problem,) = preflight(config(tmp_path, generator_size=20), 2, timed=True).problems
+    assert "PixArtAlphaPipeline does not draw" in problem
+    assert "divisible by 8" in problem
+    assert "generator-size" in problem

@@ -1,12 +1,11 @@
 """Who owns what: training and held-out samples of every client, by label, owner or file."""
 
-import csv
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.key_tables import keyed_rows, parse_json, read_text
 from fedmvp_flwr.data.partition import matching_indices, partition_indices, require_clients
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.errors import DataError
@@ -98,10 +97,7 @@ def _from_file(
     path: Path, train: Sequence[Sample], test: Sequence[Sample], num_partitions: int
 ) -> tuple[list[list[int]], dict[int, int]]:
     """Training parts, and the clients of those held-out samples that the file names."""
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"partition='file:{path}' cannot be read ({error}).") from error
+    content = read_text(path, f"partition='file:{path}'")
     if path.suffix.lower() == ".json":
         own, held = _from_record(path, content, len(train), len(test))
     else:
@@ -130,16 +126,16 @@ def _from_record(
     path: Path, content: str, num_train: int, num_test: int
 ) -> tuple[dict[int, int], dict[int, int]]:
     """Read a split as a run saved it: lists of indices for each client."""
+    record = parse_json(path, content, "saved split")
     try:
-        record = json.loads(content)
+        parts = {name: [list(part) for part in record[name]] for name in ("train", "test")}
         own, held = (
-            {int(i): client for client, part in enumerate(record[name]) for i in part}
+            {_index(i): client for client, part in enumerate(parts[name]) for i in part}
             for name in ("train", "test")
         )
-        dealt = sum(len(part) for name in ("train", "test") for part in record[name])
     except (ValueError, KeyError, TypeError) as error:
         raise DataError(f"'{path}' is no saved split ({error!r}): expected train, test.") from error
-    if dealt != len(own) + len(held):
+    if sum(len(part) for both in parts.values() for part in both) != len(own) + len(held):
         raise DataError(f"'{path}' deals a sample twice.")
     if any(i >= num_train for i in own) or any(i >= num_test for i in held):
         raise DataError(
@@ -149,18 +145,18 @@ def _from_record(
     return own, held
 
 
+def _index(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 0:
+        raise ValueError(f"{value!r} is no number of a sample, expected 0, 1, ...")
+    return value
+
+
 def _from_csv(path: Path, content: str) -> dict[str, int]:
     """Read columns `key` and `client`."""
-    lines = csv.DictReader(content.splitlines())
-    if not {"key", "client"} <= set(lines.fieldnames or ()):
-        raise DataError(f"'{path}' needs the columns key and client, has {lines.fieldnames}.")
     clients: dict[str, int] = {}
-    for row in lines:
-        key, value = row["key"], row["client"]
-        if key in clients:
-            raise DataError(f"{path}:{lines.line_num}: '{key}' is named twice.")
+    for where, key, cells in keyed_rows(path, content, ["client"]):
         try:
-            clients[key] = int(value)
-        except (TypeError, ValueError) as error:
-            raise DataError(f"{path}:{lines.line_num}: '{value}' is no client number.") from error
+            clients[key] = int(cells["client"])
+        except ValueError as error:
+            raise DataError(f"{where}: '{cells['client']}' is no client number.") from error
     return clients

@@ -1,20 +1,20 @@
 """COCO captions, each image labelled with the supercategory that fills most of it."""
 
-import json
 from collections import defaultdict
 from pathlib import Path
-from typing import Any
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.coco_json import Id, as_area, as_caption, as_id, as_name, read_lists
 from fedmvp_flwr.data.entries import (
     Entry,
     LoadedDataset,
     build_dataset,
     named_classes,
+    printable,
     read_classes,
 )
-from fedmvp_flwr.data.files import find_images, require_folder
-from fedmvp_flwr.data.findings import BROKEN_LINE, UNLABELLED, Findings
+from fedmvp_flwr.data.files import find_images, require_folder, require_inside
+from fedmvp_flwr.data.findings import BROKEN_LINE, DUPLICATE, UNLABELLED, Findings
 from fedmvp_flwr.errors import DataError
 
 _ANNOTATIONS, _CAPTIONS, _INSTANCES = "annotations", "captions_", "instances_"
@@ -46,7 +46,7 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
     classes: set[str] = set()
     for file in files:
         name = file.stem.removeprefix(_CAPTIONS)
-        labels, names = _labels(root / _ANNOTATIONS / f"{_INSTANCES}{name}.json", findings)
+        labels, names = _labels(root, f"{_INSTANCES}{name}.json", findings)
         classes |= names
         entries += _entries(root, file, name, labels, config, findings)
     return build_dataset(
@@ -58,50 +58,78 @@ def _entries(
     root: Path,
     file: Path,
     name: str,
-    labels: dict[Any, str],
+    labels: dict[Id, str],
     config: RunConfig,
     findings: Findings,
 ) -> list[Entry]:
-    content = _read(file, ("images", "annotations"))
-    images: dict[Any, tuple[str, str]] = {}
-    for position, item in enumerate(content["images"]):
-        where = f"{file.name}:images[{position}]"
-        if not isinstance(item, dict) or "id" not in item or "file_name" not in item:
-            findings.add(BROKEN_LINE, where, "expected id and file_name")
-        elif item["id"] not in labels:
-            findings.note(UNLABELLED)
-        else:
-            images[item["id"]] = (where, f"{name}/{item['file_name']}")
-    known = {item.get("id") for item in content["images"] if isinstance(item, dict)}
-    captions: dict[Any, list[str]] = defaultdict(list)
+    content = read_lists(require_inside(root, file), ("images", "annotations"))
+    known = {as_id(item, "id") for item in content["images"]} - {None}
+    captions: dict[Id, list[str]] = defaultdict(list)
     for position, item in enumerate(content["annotations"]):
-        if isinstance(item, dict) and item.get("image_id") in known and "caption" in item:
-            captions[item["image_id"]].append(item["caption"])
-        else:
+        number, caption = as_id(item, "image_id"), as_caption(item)
+        if number is None or number not in known or caption is None:
             where = f"{file.name}:annotations[{position}]"
             findings.add(BROKEN_LINE, where, "expected a caption and the image_id of an image")
+        else:
+            captions[number].append(caption)
+    images = {}
+    for number, (where, image_name) in _images(content["images"], file.name, findings).items():
+        if number in labels:
+            images[number] = (where, f"{name}/{image_name}")
+        else:
+            findings.note(UNLABELLED)
     found = find_images(root, list(images.values()), config, findings)
     return [
-        Entry(where, key, labels[number], image, tuple(captions[number]), name.rstrip("0123456789"))
+        Entry(
+            where=where,
+            key=printable(key),
+            label=labels[number],
+            image=image,
+            texts=tuple(captions[number]),
+            split=name.rstrip("0123456789"),
+        )
         for (number, (where, key)), (image, usable) in zip(images.items(), found, strict=True)
         if usable
     ]
 
 
-def _labels(path: Path, findings: Findings) -> tuple[dict[Any, str], set[str]]:
+def _images(items: list[object], file: str, findings: Findings) -> dict[Id, tuple[str, str]]:
+    """By id the place and the name of the file.
+
+    Of an image that is listed again the first counts. Where one id names several files, none
+    does: whose the captions and objects are cannot be told.
+    """
+    images: dict[Id, tuple[str, str]] = {}
+    unclear: set[Id] = set()
+    for position, item in enumerate(items):
+        where = f"{file}:images[{position}]"
+        number, name = as_id(item, "id"), as_name(item, "file_name")
+        if number is None or name is None:
+            findings.add(BROKEN_LINE, where, "expected id (a number or text) and file_name (text)")
+        elif number not in images:
+            images[number] = (where, name)
+        else:
+            first, other = images[number]
+            findings.add(DUPLICATE, where, f"id {number!r} is also in {first}")
+            if other != name and number not in unclear:
+                unclear.add(number)
+                findings.add(DUPLICATE, first, f"id {number!r} names another file in {where}")
+    return {number: image for number, image in images.items() if number not in unclear}
+
+
+def _labels(root: Path, file: str, findings: Findings) -> tuple[dict[Id, str], set[str]]:
     """By image the supercategory that fills most of it; all supercategories."""
-    content = _read(path, ("annotations", "categories"))
-    try:
-        categories = {item["id"]: item["supercategory"] for item in content["categories"]}
-    except (TypeError, KeyError) as error:
-        raise DataError(f"'{path}': each category needs an id and a supercategory.") from error
-    areas: dict[Any, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    path = require_inside(root, root / _ANNOTATIONS / file)
+    content = read_lists(path, ("annotations", "categories"))
+    categories = _categories(content["categories"], path)
+    areas: dict[Id, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for position, item in enumerate(content["annotations"]):
-        try:
-            areas[item["image_id"]][categories[item["category_id"]]] += float(item["area"])
-        except (TypeError, KeyError, ValueError):
-            where = f"{path.name}:annotations[{position}]"
+        image, category, area = as_id(item, "image_id"), as_id(item, "category_id"), as_area(item)
+        if image is None or category is None or category not in categories or area is None:
+            where = f"{file}:annotations[{position}]"
             findings.add(BROKEN_LINE, where, "expected image_id, a known category_id and area")
+        else:
+            areas[image][categories[category]] += area
     labels = {
         image: min(filled, key=lambda name: (-filled[name], name))
         for image, filled in areas.items()
@@ -109,18 +137,19 @@ def _labels(path: Path, findings: Findings) -> tuple[dict[Any, str], set[str]]:
     return labels, set(categories.values())
 
 
-def _read(path: Path, keys: tuple[str, ...]) -> dict[str, list[Any]]:
-    try:
-        content = json.loads(path.read_bytes())
-    except OSError as error:
-        raise DataError(f"'{path}' cannot be read ({error.strerror}).") from error
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"'{path}' is no JSON ({error}).") from error
-    missing = [
-        key
-        for key in keys
-        if not isinstance(content, dict) or not isinstance(content.get(key), list)
-    ]
-    if missing:
-        raise DataError(f"'{path}' lacks the lists {missing}.")
-    return {key: content[key] for key in keys}
+def _categories(items: list[object], path: Path) -> dict[Id, str]:
+    """By id the supercategory."""
+    categories: dict[Id, str] = {}
+    for position, item in enumerate(items):
+        number, name = as_id(item, "id"), as_name(item, "supercategory")
+        if number is None or name is None:
+            raise DataError(
+                f"'{path}': categories[{position}] needs an id (a number or text) and a "
+                "supercategory (text)."
+            )
+        if categories.setdefault(number, printable(name)) != printable(name):
+            raise DataError(
+                f"'{path}': categories[{position}] gives the id {number!r} another supercategory "
+                f"('{printable(name)}') than before ('{categories[number]}')."
+            )
+    return categories

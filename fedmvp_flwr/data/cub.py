@@ -10,11 +10,12 @@ from fedmvp_flwr.data.entries import (
     LoadedDataset,
     build_dataset,
     named_classes,
+    printable,
     read_classes,
 )
-from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import BROKEN_LINE, NO_LABEL, Findings
-from fedmvp_flwr.data.reed import find_captions, read_captions
+from fedmvp_flwr.data.reed import find_captions
 from fedmvp_flwr.data.splits import TEST, TRAIN
 from fedmvp_flwr.errors import DataError
 
@@ -26,6 +27,7 @@ _IMAGES, _LABELS, _SPLIT, _CLASSES = (
     "train_test_split.txt",
     "classes.txt",
 )
+_SPLIT_NAMES = {"1": TRAIN, "0": TEST}
 
 
 def load_cub(path: str, config: RunConfig) -> LoadedDataset:
@@ -36,15 +38,16 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
         config: split, captions, and what to do with bad samples.
 
     Raises:
-        DataError: a file is missing or broken; names file and line.
+        DataError: a file is missing or broken, or a link leads out; names file and line.
     """
     root = require_folder(path)
-    root = root / ARCHIVE if (root / ARCHIVE).is_dir() else root
+    if (root / ARCHIVE).is_dir():
+        root = require_inside(root, root / ARCHIVE).resolve()
     findings = Findings(f"cub:{path}")
-    names = _read_pairs(root / _IMAGES, findings)
-    labels = _read_pairs(root / _LABELS, findings)
-    split = _read_pairs(root / _SPLIT, findings)
-    classes = _read_pairs(root / _CLASSES, findings)
+    names = _read_pairs(root, _IMAGES, findings)
+    labels = _read_pairs(root, _LABELS, findings)
+    split = _read_pairs(root, _SPLIT, findings)
+    classes = _read_pairs(root, _CLASSES, findings)
     captions = find_captions(root, ("birds", "cvpr2016_cub"))
     ids = list(names)
     places = [(names[i][0], f"images/{names[i][1]}") for i in ids]
@@ -52,16 +55,22 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
     for i, (image, usable) in zip(ids, find_images(root, places, config, findings), strict=True):
         where, name = names[i]
         if i not in labels or i not in split:
-            findings.add(NO_LABEL, where, f"image {i} is not in {_LABELS} or not in {_SPLIT}")
-        elif usable:
+            findings.add(
+                NO_LABEL, where, f"image {printable(i)} is not in {_LABELS} or not in {_SPLIT}"
+            )
+        elif split[i][1] not in _SPLIT_NAMES:
+            place, value = split[i]
+            what = f"expected 1 (training) or 0 (test), has '{printable(value)[:60]}'"
+            findings.add(BROKEN_LINE, place, what)
+        elif usable and (texts := captions.read(Path(name).stem, findings)) is not None:
             entries.append(
                 Entry(
                     where=where,
-                    key=name,
+                    key=printable(name),
                     label=class_name(classes.get(labels[i][1], ("", labels[i][1]))[1]),
                     image=image,
-                    texts=(read_captions(captions.get(Path(name).stem)),),
-                    split=TRAIN if split[i][1] == "1" else TEST,
+                    texts=texts,
+                    split=_SPLIT_NAMES[split[i][1]],
                 )
             )
     known = read_classes(config) or named_classes(
@@ -76,11 +85,12 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
 def class_name(name: str) -> str:
     """The name in words: 001.Black_footed_Albatross is a Black footed Albatross."""
     number, dot, rest = name.partition(".")
-    return (rest if dot and number.isdecimal() else name).replace("_", " ")
+    return printable(rest if dot and number.isdecimal() else name).replace("_", " ")
 
 
-def _read_pairs(path: Path, findings: Findings) -> dict[str, tuple[str, str]]:
+def _read_pairs(root: Path, file: str, findings: Findings) -> dict[str, tuple[str, str]]:
     """Lines "ID VALUE": by id, the place and the value."""
+    path = require_inside(root, root / file)
     try:
         lines = path.read_text(encoding="utf-8", errors="surrogateescape").splitlines()
     except OSError as error:
@@ -89,7 +99,7 @@ def _read_pairs(path: Path, findings: Findings) -> dict[str, tuple[str, str]]:
         ) from error
     pairs: dict[str, tuple[str, str]] = {}
     for number, line in enumerate(lines, 1):
-        where = f"{path.name}:{number}"
+        where = f"{file}:{number}"
         key, _, value = line.strip().partition(" ")
         if not line.strip():
             continue

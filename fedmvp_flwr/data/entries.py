@@ -5,25 +5,42 @@ with a sample is found, whichever source it came from.
 """
 
 import difflib
-import json
 import logging
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data import findings as found
+from fedmvp_flwr.data.cells import BadCell, as_label, as_texts, printable, same_name
 from fedmvp_flwr.data.class_words import class_word_mask
+from fedmvp_flwr.data.classes import (
+    Classes,
+    class_index,
+    classes_of,
+    describe,
+    named_classes,
+    read_classes,
+)
 from fedmvp_flwr.data.findings import Findings
 from fedmvp_flwr.data.images import FileImage, TableImage
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.data.splits import choose_splits
-from fedmvp_flwr.data.tables import is_empty
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.node import cache_folder
 from fedmvp_flwr.seeds import seed_for
 
+__all__ = [  # with what a source needs to make entries
+    "Classes",
+    "Entry",
+    "LoadedDataset",
+    "as_label",
+    "build_dataset",
+    "choose_text",
+    "describe",
+    "named_classes",
+    "printable",
+    "read_classes",
+]
 _LOG = logging.getLogger(__name__)
 Image = FileImage | TableImage
 
@@ -35,7 +52,7 @@ class Entry:
     Attributes:
         where: file and line, or row, for messages.
         key: unique within the data set.
-        label: class name or number; None if there is none.
+        label: class name or number; None if there is none, a `BadCell` for what can be none.
         image: the image, or None.
         texts: its texts, any number; empty ones count as none.
         split: name of its split, or None.
@@ -68,14 +85,6 @@ class LoadedDataset:
     findings: Findings = field(compare=False)
 
 
-@dataclass(frozen=True)
-class Classes:
-    """Class names in the order of the labels, each with a public description."""
-
-    names: tuple[str, ...]
-    descriptions: tuple[str, ...]
-
-
 def build_dataset(
     entries: Sequence[Entry],
     config: RunConfig,
@@ -96,24 +105,25 @@ def build_dataset(
             not there.
     """
     good = _with_texts(entries, config, findings)
-    classes = classes or read_classes(config) or _classes_of([entry for entry, _ in good])
+    classes = classes or read_classes(config) or _classes_of(good)
     if config.mask_class_words:
         mask = class_word_mask(classes.names)
         good = [(entry, text if text is None else mask(text)) for entry, text in good]
-    index = {name: label for label, name in enumerate(classes.names)}
+    index = class_index(classes.names, f"dataset='{findings.source}'")
     seen: dict[str, str] = {}
     kept: list[tuple[Sample, str | None]] = []
     for entry, text in good:
         if entry.label is None:
             findings.add(found.NO_LABEL, entry.where)
-        elif entry.label not in index:
+        elif isinstance(entry.label, BadCell):
+            findings.add(found.NO_CELL, entry.where, f"label {entry.label} is no name or number")
+        elif (label := index.get(same_name(entry.label))) is None:
             findings.add(found.UNKNOWN_LABEL, entry.where, _unknown(entry.label, classes.names))
         elif entry.key in seen:
             first = seen[entry.key]
             findings.add(found.DUPLICATE, entry.where, f"'{entry.key}' is also in {first}")
         else:
             seen[entry.key] = entry.where
-            label = index[entry.label]
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
     findings.refuse_if(config.bad_samples, cache_folder(config))
@@ -127,57 +137,9 @@ def build_dataset(
     return LoadedDataset(classes.names, classes.descriptions, splits, findings)
 
 
-def read_classes(config: RunConfig) -> Classes | None:
-    """Read `class-names-file`, if there is one.
-
-    Raises:
-        DataError: it cannot be read, is empty, or names a class twice.
-    """
-    if not config.class_names_file:
-        return None
-    path = Path(config.class_names_file).expanduser()
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"class-names-file='{path}' cannot be read ({error}).") from error
-    pairs = [line.partition("\t") for line in lines if line.strip()]
-    names = [name.strip() for name, _, _ in pairs]
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice or not names:
-        what = f"names {twice} twice" if twice else "names no class"
-        raise DataError(f"class-names-file='{path}' {what}.")
-    descriptions = [text.strip() or describe(name.strip()) for name, _, text in pairs]
-    return Classes(tuple(names), tuple(descriptions))
-
-
-def named_classes(names: Sequence[str]) -> Classes:
-    """Classes that have names alone."""
-    return Classes(tuple(names), tuple(describe(name) for name in names))
-
-
-def describe(name: str) -> str:
-    """The class name in words, where nothing better is known."""
-    return " ".join(name.replace("_", " ").split())
-
-
-def as_label(value: object) -> str | None:
-    """A label cell as a class name: 3, 3.0 and "3" are the same class."""
-    if is_empty(value):
-        return None
-    if isinstance(value, float) and value.is_integer():
-        value = int(value)
-    return printable(str(value).strip())
-
-
-def printable(text: str) -> str:
-    """The text with what is no valid Unicode escaped, for keys and messages."""
-    return text.encode("utf-8", "backslashreplace").decode()
-
-
-def _classes_of(entries: Sequence[Entry]) -> Classes:
-    labels = {entry.label for entry in entries if entry.label is not None}
-    numbers = all(label.lstrip("-").isdecimal() for label in labels)
-    return named_classes(sorted(labels, key=(lambda x: (int(x), x)) if numbers else None))
+def _classes_of(good: Sequence[tuple[Entry, str | None]]) -> Classes:
+    labels = (entry.label for entry, _ in good)
+    return classes_of(x for x in labels if x is not None and not isinstance(x, BadCell))
 
 
 def _with_texts(
@@ -186,7 +148,11 @@ def _with_texts(
     """Entries that can be used, each with its text."""
     result = []
     for entry in entries:
-        texts = [t for cell in entry.texts for t in _as_texts(cell)]
+        try:
+            texts = [t for cell in entry.texts for t in as_texts(cell)]
+        except DataError as error:
+            findings.add(found.NO_CELL, entry.where, str(error))
+            continue
         if bad := next((t for t in texts if not _encodable(t)), None):
             findings.add(found.BROKEN_TEXT, entry.where, printable(bad)[:60])
             continue
@@ -216,20 +182,6 @@ def choose_text(texts: Sequence[str], key: str, config: RunConfig) -> str | None
         return " ".join(texts)
     chosen = seed_for(config.split_seed, "caption", key) if config.captions == "sampled" else 0
     return texts[chosen % len(texts)]
-
-
-def _as_texts(cell: object) -> list[str]:
-    if is_empty(cell):
-        return []
-    if isinstance(cell, list | tuple):
-        return [text for item in cell for text in _as_texts(item)]
-    text = str(cell)
-    if text.lstrip().startswith('["'):  # a list in a CSV cell
-        try:
-            return _as_texts(json.loads(text))
-        except ValueError:
-            return [text]
-    return [text]
 
 
 def _encodable(text: str) -> bool:

@@ -4,7 +4,9 @@ For trying a deployment out: each client's training samples with their holes, it
 and the class names become what `dataset='folder:PATH'` and `data-path` read.
 """
 
+import hashlib
 import json
+import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
@@ -15,6 +17,7 @@ from fedmvp_flwr.data.samples import Dataset, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.node import Node
 
+_SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CLASS_NAMES_FILE = "class-names.txt"
 
 
@@ -42,29 +45,59 @@ def export_parts(
     """
     if target.exists() and any(target.iterdir()):
         raise DataError(f"{target} is not empty. Name another folder, or empty it.")
+    broken = [name for name in dataset.class_names if re.search(r"[\t\r\n]", name)]
+    if broken:
+        raise DataError(
+            f"The class {broken[0]!r} has a tab or a line break in its name, which a file of one "
+            "class per line cannot hold. Rename it."
+        )
     folders = [target / f"node-{client}" for client in range(num_clients)]
     for client, folder in enumerate(folders):
         node = Node(client, num_clients, target / ".records")
         samples = client_samples(dataset, config, node)
-        lines = _write(folder, "train", samples.train, dataset)
-        lines += _write(folder, "test", samples.test, dataset)
+        rows = _write(folder, "train", samples.train, dataset)
+        rows += _write(folder, "test", samples.test, dataset)
+        lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _with_columns(rows)]
         write_atomic(folder / "metadata.jsonl", "".join(lines).encode())
         on_progress("folders", client + 1, num_clients)
-    pairs = zip(dataset.class_names, dataset.class_descriptions, strict=True)
-    names = "".join(f"{name}\t{description}\n" for name, description in pairs)
+    names = "".join(
+        f"{name}\t{' '.join(description.splitlines())}\n"
+        for name, description in zip(dataset.class_names, dataset.class_descriptions, strict=True)
+    )
     write_atomic(target / CLASS_NAMES_FILE, names.encode())
     return folders
 
 
-def _write(folder: Path, split: str, samples: Sequence[Sample], dataset: Dataset) -> list[str]:
+def _write(
+    folder: Path, split: str, samples: Sequence[Sample], dataset: Dataset
+) -> list[dict[str, str | None]]:
+    """Write the images; return the rows of the metadata, in which holes are left out."""
     (folder / split).mkdir(parents=True, exist_ok=True)
-    lines = []
+    rows: list[dict[str, str | None]] = []
     for sample in samples:
-        row = {"id": sample.key, "label": dataset.class_names[sample.label], "split": split}
+        row: dict[str, str | None] = {
+            "id": sample.key,
+            "label": dataset.class_names[sample.label],
+            "split": split,
+        }
         if sample.image is not None:
-            row["file_name"] = f"{split}/{sample.key}.png"
-            sample.image.load().save(folder / row["file_name"])
+            name = row["file_name"] = f"{split}/{_file_name(sample.key)}.png"
+            sample.image.load().save(folder / name)
         if sample.text is not None:
             row["text"] = sample.text
-        lines.append(json.dumps(row, ensure_ascii=False) + "\n")
-    return lines
+        rows.append(row)
+    return rows
+
+
+def _with_columns(rows: list[dict[str, str | None]]) -> list[dict[str, str | None]]:
+    """The rows with nulls for a modality that none of them has: a missing column is refused."""
+    absent = [name for name in ("file_name", "text") if not any(name in row for row in rows)]
+    return [row | dict.fromkeys(absent) for row in rows]
+
+
+def _file_name(key: str) -> str:
+    """The key, if any file system takes it for a name; otherwise what is safe of it and a hash."""
+    if _SAFE.fullmatch(key):
+        return key
+    safe = re.sub(r"[^A-Za-z0-9_-]+", "_", key)[:40].strip("_")
+    return f"{safe or 'sample'}-{hashlib.sha256(key.encode()).hexdigest()[:16]}"

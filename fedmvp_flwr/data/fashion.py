@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset
-from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset, printable
+from fedmvp_flwr.data.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
 from fedmvp_flwr.data.tables import Row, read_csv, require_columns
 from fedmvp_flwr.errors import DataError
@@ -51,17 +51,17 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
         [
             Entry(
                 where=row.where,
-                key=str(row.cells["id"]).strip(),
+                key=printable(str(row.cells["id"]).strip()),
                 label=as_label(row.cells.get(label)),
                 image=image,
-                texts=(_text(root, row, config, findings),),
+                texts=texts,
                 split=as_label(row.cells.get(config.split_column or SPLIT_COLUMN)),
                 owner=as_label(row.cells.get(config.owner_column)),
             )
             for row, (image, usable) in zip(
                 rows, find_images(root, places, config, findings), strict=True
             )
-            if usable
+            if usable and (texts := _texts(root, row, config, findings)) is not None
         ],
         config,
         findings,
@@ -76,39 +76,54 @@ def plain_text(markup: str) -> str:
 def _rows(root: Path, findings: Findings) -> list[Row]:
     if (root / STYLES).is_file():
         # The names of some products have commas that nobody put in quotes.
-        return read_csv(root / STYLES, STYLES, findings, last_takes_rest=True)
+        table = require_inside(root, root / STYLES)
+        return read_csv(table, STYLES, findings, last_takes_rest=True)
     files = sorted((root / "styles").glob("*.json"))
     if not files:
         raise DataError(f"'{root}' has neither {STYLES} nor styles/ID.json.")
     rows = []
     for file in files:
         product = _product(root, file.stem, findings)
-        if product:
+        if product is not None:
             cells = {key: _name_of(value) for key, value in product.items()}
             rows.append(Row(f"styles/{file.name}", {**cells, "id": file.stem}))
     return rows
 
 
-def _text(root: Path, row: Row, config: RunConfig, findings: Findings) -> object:
+def _texts(
+    root: Path, row: Row, config: RunConfig, findings: Findings
+) -> tuple[object, ...] | None:
+    """The text of a product; None if its JSON file is a finding."""
     if config.text_column not in ("", DESCRIPTION):
-        return row.cells.get(config.text_column)
+        return (row.cells.get(config.text_column),)
     number = str(row.cells["id"]).strip()
     described = ""
-    if number.isdecimal() and (root / "styles" / f"{number}.json").is_file():
-        descriptors = _product(root, number, findings).get("productDescriptors")
+    if number.isdecimal() and (root / "styles" / f"{number}.json").exists():
+        product = _product(root, number, findings)
+        if product is None:
+            return None
+        descriptors = product.get("productDescriptors")
         found = descriptors.get(DESCRIPTION) if isinstance(descriptors, dict) else None
-        described = plain_text(str(found.get("value") or "")) if isinstance(found, dict) else ""
-    return described or row.cells.get(TITLE_COLUMN)
+        value = found.get("value") if isinstance(found, dict) else None
+        described = plain_text(value) if isinstance(value, str) else ""
+    return (described or row.cells.get(TITLE_COLUMN),)
 
 
-def _product(root: Path, number: str, findings: Findings) -> dict[str, Any]:
+def _product(root: Path, number: str, findings: Findings) -> dict[str, Any] | None:
+    """What is known of a product; None, and a finding, if its file cannot be read."""
     where = f"styles/{number}.json"
+    content = read_own(root, root / where, where, findings)
+    if content is None:
+        return None
     try:
-        product = json.loads((root / where).read_bytes())["data"]
-    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
+        product = json.loads(content)["data"]
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         findings.add(BROKEN_LINE, where, f"no JSON with 'data' ({error})")
-        return {}
-    return product if isinstance(product, dict) else {}
+        return None
+    if not isinstance(product, dict):
+        findings.add(BROKEN_LINE, where, "'data' is no object")
+        return None
+    return product
 
 
 def _name_of(value: object) -> object:

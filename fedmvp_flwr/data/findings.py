@@ -18,10 +18,13 @@ NO_LABEL = "sample without label"
 UNKNOWN_LABEL = "unknown label"
 DUPLICATE = "duplicate id"
 LONG_TEXT = "text that is too long"
+NO_CELL = "cell of a type that cannot be used"
+NO_COLUMN = "column that no row has"
 BROKEN_TEXT = "text that is no valid Unicode"
 CONTRADICTION = "image with several labels or splits"
 NO_IMAGE_NAME = "row without the name of its image"
 BAD_KINDS = (
+    NO_COLUMN,
     BROKEN_LINE,
     NO_IMAGE_NAME,
     CONTRADICTION,
@@ -29,6 +32,7 @@ BAD_KINDS = (
     OUTSIDE,
     BROKEN_IMAGE,
     BOMB,
+    NO_CELL,
     NO_LABEL,
     UNKNOWN_LABEL,
     DUPLICATE,
@@ -40,6 +44,7 @@ BAD_KINDS = (
 NO_IMAGE = "no image (a hole)"
 NO_TEXT = "no text (a hole)"
 ROTATED = "rotated by EXIF"
+SPLIT_BY_FOLDER = "split told by the folder of the image"
 CONVERTED = "converted to RGB"
 ANIMATED = "animated, first frame used"
 UNLABELLED = "left out: no object that gives a label"
@@ -88,6 +93,8 @@ class Findings:
     def refuse_if(self, policy: str, cache_dir: Path) -> None:
         """Raise a DataError that lists everything bad, unless the policy is to skip it.
 
+        A column that is not there is no matter of single samples, and never skipped.
+
         Args:
             policy: `refuse` or `skip`.
             cache_dir: the whole list is saved in its folder `bad-samples`.
@@ -97,12 +104,16 @@ class Findings:
         with suppress(OSError):  # a folder that cannot be written is the preflight's to report
             digest = save_record(cache_dir / _FOLDER, self.record())
             self.saved = str(cache_dir / _FOLDER / f"{digest}.json")
-        if policy != "skip":
+        if policy != "skip" or NO_COLUMN in self.bad:
             listed = "\n  ".join(self.lines())
-            raise DataError(
-                f"dataset='{self.source}' has {self.num_bad} bad sample(s). Repair or remove "
-                f"them, or leave them out with bad-samples='skip'.\n  {listed}{self._where()}"
+            what = (
+                "lacks a column in its metadata. Name it or add it as said below; "
+                "bad-samples='skip' is no way around."
+                if NO_COLUMN in self.bad
+                else f"has {self.num_bad} bad sample(s). Repair or remove them, or leave them out "
+                "with bad-samples='skip'."
             )
+            raise DataError(f"dataset='{self.source}' {what}\n  {listed}{self._where()}")
 
     def summary(self) -> list[str]:
         """Lines about everything that was found, for somebody who goes on with the data."""

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset
-from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset, printable
+from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import CONTRADICTION, NO_IMAGE_NAME, Findings
 from fedmvp_flwr.data.tables import Row, is_empty, read_csv, require_columns
 from fedmvp_flwr.errors import DataError
@@ -31,8 +31,11 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
     file = _csv_file(path)
     root = require_folder(file.parent)
     findings = Findings(f"flickr30k:{path}")
-    with file.open("rb") as stream:
-        bars = b"|" in stream.readline()
+    try:
+        with file.open("rb") as stream:
+            bars = b"|" in stream.readline()
+    except OSError as error:
+        raise DataError(f"'{file}' cannot be read ({error.strerror or error}).") from error
     rows = read_csv(
         file, file.name, findings, delimiter="|" if bars else ",", last_takes_rest=False
     )
@@ -54,7 +57,7 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
             entries.append(
                 Entry(
                     where=own[0].where,
-                    key=name,
+                    key=printable(name),
                     label=as_label(first[columns.label]),
                     image=image,
                     texts=tuple(row.cells.get(columns.text) for row in own),
@@ -90,7 +93,7 @@ def _agree(rows: list[Row], columns: _Columns, name: str, findings: Findings) ->
         values = {as_label(row.cells.get(column)) for row in rows}
         if len(values) > 1:
             listed = ", ".join(sorted(map(str, values)))
-            findings.add(CONTRADICTION, rows[0].where, f"'{name}' has {column} {listed}")
+            findings.add(CONTRADICTION, rows[0].where, f"'{printable(name)}' has {column} {listed}")
             return False
     return True
 
@@ -99,11 +102,12 @@ def _csv_file(path: str) -> Path:
     place = Path(path).expanduser()
     if place.is_file():
         return place.resolve()
-    files = sorted(require_folder(path).glob("*.csv"))
+    root = require_folder(path)
+    files = sorted(root.glob("*.csv"))
     if len(files) != 1:
         names = [file.name for file in files]
         raise DataError(
             f"'{path}' has {names or 'no CSV file'}, expected one. Give the file itself: "
             "dataset='flickr30k:/path/to/the/file.csv'."
         )
-    return files[0]
+    return require_inside(root, files[0])

@@ -14,9 +14,9 @@ from fedmvp_flwr.data.entries import (
     named_classes,
     read_classes,
 )
-from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import Findings
-from fedmvp_flwr.data.reed import find_captions, read_captions
+from fedmvp_flwr.data.reed import find_captions
 from fedmvp_flwr.data.splits import TEST, TRAIN
 from fedmvp_flwr.errors import DataError
 
@@ -41,9 +41,8 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
     """
     root = require_folder(path)
     findings = Findings(f"flowers:{path}")
-    labels = _read_mat(root / _LABELS, ("labels",))["labels"]
-    parts = _read_mat(root / _SPLITS, tuple(_SPLIT_KEYS))
-    split = {number: name for key, name in _SPLIT_KEYS.items() for number in parts[key]}
+    labels = _read_mat(root, _LABELS, ("labels",))["labels"]
+    split = _read_splits(root)
     beyond = sorted(number for number in split if not 1 <= number <= len(labels))
     if beyond:
         raise DataError(f"{_SPLITS} names image {beyond[0]}, {_LABELS} has {len(labels)} labels.")
@@ -62,13 +61,13 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
             key=name,
             label=classes.names[labels[number - 1] - 1],
             image=image,
-            texts=(read_captions(captions.get(Path(name).stem)),),
+            texts=texts,
             split=split[number],
         )
         for number, (where, name), (image, usable) in zip(
             numbers, places, find_images(root, places, config, findings), strict=True
         )
-        if usable
+        if usable and (texts := captions.read(Path(name).stem, findings)) is not None
     ]
     dataset = build_dataset(entries, config, findings, classes)
     if config.benchmark_split == "paper":
@@ -76,10 +75,27 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
     return dataset
 
 
-def _read_mat(path: Path, names: tuple[str, ...]) -> dict[str, list[int]]:
+def _read_splits(root: Path) -> dict[int, str]:
+    """By image the name of its split."""
+    parts = _read_mat(root, _SPLITS, tuple(_SPLIT_KEYS))
+    split: dict[int, str] = {}
+    first: dict[int, str] = {}
+    for key, name in _SPLIT_KEYS.items():
+        for number in parts[key]:
+            if first.setdefault(number, key) != key:
+                raise DataError(
+                    f"'{root / _SPLITS}' names image {number} in {first[number]} and in {key}; "
+                    "an image belongs to one split. Take the file from the archive again."
+                )
+            split[number] = name
+    return split
+
+
+def _read_mat(root: Path, file: str, names: tuple[str, ...]) -> dict[str, list[int]]:
     """Read vectors of integers of a MATLAB file."""
     from scipy.io import loadmat
 
+    path = require_inside(root, root / file)
     if not path.is_file():
         raise DataError(f"'{path}' is missing. It belongs to the data set's own files.")
     try:
@@ -89,7 +105,17 @@ def _read_mat(path: Path, names: tuple[str, ...]) -> dict[str, list[int]]:
     missing = [name for name in names if name not in content]
     if missing:
         raise DataError(f"'{path}' has no {missing}; it has {sorted(content)}.")
-    return {name: [int(value) for value in content[name].ravel()] for name in names}
+    return {name: _whole_numbers(content[name], name, path) for name in names}
+
+
+def _whole_numbers(values: Any, name: str, path: Path) -> list[int]:  # noqa: ANN401 - any of MATLAB
+    try:
+        numbers = [int(value) for value in values.ravel()]
+        if all(number == value for number, value in zip(numbers, values.ravel(), strict=True)):
+            return numbers
+    except (AttributeError, TypeError, ValueError, OverflowError):
+        pass  # text, cells, a sparse matrix, NaN: refused below like 1.5
+    raise DataError(f"'{path}': '{name}' must hold whole numbers alone.")
 
 
 def _class_names(count: int) -> Classes:

@@ -6,23 +6,20 @@ its `file_name` is relative to it. An empty cell is a hole.
 
 import os
 from collections.abc import Sequence
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.entries import (
-    Entry,
-    LoadedDataset,
-    as_label,
-    build_dataset,
-    named_classes,
-)
-from fedmvp_flwr.data.files import find_images, require_folder
+from fedmvp_flwr.data.cells import as_label, is_empty, printable
+from fedmvp_flwr.data.columns import Columns, check_columns, columns_of
+from fedmvp_flwr.data.entries import Entry, LoadedDataset, build_dataset, named_classes
+from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import Findings
-from fedmvp_flwr.data.tables import SUFFIXES, Row, is_empty, read_table, require_columns
+from fedmvp_flwr.data.folder_splits import splits_by_folder
+from fedmvp_flwr.data.tables import SUFFIXES, Row, read_table
 from fedmvp_flwr.errors import DataError
 
 METADATA = "metadata"
-IMAGE_COLUMN, TEXT_COLUMN, LABEL_COLUMN, SPLIT_COLUMN = "file_name", "text", "label", "split"
+_SHOWN = 80  # characters of a file name that is no text
 
 
 def load_folder(
@@ -41,29 +38,29 @@ def load_folder(
     """
     root = require_folder(path)
     findings = Findings(f"folder:{path}")
-    rows = [
-        (row, directory, split)
-        for directory, split in _tables(root)
-        for row in _read(root, directory, config, findings)
-    ]
-    images = find_images(
-        root,
-        [(row.where, _file_name(row, directory, config)) for row, directory, _ in rows],
-        config,
-        findings,
-    )
-    owner = config.owner_column
+    columns = columns_of(config)
+    rows: list[Row] = []
+    places: list[tuple[str, str | None]] = []
+    splits: list[str | None] = []
+    for directory, split in _tables(root):
+        own = _read(root, directory, config, findings)
+        rows += own
+        places += [(row.where, _file_name(row, directory, columns)) for row in own]
+        splits += [as_label(row.cells.get(columns.split)) or split for row in own]
+    if not any(splits):
+        splits = splits_by_folder(places, config, findings)
+    images = find_images(root, places, config, findings)
     entries = [
         Entry(
             where=row.where,
-            key=_key(row, directory, config),
-            label=as_label(row.cells.get(config.label_column or LABEL_COLUMN)),
+            key=_key(row, name, columns),
+            label=as_label(row.cells.get(columns.label)),
             image=image,
-            texts=(row.cells.get(config.text_column or TEXT_COLUMN),),
-            split=as_label(row.cells.get(config.split_column or SPLIT_COLUMN)) or split,
-            owner=as_label(row.cells.get(owner)) if owner else None,
+            texts=(row.cells.get(columns.text),) if columns.text else (),
+            split=split,
+            owner=as_label(row.cells.get(columns.owner)) if columns.owner else None,
         )
-        for (row, directory, split), (image, usable) in zip(rows, images, strict=True)
+        for row, (_, name), split, (image, usable) in zip(rows, places, splits, images, strict=True)
         if usable
     ]
     classes = named_classes(class_names) if class_names is not None else None
@@ -72,12 +69,19 @@ def load_folder(
 
 def _tables(root: Path) -> list[tuple[str, str | None]]:
     """Folders relative to `root` that hold a metadata file, each with the split it stands for."""
-    if _metadata_files(root):
-        return [("", None)]
     folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
     found_in: list[tuple[str, str | None]] = [
         (name, name) for name in folders if _metadata_files(root / name)
     ]
+    own = _metadata_files(root)
+    if own and found_in:
+        names = [str(_metadata_files(root / name)[0].relative_to(root)) for name, _ in found_in]
+        raise DataError(
+            f"'{root}' has {own[0].name}, and also {', '.join(names)}. Keep the file that is for "
+            "the whole folder, or those of the subfolders (one per split)."
+        )
+    if own:
+        return [("", None)]
     if not found_in:
         expected = ", ".join(METADATA + suffix for suffix in SUFFIXES)
         raise DataError(
@@ -99,22 +103,21 @@ def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> 
         raise DataError(
             f"'{root / directory}' has {path.name} and {others[0].name}. Keep the one that counts."
         )
-    rows = read_table(path, name, findings)
-    wanted = {"label-column": config.label_column or LABEL_COLUMN}
-    optional = {"image-column": config.image_column, "text-column": config.text_column}
-    optional |= {"split-column": config.split_column, "id-column": config.id_column}
-    owner = config.owner_column
-    wanted |= {key: column for key, column in optional.items() if column}
-    require_columns(rows, wanted | ({"partition": owner} if owner else {}), name)
+    rows = read_table(require_inside(root, path), name, findings)
+    if rows or not findings.bad:  # else the lines that cannot be read say more
+        check_columns(rows, config, name, findings)
     return rows
 
 
-def _file_name(row: Row, directory: str, config: RunConfig) -> str | None:
-    value = row.cells.get(config.image_column or IMAGE_COLUMN)
-    return None if is_empty(value) else os.path.join(directory, str(value).strip())
+def _file_name(row: Row, directory: str, columns: Columns) -> str | None:
+    """Name of the image relative to the folder; `a.png`, `./a.png` and `.//a.png` are one."""
+    value = row.cells.get(columns.image) if columns.image else None
+    if is_empty(value):
+        return None
+    name = value.strip() if isinstance(value, str) else str(value)[:_SHOWN]
+    return str(PurePosixPath(directory, name))
 
 
-def _key(row: Row, directory: str, config: RunConfig) -> str:
-    if config.id_column:
-        return as_label(row.cells.get(config.id_column)) or row.where
-    return as_label(_file_name(row, directory, config)) or row.where
+def _key(row: Row, name: str | None, columns: Columns) -> str:
+    key = as_label(row.cells.get(columns.id)) if columns.id else name and printable(name)
+    return key or row.where

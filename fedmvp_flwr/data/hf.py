@@ -3,7 +3,7 @@
 The whole set is needed to deal it to clients and to draw its holes, so streaming is refused.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,14 +16,14 @@ from fedmvp_flwr.data.entries import (
     named_classes,
     read_classes,
 )
-from fedmvp_flwr.data.findings import MISSING_FILE, OUTSIDE, Findings
-from fedmvp_flwr.data.image_checks import check_contents
+from fedmvp_flwr.data.findings import UNKNOWN_LABEL, Findings
+from fedmvp_flwr.data.hf_images import image_root, table_images
 from fedmvp_flwr.data.images import TableImage
 from fedmvp_flwr.data.splits import TRAIN
 from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.node import cache_folder
 
 IMAGE_COLUMN, TEXT_COLUMN, LABEL_COLUMN, SPLIT_COLUMN = "image", "text", "label", "split"
+_HIDDEN = -1  # the label of a test set that keeps its labels to itself
 _SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
 
 
@@ -43,7 +43,7 @@ def load_hf(name: str, config: RunConfig) -> LoadedDataset:
     parts = _splits(name)
     findings = Findings(f"hf:{name}")
     entries: list[Entry] = []
-    classes, root = read_classes(config), _root(name)
+    classes, root = read_classes(config), image_root(name)
     for split, table in sorted(parts.items()):
         _require_columns(table, split, config, findings.source)
         names = getattr(table.features[config.label_column or LABEL_COLUMN], "names", None)
@@ -91,6 +91,9 @@ def _require_columns(table: Any, split: str, config: RunConfig, source: str) -> 
         "id-column": config.id_column,
         "partition": config.owner_column,
     }
+    twice = [key for key, c in wanted.items() if c == wanted["image-column"]]
+    if len(twice) > 1:
+        raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
     missing = [f"'{c}' ({key})" for key, c in wanted.items() if c and c not in table.column_names]
     if missing:
         raise DataError(
@@ -111,53 +114,49 @@ def _entries(
     """Entries of one split; its name counts if there are several, else the split column does."""
     import datasets
 
-    column, fingerprint = config.image_column or IMAGE_COLUMN, table._fingerprint
+    column = config.image_column or IMAGE_COLUMN
     if not isinstance(table.features[column], datasets.Image):
         raise DataError(
             f"dataset='{findings.source}': column '{column}' is {table.features[column]}, not "
             "an Image. Set image-column, or cast it with cast_column."
         )
-    if table._indices is not None:  # a selection: its Arrow table holds more rows than it shows
-        table = table.flatten_indices()
-    encoded = table.select_columns([column]).cast_column(column, datasets.Image(decode=False))
-    usable, rows = [], []
-    for index, (there, path) in enumerate(_stored(encoded, column)):
-        where = f"{split}:row {index}"
-        usable.append(path is None or _is_allowed(path, root, where, findings))
-        if there and usable[-1]:
-            rows.append(index)
-    checks = check_contents(
-        [f"{fingerprint}|{index}" for index in rows],
-        lambda position: _bytes_of(encoded, rows[position], column),
-        cache_folder(config),
-        findings.source,
-    )
-    images = {
-        index: TableImage(
-            lambda index=index: _bytes_of(encoded, index, column),  # type: ignore[misc]
-            f"{split}:row {index}",
-            check,
-        )
-        for index, check in zip(rows, checks, strict=True)
+    images, usable = table_images(table, column, split, root, config, findings)
+    name = split if several else None
+    entries = []
+    for index, cells in enumerate(_without_images(table, config)):
+        if not usable[index]:
+            continue
+        label = cells[config.label_column or LABEL_COLUMN]
+        if names and isinstance(label, int):
+            if not _HIDDEN <= label < len(names):
+                what = f"{label}, expected a number from 0 to {len(names) - 1}"
+                findings.add(UNKNOWN_LABEL, f"{split}:row {index}", what)
+                continue
+            label = None if label == _HIDDEN else names[label]
+        entries.append(_entry(cells, index, label, images.get(index), name, config))
+    return entries
+
+
+def _without_images(table: Any, config: RunConfig) -> Any:  # noqa: ANN401 - datasets.Dataset
+    """The columns that are used, so that the library decodes no others."""
+    wanted = {
+        config.text_column or TEXT_COLUMN,
+        config.label_column or LABEL_COLUMN,
+        config.split_column or SPLIT_COLUMN,
+        config.id_column,
+        config.owner_column,
     }
-    return [
-        _entry(cells, index, images.get(index), split if several else None, names, config)
-        for index, cells in enumerate(table.remove_columns([column]))
-        if usable[index]
-    ]
+    return table.select_columns([name for name in table.column_names if name in wanted])
 
 
 def _entry(
     cells: dict[str, Any],
     index: int,
+    label: object,
     image: TableImage | None,
     split: str | None,
-    names: Sequence[str] | None,
     config: RunConfig,
 ) -> Entry:
-    label = cells[config.label_column or LABEL_COLUMN]
-    if names and isinstance(label, int):
-        label = names[label] if label >= 0 else None  # -1: a test set that hides its labels
     key = as_label(cells.get(config.id_column)) if config.id_column else None
     return Entry(
         where=f"{split or TRAIN}:row {index}",
@@ -168,39 +167,3 @@ def _entry(
         split=split or as_label(cells.get(config.split_column or SPLIT_COLUMN)),
         owner=as_label(cells[config.owner_column]) if config.owner_column else None,
     )
-
-
-def _stored(table: Any, column: str) -> Iterator[tuple[bool, str | None]]:  # noqa: ANN401
-    """For each row whether it has an image, and the image's path where the bytes are not here."""
-    for chunk in table.data.column(column).chunks:  # Arrow tells without reading the images
-        fields = dict(zip((field.name for field in chunk.type), chunk.flatten(), strict=True))
-        inside = fields["bytes"].is_valid().to_pylist()
-        paths = fields["path"].to_pylist()
-        for there, has_bytes, path in zip(chunk.is_valid().to_pylist(), inside, paths, strict=True):
-            yield there, None if has_bytes or not there else str(path)
-
-
-def _is_allowed(path: str, root: Path, where: str, findings: Findings) -> bool:
-    place = Path(path)
-    if not place.resolve().is_relative_to(root):
-        findings.add(OUTSIDE, where, f"'{path}'")
-    elif not place.is_file():
-        findings.add(MISSING_FILE, where, f"'{path}'")
-    else:
-        return True
-    return False
-
-
-def _root(name: str) -> Path:
-    """The folder that image files may lie in: the data set's own, or the cache of the hub."""
-    from datasets import config
-
-    path = Path(name).expanduser()
-    return (path if path.exists() else Path(config.HF_CACHE_HOME)).resolve()
-
-
-def _bytes_of(table: Any, index: int, column: str) -> bytes:  # noqa: ANN401
-    cell = table[index][column]
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
-    return Path(cell["path"]).read_bytes()

@@ -10,30 +10,32 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fedmvp_flwr.data.image_modes import to_rgb
 from fedmvp_flwr.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 MAX_PIXELS = 89_478_485  # a quarter of a GiB in RGB; where Pillow begins to warn of bombs
+# Encoders scale the shortest side to theirs and crop after that, so a 1 x 1,000,000 strip would
+# grow to 512 x 512,000,000. At this ratio every shortest side up to 945 stays below MAX_PIXELS.
+MAX_ASPECT_RATIO = 100
 _CHECK_SIZE = (64, 64)  # JPEGs are decoded at an eighth for the check, not below this
 _ORIENTATION = 0x0112  # EXIF tag
-_WIDE_MODES = ("I", "F", "I;16", "I;16L", "I;16B", "I;16N")
-_SIXTEEN_BITS = 65535
 
 
 class TooManyPixelsError(DataError):
-    """An image is larger than any real one: it would fill the memory."""
+    """An image is larger or longer than any real one: it would fill the memory."""
 
 
 class ImageCheck(NamedTuple):
     """What one look at an image's bytes told.
 
     Attributes:
-        digest: hex SHA-256 of the bytes.
+        digest: hex SHA-256 of the bytes; "" if they cannot be read.
         brightness: mean grey value in [0, 1]; -1 if it cannot be decoded.
         problem: what is wrong with it, or "".
-        bomb: whether the problem is its number of pixels.
+        bomb: whether the problem is its number of pixels, as it is or once it is scaled.
         rotated: whether EXIF asks for a rotation.
         converted: its mode, where it is not RGB.
         animated: whether it has more than one frame.
@@ -84,7 +86,7 @@ class TableImage:
     """An image whose encoded bytes lie in a table.
 
     Attributes:
-        read: returns the encoded bytes.
+        read: returns the encoded bytes; may raise an OSError.
         name: how the user knows it, for messages.
         known: what a check told about it, if there was one.
     """
@@ -96,24 +98,24 @@ class TableImage:
     @cached_property
     def digest(self) -> str:
         """Hex SHA-256 of the bytes."""
-        return self.known.digest if self.known else hashlib.sha256(self.read()).hexdigest()
+        return self.known.digest if self.known else hashlib.sha256(self._content()).hexdigest()
 
     @property
     def brightness(self) -> float:
         """Mean grey value in [0, 1]."""
-        return (self.known or check_image(self.read())).brightness
+        return (self.known or check_image(self._content())).brightness
 
     def load(self) -> "Image":
         """Decode it to upright RGB; raises a DataError that names the row."""
-        return decode_image(self.read(), self.name)
+        return decode_image(self._content(), self.name)
+
+    def _content(self) -> bytes:
+        return _read(self.read, self.name)
 
 
 def read_bytes(path: Path, name: str) -> bytes:
     """Read a file; raises a DataError that names it."""
-    try:
-        return path.read_bytes()
-    except OSError as error:
-        raise DataError(f"Image '{name}' cannot be read ({error.strerror}).") from error
+    return _read(path.read_bytes, name)
 
 
 def decode_image(content: bytes, name: str) -> "Image":
@@ -122,7 +124,8 @@ def decode_image(content: bytes, name: str) -> "Image":
     Alpha is laid over white; 16-bit and floating-point grey values are scaled to 8 bits.
 
     Raises:
-        DataError: no image, a truncated one, or one of more than `MAX_PIXELS`; names it.
+        DataError: no image, a truncated one, or one of more than `MAX_PIXELS` or beyond
+            `MAX_ASPECT_RATIO`; names it.
     """
     from PIL import Image, ImageOps
 
@@ -130,7 +133,9 @@ def decode_image(content: bytes, name: str) -> "Image":
         with Image.open(io.BytesIO(content)) as image:
             _guard(image)
             image.load()
-            return to_rgb(ImageOps.exif_transpose(image))
+            decoded = to_rgb(ImageOps.exif_transpose(image))
+            _guard(decoded)  # a container (IPTC) may hold a larger image than it says
+            return decoded
     except TooManyPixelsError as error:
         raise TooManyPixelsError(f"Image '{name}': {error}") from error
     except Image.DecompressionBombError as error:
@@ -154,6 +159,7 @@ def check_image(content: bytes) -> ImageCheck:
             image.draft("L", _CHECK_SIZE)
             image.load()
             grey = image if image.mode == "L" else to_rgb(image).convert("L")
+            _guard(grey)  # see decode_image
             brightness = float(np.asarray(grey, dtype=np.float32).mean()) / 255
     except (TooManyPixelsError, Image.DecompressionBombError) as error:
         return ImageCheck(digest, -1.0, str(error), bomb=True)
@@ -163,24 +169,16 @@ def check_image(content: bytes) -> ImageCheck:
     return ImageCheck(digest, brightness, "", False, rotated, converted, animated)
 
 
-def to_rgb(image: "Image") -> "Image":
-    """Convert an image of any mode to RGB."""
-    from PIL import Image
+def unreadable(error: OSError) -> ImageCheck:
+    """The verdict on an image whose bytes cannot be read."""
+    return ImageCheck("", -1.0, f"cannot be read: {error.strerror or error}")
 
-    if image.mode in _WIDE_MODES:
-        values = np.asarray(image, dtype=np.float64)
-        values = np.nan_to_num(values, nan=0.0, posinf=0.0, neginf=0.0)
-        low, high = float(values.min()), float(values.max())
-        if image.mode != "F" and low >= 0 and high <= _SIXTEEN_BITS:
-            # Pillow opens some 16-bit files as "I"; one that stays within 8 bits is 8-bit.
-            low, high = 0.0, float(_SIXTEEN_BITS if high > 255 or image.mode != "I" else 255)
-        scaled = (values - low) / max(high - low, np.finfo(np.float64).tiny) * 255
-        return Image.fromarray(scaled.round().astype(np.uint8)).convert("RGB")
-    if image.mode in ("RGBA", "LA", "PA", "RGBa", "La") or "transparency" in image.info:
-        layered = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, layered).convert("RGB")
-    return image.convert("RGB")
+
+def _read(read: Callable[[], bytes], name: str) -> bytes:
+    try:
+        return read()
+    except OSError as error:
+        raise DataError(f"Image '{name}' cannot be read ({error.strerror or error}).") from error
 
 
 def _guard(image: "Image") -> None:
@@ -188,6 +186,11 @@ def _guard(image: "Image") -> None:
     if width * height > MAX_PIXELS:
         raise TooManyPixelsError(
             f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are allowed"
+        )
+    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
+        raise TooManyPixelsError(
+            f"{width} x {height} pixels: more than {MAX_ASPECT_RATIO} times as long as wide, which "
+            "would be too many pixels once its shortest side is scaled for an encoder"
         )
 
 

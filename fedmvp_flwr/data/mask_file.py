@@ -1,10 +1,10 @@
 """A mask that was saved before: by a run of ours, or by hand as a table."""
 
-import csv
-import json
+import reprlib
 from collections.abc import Sequence
 from pathlib import Path
 
+from fedmvp_flwr.data.key_tables import keyed_rows, parse_json, read_text
 from fedmvp_flwr.data.missing import MissingMask
 from fedmvp_flwr.data.samples import MODALITIES, Sample
 from fedmvp_flwr.errors import DataError
@@ -18,16 +18,14 @@ def read_mask_file(path: Path, samples: Sequence[Sample]) -> MissingMask:
 
     Args:
         path: `.json`, a record `{"keys": [...], "present": {"image": [...], "text": [...]}}` or a
-            list of such, or a `.csv` with the columns key, image, text and 0 or 1 in them.
+            list of such, or a `.csv` with the columns key, image, text and 0 or 1 in them (also
+            false or true, and no or yes).
         samples: whose mask it is; what they really lack stays a hole.
 
     Raises:
         DataError: the file cannot be used, does not name a sample, or leaves it nothing.
     """
-    try:
-        content = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise DataError(f"missing-pattern='file:{path}' cannot be read ({error}).") from error
+    content = read_text(path, f"missing-pattern='file:{path}'")
     is_json = path.suffix.lower() == ".json"
     flags = _from_json(path, content) if is_json else _from_csv(path, content)
     unknown = [sample.key for sample in samples if sample.key not in flags]
@@ -50,13 +48,13 @@ def read_mask_file(path: Path, samples: Sequence[Sample]) -> MissingMask:
 
 
 def _from_json(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
+    records = parse_json(path, content, "saved mask")
     flags: dict[str, tuple[bool, ...]] = {}
     try:
-        records = json.loads(content)
         for record in records if isinstance(records, list) else [records]:
             columns = [record["present"][name] for name in MODALITIES]
             for key, *values in zip(record["keys"], *columns, strict=True):
-                own = tuple(bool(value) for value in values)
+                own = tuple(_flag(value, f"'{path}', key '{key}'") for value in values)
                 if flags.setdefault(key, own) != own:
                     raise DataError(f"'{path}' names '{key}' twice, with different holes.")
     except DataError:
@@ -68,18 +66,18 @@ def _from_json(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
     return flags
 
 
+def _flag(value: object, where: str) -> bool:
+    if not isinstance(value, bool | int) or value not in (0, 1):
+        raise DataError(f"{where}: {reprlib.repr(value)} is none of 0, 1, false, true.")
+    return bool(value)
+
+
 def _from_csv(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
-    lines = csv.DictReader(content.splitlines())
-    if not {"key", *MODALITIES} <= set(lines.fieldnames or ()):
-        raise DataError(f"'{path}' needs the columns key, image, text; has {lines.fieldnames}.")
     flags: dict[str, tuple[bool, ...]] = {}
-    for row in lines:
-        where = f"{path}:{lines.line_num}"
-        values = [str(row[name]).strip().lower() for name in MODALITIES]
+    for where, key, cells in keyed_rows(path, content, MODALITIES):
+        values = [cells[name].lower() for name in MODALITIES]
         wrong = [value for value in values if value not in (*_YES, *_NO)]
         if wrong:
             raise DataError(f"{where}: '{wrong[0]}' is neither 0 nor 1.")
-        if row["key"] in flags:
-            raise DataError(f"{where}: '{row['key']}' is named twice.")
-        flags[row["key"]] = tuple(value in _YES for value in values)
+        flags[key] = tuple(value in _YES for value in values)
     return flags

@@ -1,17 +1,17 @@
 """Metadata files as rows: .jsonl, .csv and .parquet, each row with the place it came from."""
 
-import csv
-import io
 import json
-import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedmvp_flwr.data.cells import is_empty
+from fedmvp_flwr.data.csv_text import csv_rows, decoded
 from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
 from fedmvp_flwr.errors import DataError
 
+__all__ = ["SUFFIXES", "Row", "is_empty", "read_csv", "read_table", "require_columns"]
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
@@ -42,7 +42,7 @@ def read_csv(
         path: the file.
         name: how messages name it.
         findings: takes the broken lines.
-        delimiter: between cells.
+        delimiter: between cells; a header without it may have semicolons or tabs instead.
         last_takes_rest: whether delimiters in excess belong to the last cell (free text that
             nobody put in quotes).
 
@@ -76,13 +76,6 @@ def read_table(path: Path, name: str, findings: Findings) -> list[Row]:
         raise DataError(f"'{name}' cannot be read ({error.strerror or error}).") from error
 
 
-def is_empty(value: object) -> bool:
-    """Whether a cell says nothing: null, NaN or white space."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return True
-    return isinstance(value, str) and not value.strip()
-
-
 def require_columns(rows: Sequence[Row], columns: dict[str, str], name: str) -> None:
     """Refuse a table that lacks a column in every row.
 
@@ -101,7 +94,9 @@ def require_columns(rows: Sequence[Row], columns: dict[str, str], name: str) -> 
 
 
 def _read_jsonl(path: Path, name: str, findings: Findings) -> Iterator[Row]:
-    for number, line in enumerate(path.read_bytes().splitlines(), 1):
+    content = path.read_bytes()
+    decoded(content, name)
+    for number, line in enumerate(content.splitlines(), 1):
         where = f"{name}:{number}"
         try:
             text = line.decode("utf-8-sig" if number == 1 else "utf-8")
@@ -124,33 +119,9 @@ def _read_csv(
     delimiter: str = ",",
     last_takes_rest: bool = False,
 ) -> Iterator[Row]:
-    # surrogateescape keeps bytes that are no UTF-8 apart, to be found as broken text
-    content = path.read_bytes().decode("utf-8-sig", errors="surrogateescape")
-    lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
-    while True:
-        number = lines.line_num + 1
-        try:
-            values = next(lines)
-        except StopIteration:
-            return
-        except csv.Error as error:
-            findings.add(BROKEN_LINE, f"{name}:{number}", str(error))
-            continue
-        if not values:
-            continue
-        if header is None:
-            header = [column.strip() for column in values]
-            continue
-        if last_takes_rest and len(values) > len(header):
-            last = len(header) - 1
-            values = [*values[:last], delimiter.join(values[last:])]
-        if len(values) != len(header):
-            findings.add(
-                BROKEN_LINE, f"{name}:{number}", f"{len(values)} cells, expected {len(header)}"
-            )
-        else:
-            yield Row(f"{name}:{number}", dict(zip(header, values, strict=True)))
+    content = decoded(path.read_bytes(), name)
+    for where, cells in csv_rows(content, name, findings, delimiter, last_takes_rest):
+        yield Row(where, cells)
 
 
 def _read_parquet(path: Path, name: str, findings: Findings) -> Iterator[Row]:

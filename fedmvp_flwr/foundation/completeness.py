@@ -2,18 +2,21 @@
 
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.fingerprint import model_files
 from fedmvp_flwr.foundation.specs import ModelSpec
+from fedmvp_flwr.foundation.weights import INDEX, WEIGHTS, damage, shard_names
 
-_WEIGHTS = "*.safetensors"
 _IMAGE_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
-_VOCABULARY = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.bpe")
+VOCABULARY = ("tokenizer.json", "vocab.txt", "vocab.json", "*.model", "*.bpe")
 _NEEDED_BY_ROLE: dict[str, tuple[tuple[str, ...], ...]] = {
     "image_encoder": (_IMAGE_PROCESSOR,),
-    "text_encoder": (_VOCABULARY,),
-    "captioner": (_IMAGE_PROCESSOR, _VOCABULARY),
+    "text_encoder": (VOCABULARY,),
+    "captioner": (_IMAGE_PROCESSOR, VOCABULARY),
 }
 _CONFIG = "config.json"
 _WIDTH_NAMES = frozenset({"width", "hidden_size", "embed_dim", "projection_dim", "d_model"})
@@ -21,7 +24,7 @@ _WIDE = 1280  # ViT-H, MobileNet's last map
 # Parts of a diffusers pipeline that are no networks, by the beginning of their names.
 _PARTS: dict[str, tuple[str, ...]] = {
     "scheduler": ("scheduler_config.json",),
-    "tokenizer": _VOCABULARY,
+    "tokenizer": VOCABULARY,
     "feature_extractor": _IMAGE_PROCESSOR,
     "image_processor": _IMAGE_PROCESSOR,
 }
@@ -37,12 +40,38 @@ def missing_files(spec: ModelSpec) -> list[str]:
         Relative names, sorted; alternatives joined by "or".
     """
     missing = _missing_shards(spec.folder)
+    if spec.library != "diffusers":
+        missing += none_of(spec.folder, "", (WEIGHTS,))
     if spec.library == "transformers":
         for choices in _NEEDED_BY_ROLE[spec.role]:
-            missing += _none_of(spec.folder, "", choices)
+            missing += none_of(spec.folder, "", choices)
     elif spec.library == "diffusers":
         missing += _missing_parts(spec.folder)
     return sorted(set(missing))
+
+
+def damaged_files(spec: ModelSpec) -> list[str]:
+    """Name the files that are there but cannot be what they should: weights, index, main file.
+
+    Args:
+        spec: of a folder that holds its library's main file and weights.
+
+    Returns:
+        One sentence per file.
+    """
+    problems = []
+    for path in model_files(spec):
+        if path.match(WEIGHTS) and (what := damage(path)):
+            problems.append(f"{path} {what}. Fetch or copy this file again.")
+        elif path.match(INDEX):
+            try:
+                shard_names(path)
+            except ModelError as error:
+                problems.append(str(error))
+    main = spec.folder / spec.adapter.marker
+    if not _read(main):
+        problems.append(f"{main} is no JSON object. Fetch or copy this file again.")
+    return problems
 
 
 def declared_width(spec: ModelSpec) -> int:
@@ -69,11 +98,11 @@ def _numbers(value: object, names: frozenset[str]) -> list[int]:
 def _missing_shards(folder: Path) -> list[str]:
     """Parts of split weights that the index names."""
     missing = []
-    for index in folder.rglob(f"{_WEIGHTS}.index.json"):
-        parts = _read(index).get("weight_map")
-        names = set(parts.values()) if isinstance(parts, dict) else set()
-        gone = [index.parent / str(name) for name in names if not (index.parent / name).is_file()]
-        missing += [path.relative_to(folder).as_posix() for path in gone]
+    for index in folder.rglob(INDEX):
+        with suppress(ModelError):  # a damaged index: see `damaged_files`
+            parts = [index.parent / name for name in shard_names(index)]
+            gone = [path for path in parts if not path.is_file()]
+            missing += [path.relative_to(folder).as_posix() for path in gone]
     return missing
 
 
@@ -84,19 +113,25 @@ def _missing_parts(folder: Path) -> list[str]:
             continue  # a plain value, or a part that this pipeline goes without
         other = [files for beginning, files in _PARTS.items() if name.startswith(beginning)]
         if other:
-            missing += _none_of(folder, name, other[0])
+            missing += none_of(folder, name, other[0])
         else:
-            missing += _none_of(folder, name, (_CONFIG,)) + _none_of(folder, name, (_WEIGHTS,))
+            missing += none_of(folder, name, (_CONFIG,)) + none_of(folder, name, (WEIGHTS,))
     return missing
 
 
-def _none_of(folder: Path, part: str, choices: tuple[str, ...]) -> list[str]:
-    """The choices as one entry, unless a file of one of these names is there."""
+def none_of(folder: Path, part: str, choices: tuple[str, ...]) -> list[str]:
+    """Return the choices as one entry, unless a file of one of these names is there.
+
+    Args:
+        folder: of the model.
+        part: of a pipeline, empty for a model of one part.
+        choices: names, or patterns of names.
+    """
     place = folder / part
     if any(path.is_file() for choice in choices for path in place.glob(choice)):
         return []
-    named = [f"{part}/{choice}" if part else choice for choice in choices if "*" not in choice]
-    return [" or ".join(named or [f"{part}/{choice}" for choice in choices])]
+    named = [choice for choice in choices if "*" not in choice] or choices
+    return [" or ".join(f"{part}/{choice}" if part else choice for choice in named)]
 
 
 def _read(path: Path) -> Mapping[str, Any]:

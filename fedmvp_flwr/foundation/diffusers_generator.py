@@ -18,10 +18,22 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SETTINGS_FILE = "fedmvp.json"  # {"call": {...}}: the arguments that the model was made for
+_INDEX = "model_index.json"
 _SMALLEST_BATCH = 2
 _DENOISERS = ("unet", "transformer")
 _LARGEST_SCALE = 8  # pixels per latent of the usual autoencoders
 _USUAL_SIDE = 1024
+# What height and width have to be multiples of, where the pipeline refuses anything else before it
+# draws; others need a look at their parts (fedmvp preflight --time) or round the size off.
+_SIDE_STEPS = {
+    "HunyuanDiTPipeline": 8,
+    "LatentConsistencyModelPipeline": 8,
+    "PixArtAlphaPipeline": 8,
+    "PixArtSigmaPipeline": 8,
+    "SanaPipeline": 32,
+    "StableDiffusionPipeline": 8,
+    "StableDiffusionXLPipeline": 8,
+}
 _FIXED_CALL: dict[str, Any] = {
     "use_resolution_binning": False,  # the folder's own size, not the nearest of a fixed table
     "clean_caption": False,  # needs two more libraries, for web scrapes
@@ -36,7 +48,11 @@ class DiffusersGenerator:
         self._pipeline, self._call = pipeline, call
 
     def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list["Image"]:
-        """Return one RGB image per prompt; image i depends on prompt i and seed i alone."""
+        """Return one RGB image per prompt; image i depends on prompt i and seed i alone.
+
+        Raises:
+            ModelError: the pipeline refuses the size or another setting.
+        """
         if not prompts:
             return []
         # A single row takes another matrix kernel, with other rounding, than one of several.
@@ -46,8 +62,17 @@ class DiffusersGenerator:
             torch.Generator().manual_seed(seed)  # CPU: same on any device
             for seed in [*seeds, *[seeds[-1]] * spare]
         ]
-        with torch.inference_mode():
-            output = self._pipeline(prompt=filled, generator=noise, output_type="pil", **self._call)
+        try:
+            with torch.inference_mode():
+                output = self._pipeline(
+                    prompt=filled, generator=noise, output_type="pil", **self._call
+                )
+        except ValueError as error:  # its check of the arguments
+            raise ModelError(
+                f"image-generator: {type(self._pipeline).__name__} does not draw with "
+                f"{self._call}: {error} Change generator-size, generator-steps or "
+                f"generator-guidance, or the folder's {_SETTINGS_FILE}."
+            ) from error
         return [image.convert("RGB") for image in output.images[: len(prompts)]]
 
 
@@ -81,6 +106,29 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     if config.generator_size > 0:
         call["height"] = call["width"] = config.generator_size
     return DiffusersGenerator(pipeline, call)
+
+
+def check_folder(context: LoadContext) -> None:
+    """Refuse what the folder's own settings or the size of the images make impossible.
+
+    Raises:
+        ModelError: the folder's `fedmvp.json` is malformed, or the pipeline draws no images of
+            this `generator-size`.
+    """
+    _folder_call(context.folder)
+    try:
+        name = json.loads((context.folder / _INDEX).read_bytes())["_class_name"]
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{context.folder / _INDEX}: expected the pipeline's '_class_name': {error!r}"
+        ) from error
+    step, side = _SIDE_STEPS.get(str(name), 1), context.config.generator_size
+    if side % step:
+        below = max(step, side - side % step)
+        raise ModelError(
+            f"generator-size={side}: {name} draws only sides that are multiples of {step}; choose "
+            f"{below} or {side - side % step + step}, or 0 for the model's own size."
+        )
 
 
 def largest_side(folder: Path) -> int:

@@ -13,7 +13,8 @@ from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.specs import ModelSpec
 
-_RELEVANT = {".json", ".safetensors", ".txt", ".model", ".jinja"}  # configs, weights, vocabularies
+# Configs, weights, vocabularies, prompts.
+_RELEVANT = {".json", ".safetensors", ".txt", ".model", ".bpe", ".jinja"}
 _WEIGHTS = ".safetensors"
 _CHUNK_BYTES = 1 << 20
 

@@ -5,21 +5,20 @@ local model like any other. What is in the cache is used as it is, without a cal
 fetched by the hub's own library, once, unless HF_HUB_OFFLINE forbids it.
 """
 
-import json
 import re
 from pathlib import Path
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.weights import INDEX, WEIGHTS, shard_names
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
 _DEFAULT_REVISION = "main"
-_TEXT_FILES = ("*.json", "*.txt", "*.model", "*.jinja")
+_TEXT_FILES = ("*.json", "*.txt", "*.model", "*.bpe", "*.jinja")
 _WANTED = {
     # A pipeline's parts lie in folders of their own; files beside them are second copies.
     "diffusers": ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"),
 }
 _UNWANTED = ("*.fp16.*", "*.non_ema.*", "*.fp16-*", "onnx/*", "openvino/*", "*/openvino_*")
-_WEIGHTS = "*.safetensors"
 
 
 def is_hub_name(text: str) -> bool:
@@ -38,7 +37,8 @@ def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
         marker: the file without which the folder is of no use.
 
     Raises:
-        ModelError: it is not in the cache and cannot or may not be fetched; says what to do.
+        ModelError: it is not in the cache and cannot or may not be fetched, or a file of it is
+            damaged there; says what to do.
     """
     repository, _, revision = name.partition("@")
     try:
@@ -49,9 +49,15 @@ def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
             "huggingface_hub: pip install 'fedmvp-flwr[foundation]'."
         ) from error
     cached = _cached(repository, revision or _DEFAULT_REVISION, Path(constants.HF_HUB_CACHE))
-    if cached and (cached / marker).is_file() and _has_weights(cached):
-        return cached
     pinned = f" --revision {revision}" if revision else ""
+    try:
+        if cached and (cached / marker).is_file() and _has_weights(cached):
+            return cached
+    except ModelError as error:  # the hub's library takes a damaged file for a fetched one
+        raise ModelError(
+            f"{key}: '{name}' is damaged in the hub's cache. {error} Where there is a network: "
+            f"hf download --force-download {repository}{pinned}."
+        ) from error
     how = (
         f"Fetch it once where there is a network: hf download {repository}{pinned} (then copy the "
         "cache folder here), or give a local folder: "
@@ -88,17 +94,16 @@ def _cached(repository: str, revision: str, cache: Path) -> Path | None:
 
 def _has_weights(folder: Path) -> bool:
     """Whether there are weights, and every part of those that are split into several files."""
-    for index in folder.rglob(f"{_WEIGHTS}.index.json"):
-        parts = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values()
-        if not all((index.parent / part).is_file() for part in set(parts)):
+    for index in folder.rglob(INDEX):
+        if not all((index.parent / part).is_file() for part in shard_names(index)):
             return False
-    return any(folder.rglob(_WEIGHTS))
+    return any(folder.rglob(WEIGHTS))
 
 
 def _fetch(key: str, repository: str, revision: str, library: str, how: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = _WANTED.get(library, (*_TEXT_FILES, _WEIGHTS))
+    wanted = _WANTED.get(library, (*_TEXT_FILES, WEIGHTS))
     try:
         folder = snapshot_download(
             repository,

@@ -4,18 +4,20 @@ The pooled embeddings are the normalised projections into the joint space; the t
 of the last layer, normalised as the model does before it pools them.
 """
 
-import difflib
-import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.features import ModalityFeatures
+from fedmvp_flwr.foundation.open_clip_folder import (
+    architecture_parts,
+    has_tokenizer,
+    own_parts,
+    preprocessing_of,
+)
 from fedmvp_flwr.foundation.place import single_weights
 from fedmvp_flwr.foundation.specs import LoadContext
 from fedmvp_flwr.foundation.tokens import pool_to_grid, to_features
@@ -23,9 +25,6 @@ from fedmvp_flwr.foundation.tokens import pool_to_grid, to_features
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_CONFIG = "open_clip_config.json"
-_TOKENIZER = "tokenizer_config.json"
-_CHANNELS = 3
 _SIMPLE_TOKENIZER_LENGTH = 77
 _LAST_LAYER = 1  # forward_intermediates: the last n layers
 _SIMPLE_TOKENIZER_PAD = 0  # open_clip's own tokenizer pads with zeros
@@ -139,6 +138,7 @@ def _load(context: LoadContext) -> _Clip:
         if context.architecture:
             model, preprocess, tokenizer = _load_architecture(context)
         else:
+            own_parts(context.folder)  # says more clearly than the library what is missing
             folder = f"local-dir:{context.folder}"
             model, _, preprocess = open_clip.create_model_and_transforms(
                 folder, device=context.device, require_pretrained=True
@@ -157,20 +157,11 @@ def _load_architecture(context: LoadContext) -> tuple[Any, Any, Any]:
     """
     import open_clip
 
-    preprocessing = _preprocessing(context.folder / _CONFIG)
-    architecture = open_clip.get_model_config(context.architecture)
-    if architecture is None:
-        near = difflib.get_close_matches(context.architecture, open_clip.list_models(), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ModelError(f"open_clip knows no model '{context.architecture}'.{hint}")
-    length = architecture["text_cfg"].get("context_length", _SIMPLE_TOKENIZER_LENGTH)
-    if (context.folder / _TOKENIZER).is_file():
+    preprocessing = preprocessing_of(context.folder)
+    parts = architecture_parts(context.architecture)
+    length = parts["text_cfg"].get("context_length", _SIMPLE_TOKENIZER_LENGTH)
+    if has_tokenizer(context.folder, context.architecture, parts):
         tokenizer = open_clip.tokenizer.HFTokenizer(str(context.folder), context_length=length)
-    elif architecture["text_cfg"].get("hf_tokenizer_name"):
-        raise ModelError(
-            f"{context.folder} holds no {_TOKENIZER}, which {context.architecture} needs: put the "
-            "files of its tokenizer there."
-        )
     else:
         tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=length)
     model, _, preprocess = open_clip.create_model_and_transforms(
@@ -183,19 +174,6 @@ def _load_architecture(context: LoadContext) -> tuple[Any, Any, Any]:
         image_resize_mode=preprocessing.get("resize_mode"),
     )
     return model, preprocess, tokenizer
-
-
-def _preprocessing(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["preprocess_cfg"]
-        if len(found["mean"]) == len(found["std"]) == _CHANNELS:
-            return dict(found)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ModelError(
-        f'{path}: expected {{"preprocess_cfg": {{"mean": [r, g, b], "std": [r, g, b]}}}}, the '
-        "scaling that the weights were trained with."
-    )
 
 
 def _pad_id(tokenizer: Any) -> int:  # noqa: ANN401 - an untyped library's object

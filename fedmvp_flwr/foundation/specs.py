@@ -44,6 +44,8 @@ class Library:
         joint_space: the pooled embeddings of one model's images and texts are comparable.
         joint_types: the same, for the models whose config names one of these `model_type`s.
         architectures: the spec may name an architecture, "library:ARCHITECTURE:/path".
+        check: "module:function" that takes a `LoadContext` and raises a ModelError for what the
+            loader would refuse, as far as that shows without loading; empty: nothing does.
     """
 
     loader: str
@@ -52,26 +54,42 @@ class Library:
     joint_space: bool = False
     joint_types: frozenset[str] = frozenset()
     architectures: bool = False
+    check: str = ""
 
 
 _ADAPTERS = "fedmvp_flwr.foundation"
 
 
 def _open_clip(side: str) -> Library:
-    loader = f"{_ADAPTERS}.open_clip_encoder:load_{side}_encoder"
-    return Library(loader, 1, "open_clip_config.json", joint_space=True, architectures=True)
+    return Library(
+        f"{_ADAPTERS}.open_clip_encoder:load_{side}_encoder",
+        1,
+        "open_clip_config.json",
+        joint_space=True,
+        architectures=True,
+        check=f"{_ADAPTERS}.open_clip_folder:check_{side}_folder",
+    )
 
 
 def _transformers(side: str) -> Library:
-    loader = f"{_ADAPTERS}.transformers_{side}_encoder:load_{side}_encoder"
-    return Library(loader, 1, "config.json", joint_types=JOINT_TYPES)
+    return Library(
+        f"{_ADAPTERS}.transformers_{side}_encoder:load_{side}_encoder",
+        1,
+        "config.json",
+        joint_types=JOINT_TYPES,
+        check=f"{_ADAPTERS}.transformers_folder:check_{side}_folder",
+    )
 
 
 LIBRARIES: dict[Role, dict[str, Library]] = {
     "image_encoder": {
         "open_clip": _open_clip("image"),
         "timm": Library(
-            f"{_ADAPTERS}.timm_encoder:load_image_encoder", 1, "config.json", architectures=True
+            f"{_ADAPTERS}.timm_encoder:load_image_encoder",
+            1,
+            "config.json",
+            architectures=True,
+            check=f"{_ADAPTERS}.timm_folder:check_folder",
         ),
         "transformers": _transformers("image"),
     },
@@ -83,7 +101,10 @@ LIBRARIES: dict[Role, dict[str, Library]] = {
     },
     "image_generator": {
         "diffusers": Library(
-            f"{_ADAPTERS}.diffusers_generator:load_generator", 1, "model_index.json"
+            f"{_ADAPTERS}.diffusers_generator:load_generator",
+            1,
+            "model_index.json",
+            check=f"{_ADAPTERS}.diffusers_generator:check_folder",
         )
     },
 }
@@ -116,7 +137,7 @@ class ModelSpec:
     def joint(self) -> bool:
         """Whether its pooled embeddings can be compared with those of its other side."""
         types = self.adapter.joint_types
-        return self.adapter.joint_space or bool(types and _model_type(self.folder) in types)
+        return self.adapter.joint_space or bool(types and model_type(self.folder) in types)
 
 
 @dataclass(frozen=True)
@@ -173,7 +194,21 @@ def load_model(spec: ModelSpec, context: LoadContext) -> Any:  # noqa: ANN401 - 
     Raises:
         ModelError: the library is not installed, or it cannot load the folder.
     """
-    module, _, function = spec.adapter.loader.partition(":")
+    return _call(spec.adapter.loader, spec, context)
+
+
+def check_model(spec: ModelSpec, context: LoadContext) -> None:
+    """Refuse what the loader would refuse, as far as that shows without loading the model.
+
+    Raises:
+        ModelError: the library is not installed, or the model does not fit it or the settings.
+    """
+    if spec.adapter.check:
+        _call(spec.adapter.check, spec, context)
+
+
+def _call(target: str, spec: ModelSpec, context: LoadContext) -> Any:  # noqa: ANN401 - by role
+    module, _, function = target.partition(":")
     try:
         return getattr(importlib.import_module(module), function)(context)
     except ModelError:
@@ -247,7 +282,8 @@ def _pretrained_name(key: str, text: str, architecture: str, tag: str) -> str:
     return repository
 
 
-def _model_type(folder: Path) -> str:
+def model_type(folder: Path) -> str:
+    """Return the `model_type` that a transformers folder's config names, empty if none."""
     try:
         config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
         return str(config.get("model_type", ""))

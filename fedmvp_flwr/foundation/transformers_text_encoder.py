@@ -4,9 +4,7 @@ Of an image-text model the pooled embedding is the one in the joint space. Of a 
 the mean over the tokens, or what the folder's `1_Pooling/config.json` says, at length 1.
 """
 
-import json
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -16,10 +14,9 @@ from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.features import ModalityFeatures
 from fedmvp_flwr.foundation.specs import LoadContext
 from fedmvp_flwr.foundation.tokens import mean_over, to_features, unit
+from fedmvp_flwr.foundation.transformers_folder import CLASS_TOKEN, MEAN, pooling_of
 from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY, is_joint, load_auto_model
 
-_POOLING_FILE = Path("1_Pooling") / "config.json"  # the layout of sentence encoders
-_CLASS, _MEAN = "cls", "mean"
 _PADDED_TYPES = {"siglip"}  # trained on texts padded to the full length, padding not masked
 _FEWEST_TOKENS = 4  # shorter texts could not even hold the frame of special tokens
 
@@ -38,7 +35,7 @@ class TransformersTextEncoder:
         tokenizer: Any,  # noqa: ANN401
         device: str,
         max_tokens: int,
-        pooling: str = _MEAN,
+        pooling: str = MEAN,
     ) -> None:
         """Measure the widths on an empty text.
 
@@ -84,11 +81,15 @@ class TransformersTextEncoder:
             output = self._model.get_text_features(input_ids=ids, **masks)
             return output.last_hidden_state, output.pooler_output
         tokens: Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
-        return tokens, tokens[:, 0] if self._pooling == _CLASS else mean_over(tokens, mask)
+        return tokens, tokens[:, 0] if self._pooling == CLASS_TOKEN else mean_over(tokens, mask)
 
 
 def load_text_encoder(context: LoadContext) -> TransformersTextEncoder:
-    """Load model and tokenizer from the folder; nothing is fetched."""
+    """Load model and tokenizer from the folder; nothing is fetched.
+
+    Raises:
+        ModelError: it is no text encoder, or pools in a way that is not known here.
+    """
     from transformers import AutoTokenizer
 
     tokenizer_class: Any = AutoTokenizer
@@ -108,7 +109,7 @@ def load_text_encoder(context: LoadContext) -> TransformersTextEncoder:
         tokenizer,
         context.device,
         context.config.text_max_tokens,
-        _pooling(context.folder / _POOLING_FILE),
+        MEAN if is_joint(model) else pooling_of(context.folder),
     )
 
 
@@ -116,24 +117,3 @@ def _context_length(model: Any, tokenizer: Any) -> int:  # noqa: ANN401 - untype
     config = getattr(model.config, "text_config", model.config)
     positions = getattr(config, "max_position_embeddings", None)
     return min(int(tokenizer.model_max_length), positions or int(tokenizer.model_max_length))
-
-
-def _pooling(path: Path) -> str:
-    """Read how a sentence encoder pools; the mean where nothing is said.
-
-    Raises:
-        ModelError: the file asks for another way than mean or class token.
-    """
-    if not path.is_file():
-        return _MEAN
-    try:
-        modes = json.loads(path.read_text(encoding="utf-8"))
-        chosen = [name for name, on in modes.items() if name.startswith("pooling_mode") and on]
-    except (OSError, ValueError, AttributeError) as error:
-        raise ModelError(f"{path}: expected the pooling modes in JSON: {error!r}") from error
-    for name, pooling in (("pooling_mode_cls_token", _CLASS), ("pooling_mode_mean_tokens", _MEAN)):
-        if chosen in ([name], [f"pooling_mode:{name}"]):
-            return pooling
-    if modes.get("pooling_mode") in (_CLASS, _MEAN):
-        return str(modes["pooling_mode"])
-    raise ModelError(f"{path}: only pooling over the mean or the class token is known: {chosen}.")

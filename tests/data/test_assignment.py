@@ -87,10 +87,10 @@ def test_a_table_of_keys(tmp_path):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ("key,owner\na,1\n", "needs the columns key and client"),
+        ("key,owner\na,1\n", "needs the columns key, client"),
         ("key,client\na0,1\na0,1\n", "csv:3: 'a0' is named twice"),
         ("key,client\na0,x\n", "csv:2: 'x' is no client number"),
-        ("key,client\na0\n", "csv:2: 'None' is no client"),
+        ("key,client\na0\n", "csv:2: 1 cells, expected 2"),
         ("key,client\na0,0\n", "23 of 24 training samples to nobody"),
     ],
 )
@@ -101,12 +101,39 @@ def test_broken_tables(tmp_path, content, message):
         assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 3)
 
 
-@pytest.mark.parametrize("content", ["{", "[]", '{"train": [[0]]}', '{"train": 1, "test": 2}'])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "{",
+        "[]",
+        "[" * 100_000,
+        '{"train": [[0]]}',
+        '{"train": 1, "test": 2}',
+        '{"train": [[0, -1]], "test": [[]]}',
+        '{"train": [[0, 1.5]], "test": [[]]}',
+        '{"train": ["01"], "test": [[]]}',
+        '{"train": [[true]], "test": [[]]}',
+    ],
+)
 def test_broken_records(tmp_path, content):
     path = tmp_path / "split.json"
     path.write_text(content)
     with pytest.raises(DataError, match="no saved split"):
         assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 3)
+
+
+def test_a_negative_number_is_named(tmp_path):
+    path = tmp_path / "split.json"
+    path.write_text('{"train": [[0, -1]], "test": [[]]}')
+    with pytest.raises(DataError, match="-1 is no number of a sample"):
+        assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 2)
+
+
+def test_keys_of_a_table_may_have_any_character(tmp_path):
+    path = tmp_path / "owners.csv"
+    train = [Sample(key, 0, None, "t") for key in ("a\u2028b", "c")]
+    path.write_text("key , client\na\u2028b, 1 \n c ,0\n", encoding="utf-8")
+    assert assign(train, [], RunConfig(partition=f"file:{path}"), 2).train == [[1], [0]]
 
 
 def test_a_record_that_deals_twice_or_is_not_there(tmp_path):

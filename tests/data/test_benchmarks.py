@@ -66,6 +66,58 @@ def test_captions_beside_the_archive(birds, settings):
         load_dataset(settings(f"cub:{birds}"))
 
 
+def test_captions_that_are_not_there(birds, settings):
+    for path in sorted((birds / "text_c10").glob("*/*.txt")):
+        path.unlink()
+    where = rf"{birds}/text_c10 \(which has no CLASS/IMAGE\.txt\) or "
+    with pytest.raises(DataError, match=where):
+        load_dataset(settings(f"cub:{birds}"))
+    write_captions(birds.parent / "text_c10" / "any" / "bird_0000_900.txt")  # beside it
+    samples = everything(load_dataset(settings(f"cub:{birds}")))
+    assert [s.has("text") for s in samples].count(True) == 1
+
+
+@pytest.mark.parametrize("beside", [False, True])
+def test_captions_in_links_that_lead_out_are_named(birds, settings, tmp_path, beside):
+    captions = birds / "text_c10"
+    if beside:
+        captions = captions.rename(birds.parent / "text_c10")
+    first, second, *_ = sorted(captions.glob("*/*.txt"))
+    first.rename(tmp_path / "secret.txt")
+    first.symlink_to(tmp_path / "secret.txt")
+    second.rename(captions / "within.txt")
+    second.symlink_to(captions / "within.txt")
+    expected = f"1 x path out of the folder: text_c10/{BIRDS[0]}/{first.name}: '{first}'"
+    with pytest.raises(DataError, match=expected):
+        load_dataset(settings(f"cub:{birds}"))
+    kept = load_dataset(settings(f"cub:{birds}", bad_samples="skip"))
+    assert len(everything(kept)) == 11
+    captions.rename(tmp_path / "elsewhere")
+    captions.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match="text_c10' is a symbolic link"):
+        load_dataset(settings(f"cub:{birds}"))
+
+
+@pytest.mark.parametrize(
+    "name", ["images", "image_class_labels", "train_test_split", "classes", "../CUB_200_2011"]
+)
+def test_tables_of_birds_in_links_that_lead_out_are_refused(birds, settings, tmp_path, name):
+    path = birds.parent / "CUB_200_2011" if name.startswith("..") else birds / f"{name}.txt"
+    path.rename(tmp_path / "elsewhere")
+    path.symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(DataError, match=f"{path.name}' is a symbolic link"):
+        load_dataset(settings(f"cub:{birds.parent}"))
+
+
+def test_a_split_that_is_neither_0_nor_1(birds, settings):
+    path = birds / "train_test_split.txt"
+    path.write_text(path.read_text().replace("3 1\n", "3 yes\n", 1))
+    expected = r"train_test_split\.txt:3: expected 1 \(training\) or 0 \(test\), has 'yes'"
+    with pytest.raises(DataError, match=f"1 x broken line: {expected}"):
+        load_dataset(settings(f"cub:{birds}"))
+    assert len(everything(load_dataset(settings(f"cub:{birds}", bad_samples="skip")))) == 11
+
+
 def test_the_papers_split_pools_both(birds, settings):
     dataset = load_dataset(settings(f"cub:{birds}", benchmark_split="paper"))
     assert [len(dataset.splits[name]) for name in ("train", "test")] == [11, 1]
@@ -193,4 +245,31 @@ def test_broken_flower_files(blossoms, settings):
         load_dataset(settings(f"flowers:{blossoms}"))
     (blossoms / "setid.mat").unlink()
     with pytest.raises(DataError, match="is missing"):
+        load_dataset(settings(f"flowers:{blossoms}"))
+
+
+@pytest.mark.parametrize(("key", "number"), [("trnid", 8), ("valid", 12)])
+def test_a_flower_in_two_splits(blossoms, settings, key, number):
+    from scipy.io import savemat
+
+    parts = {"trnid": [1, 2, 3], "valid": [4, 5, 6], "tstid": list(range(7, 13))}
+    parts[key][0] = number
+    savemat(blossoms / "setid.mat", {name: np.array([part]) for name, part in parts.items()})
+    with pytest.raises(DataError, match=f"names image {number} in {key} and in tstid"):
+        load_dataset(settings(f"flowers:{blossoms}"))
+
+
+@pytest.mark.parametrize("values", [["x", "y"], [1.5, 2.0], [float("nan")], [float("inf")]])
+def test_flower_labels_that_are_no_whole_numbers(blossoms, settings, values):
+    from scipy.io import savemat
+
+    savemat(blossoms / "imagelabels.mat", {"labels": np.array(values)})
+    with pytest.raises(DataError, match=r"imagelabels\.mat': 'labels' must hold whole numbers"):
+        load_dataset(settings(f"flowers:{blossoms}"))
+
+
+def test_flower_files_in_links_that_lead_out_are_refused(blossoms, settings, tmp_path):
+    (blossoms / "setid.mat").rename(tmp_path / "setid.mat")
+    (blossoms / "setid.mat").symlink_to(tmp_path / "setid.mat")
+    with pytest.raises(DataError, match=r"setid\.mat' is a symbolic link"):
         load_dataset(settings(f"flowers:{blossoms}"))

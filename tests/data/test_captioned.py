@@ -80,6 +80,115 @@ def test_coco_with_broken_entries(coco, settings):
         load_dataset(settings(f"coco:{coco}"))
 
 
+def change(path, edit):
+    content = json.loads(path.read_text())
+    edit(content)
+    path.write_text(json.dumps(content))
+
+
+def test_coco_with_entries_of_wrong_types(coco, settings):
+    captions, objects = (
+        coco / "annotations" / f"{kind}_train2017.json" for kind in ("captions", "instances")
+    )
+
+    def spoil(content):
+        content["images"][0]["id"] = [0]
+        content["images"][1]["file_name"] = {"a": 1}
+        content["annotations"][4]["image_id"] = [2]
+        content["annotations"][5]["caption"] = ["the 2"]
+        content["annotations"][6]["caption"] = None
+
+    def spoil_objects(content):
+        content["annotations"][0]["image_id"] = {}
+        content["annotations"][1]["category_id"] = []
+        content["annotations"][2]["area"] = float("nan")
+
+    change(captions, spoil)
+    change(objects, spoil_objects)
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+    for part in (
+        "captions_train2017.json:images[0]: expected id (a number or text)",
+        "captions_train2017.json:images[1]: expected",
+        "captions_train2017.json:annotations[4]",
+        "captions_train2017.json:annotations[5]",
+        *(f"instances_train2017.json:annotations[{i}]: expected image_id" for i in range(3)),
+    ):
+        assert part in str(error.value)
+    assert "annotations[6]" not in str(error.value)
+    assert "annotations[2]" in str(error.value)
+    kept = load_dataset(settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
+    assert [(s.key[-5:-4], s.text) for s in kept.splits["train"]] == [
+        ("2", None),
+        ("3", "the 3"),
+        ("4", kept.splits["train"][2].text),
+    ]
+
+
+@pytest.mark.parametrize("value", [None, ["animal"], "", 3])
+def test_coco_with_a_category_without_supercategory(coco, settings, value):
+    path = coco / "annotations" / "instances_train2017.json"
+    change(path, lambda content: content["categories"][1].update(supercategory=value))
+    with pytest.raises(DataError, match=r"instances_train2017\.json': categories\[1\] needs an id"):
+        load_dataset(settings(f"coco:{coco}"))
+
+
+def test_coco_with_a_category_twice(coco, settings):
+    path = coco / "annotations" / "instances_train2017.json"
+    change(path, lambda content: content["categories"][1].update(id=3))
+    with pytest.raises(DataError, match=r"categories\[2\] gives the id 3 another supercategory"):
+        load_dataset(settings(f"coco:{coco}"))
+
+
+def test_coco_with_ids_twice(coco, settings):
+    def spoil(content):
+        content["images"].append(dict(content["images"][1]))
+        content["images"].append(dict(content["images"][2], file_name="000003.jpg"))
+
+    change(coco / "annotations" / "captions_train2017.json", spoil)
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+    where = "captions_train2017.json:images"
+    for part in (
+        f"3 x duplicate id: {where}[6]: id 1 is also in {where}[1]",
+        f"{where}[7]: id 2 is also in {where}[2]",
+        f"{where}[2]: id 2 names another file in {where}[7]",
+    ):
+        assert part in str(error.value)
+    assert "annotations" not in str(error.value)
+    kept = load_dataset(settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
+    assert [s.key[-5:-4] for s in kept.splits["train"]] == ["0", "1", "3", "4"]
+
+
+def leave_a_link(path, elsewhere):
+    """Move a file or folder away and leave a symbolic link to it."""
+    elsewhere.parent.mkdir(exist_ok=True)
+    path.rename(elsewhere)
+    path.symlink_to(elsewhere)
+
+
+@pytest.mark.parametrize("name", ["", "/captions_val2017.json", "/instances_train2017.json"])
+def test_coco_reads_no_link_that_leads_out(coco, settings, tmp_path, name):
+    path = coco / f"annotations{name}"
+    leave_a_link(path, coco / "kept" / "within")
+    assert load_dataset(settings(f"coco:{coco}", test_split="val"))
+    path.unlink()
+    (coco / "kept" / "within").rename(path)
+    leave_a_link(path, tmp_path / "out" / "elsewhere")
+    with pytest.raises(
+        DataError, match=r"coco/annotations/\w+.json' is a symbolic link.*leads out"
+    ):
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+
+
+def test_a_link_that_leads_in_a_circle(coco, settings):
+    path = coco / "annotations" / "instances_val2017.json"
+    path.unlink()
+    path.symlink_to(path)
+    with pytest.raises(DataError, match=r"instances_val2017\.json' cannot be read \(Symlink loop"):
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+
+
 def test_no_coco(tmp_path, settings):
     with pytest.raises(DataError, match="has no captions_NAME"):
         load_dataset(settings(f"coco:{tmp_path}"))
@@ -135,6 +244,12 @@ def test_flickr30k_with_broken_rows(flickr, settings):
     ):
         assert part in str(error.value)
     assert len(everything(load_dataset(settings(f"flickr30k:{flickr}", bad_samples="skip")))) == 9
+
+
+def test_flickr30k_reads_no_link_that_leads_out(flickr, settings, tmp_path):
+    leave_a_link(flickr / "results.csv", tmp_path / "out" / "results.csv")
+    with pytest.raises(DataError, match=r"results\.csv' is a symbolic link"):
+        load_dataset(settings(f"flickr30k:{flickr}"))
 
 
 def test_flickr30k_has_no_label_of_its_own(flickr, settings):
@@ -204,6 +319,33 @@ def test_broken_fashion(fashion, settings):
         "path out of the folder: styles.csv:13",
     ):
         assert part in str(error.value)
+
+
+@pytest.mark.parametrize("content", ["{", '{"data": [1]}', '{"other": 1}', "[]"])
+def test_a_product_with_a_broken_file_is_left_out(fashion, settings, content):
+    (fashion / "styles" / "1002.json").write_text(content)
+    kept = load_dataset(settings(f"fashion:{fashion}", bad_samples="skip"))
+    assert sorted(s.key for s in everything(kept)) == [
+        str(i) for i in range(1000, 1010) if i != 1002
+    ]
+    assert kept.findings.num_bad == 1
+    titles = load_dataset(settings(f"fashion:{fashion}", text_column="productDisplayName"))
+    assert len(everything(titles)) == 10  # no file is read then
+    (fashion / "styles.csv").unlink()
+    kept = load_dataset(settings(f"fashion:{fashion}", bad_samples="skip"))
+    assert (len(everything(kept)), kept.findings.num_bad) == (9, 1)
+
+
+def test_fashion_reads_no_link_that_leads_out(fashion, settings, tmp_path):
+    leave_a_link(fashion / "styles" / "1003.json", tmp_path / "out" / "1003.json")
+    leave_a_link(fashion / "styles" / "1004.json", fashion / "within.json")
+    with pytest.raises(DataError, match=r"1 x path out of the folder: styles/1003\.json: '/"):
+        load_dataset(settings(f"fashion:{fashion}"))
+    kept = load_dataset(settings(f"fashion:{fashion}", bad_samples="skip"))
+    assert len(everything(kept)) == 9
+    leave_a_link(fashion / "styles.csv", tmp_path / "out" / "styles.csv")
+    with pytest.raises(DataError, match=r"styles\.csv' is a symbolic link"):
+        load_dataset(settings(f"fashion:{fashion}"))
 
 
 def test_no_fashion(tmp_path, settings):

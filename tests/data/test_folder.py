@@ -268,3 +268,16 @@ def test_the_metadata_of_a_user_is_never_changed(folder, settings):
     assert (root / "metadata.jsonl").read_bytes() == before
     assert json.loads(before.splitlines()[0])
     assert sorted(os.listdir(root)) == ["images", "metadata.jsonl"]
+
+
+def test_metadata_that_is_a_link_out_of_the_folder_is_refused(folder, settings, tmp_path):
+    root = folder()
+    elsewhere = tmp_path / "elsewhere.jsonl"
+    (root / "metadata.jsonl").rename(elsewhere)
+    (root / "metadata.jsonl").symlink_to(elsewhere)
+    with pytest.raises(DataError, match="leads out"):
+        load_dataset(settings(f"folder:{root}"))
+    elsewhere.rename(root / "kept.jsonl")
+    (root / "metadata.jsonl").unlink()
+    (root / "metadata.jsonl").symlink_to("kept.jsonl")
+    assert load_dataset(settings(f"folder:{root}")).findings.num_bad == 0

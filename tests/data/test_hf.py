@@ -1,3 +1,4 @@
+import errno
 import io
 
 import pytest
@@ -175,3 +176,75 @@ def test_images_outside_of_the_data_are_refused(table, settings, tmp_path, pictu
     assert "path out of the folder: train:row 1" in str(error.value)
     assert "missing file: train:row 4" in str(error.value)
     assert len(everything(load_dataset(settings(f"hf:{tmp_path}/saved", bad_samples="skip")))) == 8
+
+
+def stored(images, labels):
+    """A table as it lies on a disk that others wrote to, past the checks of the library."""
+    import pyarrow as pa
+
+    cells = pa.array(images, type=pa.struct({"bytes": pa.binary(), "path": pa.string()}))
+    texts = [f"text {i}" for i in range(len(images))]
+    features = datasets.Features(
+        {
+            "image": datasets.Image(),
+            "text": datasets.Value("string"),
+            "label": datasets.ClassLabel(names=["7", "dog"]),
+        }
+    )
+    return datasets.Dataset(
+        pa.table({"image": cells, "text": texts, "label": labels}),
+        info=datasets.DatasetInfo(features=features),
+    )
+
+
+@pytest.fixture
+def png(picture):
+    buffer = io.BytesIO()
+    picture().save(buffer, "PNG")
+    return {"bytes": buffer.getvalue(), "path": None}
+
+
+def test_labels_that_have_no_name_are_unknown(settings, tmp_path, png):
+    stored([png] * 8, [0, 1, 7, -2, 0, 1, 0, 1]).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+    assert "2 x unknown label: train:row 2: 7, expected a number from 0 to 1" in str(error.value)
+    assert "train:row 3: -2, expected" in str(error.value)
+    kept = load_dataset(settings(f"hf:{tmp_path}/saved", bad_samples="skip", test_fraction=0.5))
+    assert len(everything(kept)) == 6
+
+
+def test_an_image_with_neither_bytes_nor_path_is_a_hole(settings, monkeypatch, png):
+    table = stored([png, {"bytes": None, "path": None}, png, None, png, png], [0, 1] * 3)
+    monkeypatch.setattr(datasets, "load_dataset", lambda *_: table)
+    dataset = load_dataset(settings("hf:somebody/something", test_fraction=0.4))
+    assert {s.key for s in everything(dataset) if not s.has("image")} == {"train/1", "train/3"}
+
+
+def close(monkeypatch):
+    def refuse(path):
+        raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+    monkeypatch.setattr("pathlib.Path.read_bytes", refuse)
+
+
+def test_a_file_that_cannot_be_read_is_a_bad_sample(settings, tmp_path, png, monkeypatch, picture):
+    root = tmp_path / "saved"
+    root.mkdir()
+    (root / "state.json").write_text("{}")
+    picture().save(root / "closed.png")
+    table = stored(
+        [png, png, png, png, {"bytes": None, "path": f"{root}/closed.png"}], [0, 1] * 2 + [0]
+    )
+    monkeypatch.setattr(datasets, "load_from_disk", lambda path: table)
+    with monkeypatch.context() as closed:
+        close(closed)
+        with pytest.raises(DataError, match=r"decoded: train:row 4: .*Permission denied"):
+            load_dataset(settings(f"hf:{root}"))
+    assert len(everything(load_dataset(settings(f"hf:{root}", test_fraction=0.4)))) == 5
+
+
+def test_one_column_for_two_things(table, settings, tmp_path):
+    table().save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError, match="image-column and text-column name the same column"):
+        load_dataset(settings(f"hf:{tmp_path}/saved", text_column="image"))

@@ -7,13 +7,13 @@ import pytest
 from PIL import Image
 
 from fedmvp_flwr.data import images
+from fedmvp_flwr.data.image_modes import to_rgb
 from fedmvp_flwr.data.images import (
     FileImage,
     TableImage,
     TooManyPixelsError,
     check_image,
     decode_image,
-    to_rgb,
 )
 from fedmvp_flwr.errors import DataError
 
@@ -143,15 +143,15 @@ def test_what_is_no_image_is_named(content):
         decode_image(content, "x")
 
 
-def bomb(side):
-    """A PNG header that promises side x side pixels, with next to no data."""
+def bomb(width, height):
+    """A PNG header that promises width x height pixels, with next to no data."""
 
     def chunk(kind, data):
         return (
             struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
         )
 
-    header = chunk(b"IHDR", struct.pack(">IIBBBBB", side, side, 8, 2, 0, 0, 0))
+    header = chunk(b"IHDR", struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0))
     body = chunk(b"IDAT", zlib.compress(b"\0" * 100))
     return b"\x89PNG\r\n\x1a\n" + header + body + chunk(b"IEND", b"")
 
@@ -159,7 +159,7 @@ def bomb(side):
 @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
 @pytest.mark.parametrize("side", [9_500, 12_000, 60_000])
 def test_bombs_are_refused_by_their_header(side):
-    content = bomb(side)
+    content = bomb(side, side)
     assert check_image(content).bomb
     with pytest.raises(TooManyPixelsError, match="'x'"):
         decode_image(content, "x")
@@ -173,6 +173,46 @@ def test_the_limit_is_the_number_of_pixels(monkeypatch, picture):
     assert "10 x 10 pixels" in check_image(content).problem
 
 
+@pytest.mark.parametrize("size", [(1, 1_000_000), (1_000_000, 1), (10, 1001), (1, 101)])
+def test_strips_that_scaling_would_blow_up_are_refused_by_their_header(size):
+    check = check_image(bomb(*size))
+    assert check.bomb
+    assert f"{size[0]} x {size[1]} pixels: more than 100 times as long as wide" in check.problem
+    with pytest.raises(TooManyPixelsError, match=r"'x': .* once its shortest side is scaled"):
+        decode_image(bomb(*size), "x")
+
+
+@pytest.mark.parametrize("size", [(1, 100), (1000, 10), (6, 4)])
+def test_long_images_within_the_bound_are_fine(size):
+    content = encoded(Image.new("RGB", size))
+    assert not check_image(content).problem
+    assert decode_image(content, "x").size == size
+
+
+@pytest.mark.filterwarnings("ignore:Image was not the expected size")
+def test_a_strip_within_an_icon_is_refused_too():
+    strip = encoded(Image.new("RGB", (1, 5000)))
+    entry = struct.pack("<BBBBHHII", 16, 16, 0, 0, 1, 32, len(strip), 22)  # says it is 16 x 16
+    content = struct.pack("<HHH", 0, 1, 1) + entry + strip
+    assert check_image(content).bomb
+    with pytest.raises(TooManyPixelsError, match="1 x 5000"):
+        decode_image(content, "x")
+
+
+def test_a_strip_within_a_container_of_another_size_is_refused_too():
+    strip = encoded(Image.new("L", (1, 5000)))
+    fields = {(3, 60): b"\3\1", (3, 20): b"\20", (3, 30): b"\20", (3, 120): b"\5", (8, 10): strip}
+    content = b"".join(
+        struct.pack(">BBBH", 0x1C, *tag, len(data)) + data for tag, data in fields.items()
+    )
+    content += bytes(5)  # no further field
+    with Image.open(io.BytesIO(content)) as image:
+        assert (image.format, image.size) == ("IPTC", (16, 16))
+    assert check_image(content).bomb
+    with pytest.raises(TooManyPixelsError, match="1 x 5000"):
+        decode_image(content, "x")
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
 @pytest.mark.parametrize("grey", [0, 64, 200, 255])
 def test_brightness(form, grey):
@@ -184,6 +224,10 @@ def test_brightness(form, grey):
 def test_a_file_that_vanished_is_named(tmp_path):
     with pytest.raises(DataError, match=r"'a\.png' cannot be read"):
         FileImage(tmp_path / "a.png", "a.png").load()
+    gone = TableImage((tmp_path / "b.png").read_bytes, "row 7")
+    for use in (gone.load, lambda: gone.digest, lambda: gone.brightness):
+        with pytest.raises(DataError, match=r"'row 7' cannot be read \(No such file"):
+            use()
 
 
 def test_file_and_bytes_are_the_same_image(tmp_path, picture):

@@ -197,10 +197,21 @@ def test_a_mask_as_a_table_and_real_holes(tmp_path):
     [
         ("m.csv", "key,image\na,1\n", "needs the columns key, image, text"),
         ("m.csv", "key,image,text\ns0,1,2\n", "m.csv:2: '2' is neither 0 nor 1"),
-        ("m.csv", "key,image,text\ns0,1\n", "m.csv:2: 'none' is neither"),
+        ("m.csv", "key,image,text\ns0,1\n", "m.csv:2: 2 cells, expected 3"),
         ("m.csv", "key,image,text\ns0,1,1\ns0,1,1\n", "m.csv:3: 's0' is named twice"),
         ("m.csv", "key,image,text\ns0,1,1\n", r"does not name 2 of 3 samples.*'s1'"),
+        ("m.csv", 'key,image,text\ns0,1,1\n\'x",1,1\n"s1,1,1\n', "m.csv:4: .*Repair that line"),
+        ("m.csv", "key,image,text,image\ns0,1,1,1\n", "more than one column 'image'"),
         ("m.json", "{", "no saved mask"),
+        ("m.json", "[" * 100_000, "no saved mask"),
+        ("m.json", '{"keys": ["a"], "present": {"image": ["0"], "text": [1]}}', "'a': '0' is none"),
+        (
+            "m.json",
+            '{"keys": ["a"], "present": {"image": [2], "text": [1]}}',
+            "'a': 2 is none of 0",
+        ),
+        ("m.json", '{"keys": ["a"], "present": {"image": [1.0], "text": [1]}}', "1.0 is none"),
+        ("m.json", '{"keys": ["a"], "present": {"image": "1", "text": [1]}}', "'1' is none of 0"),
         ("m.json", '{"keys": ["s0"]}', "no saved mask"),
         ("m.json", '{"keys": ["a"], "present": {"image": [], "text": [1]}}', "no saved mask"),
     ],
@@ -210,6 +221,19 @@ def test_mask_files_that_cannot_be_used(tmp_path, name, content, message):
     path.write_text(content)
     with pytest.raises(DataError, match=message):
         read_mask_file(path, samples(3))
+
+
+def test_any_line_separator_but_the_feed_is_part_of_a_key(tmp_path):
+    path = tmp_path / "mask.csv"
+    path.write_text('key; image; text\n a\u2028b ; 1 ; 0\n"c\u0085\nd";0;1\n', encoding="utf-8")
+    data = [Sample(key, 0, Grey(0.5), "t") for key in ("a\u2028b", "c\u0085\nd")]
+    assert read_mask_file(path, data).present == {"image": (True, False), "text": (False, True)}
+
+
+def test_true_and_false_of_a_record(tmp_path):
+    path = tmp_path / "mask.json"
+    path.write_text('{"keys": ["s0"], "present": {"image": [true], "text": [false]}}')
+    assert read_mask_file(path, samples(1)).present == {"image": (True,), "text": (False,)}
 
 
 def test_contradictory_and_missing_mask_files(tmp_path):

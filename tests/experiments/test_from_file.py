@@ -62,6 +62,27 @@ def test_the_probe_is_made_of_labelled_public_pairs(tmp_path):
     assert not any(m.generated.any() for m in probe.batch.modalities.values())
 
 
+@pytest.mark.parametrize(
+    ("table", "message"),
+    [
+        ({"split": "publik", "per-class": 2}, r"split = 'publik'.*flora has the splits .*test"),
+        ({"split": "test"}, r"\[probe\] lacks \['per-class'\]"),
+    ],
+)
+def test_a_wrong_probe_table_says_what_there_is(table, message, tmp_path):
+    settings = {"dataset": "flora", "train-samples": 20, "cache-dir": str(tmp_path)}
+    with pytest.raises(ConfigError, match=message):
+        save_public_probe(settings, table, tmp_path)
+
+
+def test_a_probe_file_to_be_made_needs_the_table(tmp_path, monkeypatch):
+    path = tmp_path / "x.toml"
+    path.write_text('[settings]\n[methods.a]\nprobe-file = "{probe-file}"\n')
+    monkeypatch.setattr("sys.argv", ["from_file", str(path), "--out", str(tmp_path / "out")])
+    with pytest.raises(ConfigError, match=r"needs a table \[probe\]"):
+        main()
+
+
 MINIATURE = """
 [settings]
 dataset = "folder:{data}"

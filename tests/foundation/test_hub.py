@@ -113,6 +113,18 @@ def test_a_cached_model_without_one_of_its_shards_counts_as_absent(hub):
     assert parse_spec("image_encoder", "transformers:owner/name").folder == folder
 
 
+@pytest.mark.parametrize("text", ["{", "[]", "{}", '{"weight_map": {"a": 1}}'])
+def test_a_damaged_index_in_the_cache_is_named(text, hub):
+    folder = cached_model(hub)
+    (folder / "model.safetensors.index.json").write_text(text)
+    with pytest.raises(
+        ModelError,
+        match=r"text-encoder: 'owner/name'.*model\.safetensors\.index\.json: expected.*"
+        r"hf download --force-download owner/name",
+    ):
+        parse_spec("text_encoder", "transformers:owner/name")
+
+
 def test_open_clip_tags_are_looked_up_offline(hub):
     pytest.importorskip("open_clip")
     with pytest.raises(ModelError, match="laion/CLIP-ViT-B-32"):

@@ -1,3 +1,4 @@
+import json
 import sys
 import types
 
@@ -98,6 +99,8 @@ def test_missing_library(monkeypatch, spec, folder):
 
 
 def test_a_folder_that_does_not_load(spec, folder):
+    parts = {"model_cfg": {"vision_cfg": {}, "text_cfg": {}}}
+    (folder / "open_clip_config.json").write_text(json.dumps(parts))
     with pytest.raises(ModelError, match="open_clip cannot load"):
         load_model(spec, LoadContext(folder, "cpu", RunConfig(), {}))
 
@@ -108,6 +111,9 @@ def test_fingerprint_is_of_the_content_and_not_of_the_place(spec, folder, tmp_pa
     (folder / "README.md").write_text("more about")
     (folder / "part" / "notes.log").write_text("log")
     assert model_fingerprint(spec) == before
+    (folder / "merges.bpe").write_text("a b")  # a vocabulary
+    assert model_fingerprint(spec) != before
+    (folder / "merges.bpe").unlink()
     moved = folder.rename(tmp_path / "elsewhere")
     assert model_fingerprint(parse_spec("image_encoder", f"open_clip:local:{moved}")) == before
 

@@ -1,0 +1,68 @@
+"""Folders of clients: names of files, and what is read back from them."""
+
+import json
+
+import pytest
+
+from fedmvp_flwr.data.export import CLASS_NAMES_FILE, export_parts
+from fedmvp_flwr.data.folder import load_folder
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.errors import DataError
+
+pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
+
+KEYS = ["../../../evil", "a/b/c", "/etc/x", "a b", "", "..", "é" * 300, "plain-1", "a_b", "a\nb"]
+
+
+@pytest.fixture
+def export(folder, settings, tmp_path):
+    def build(change, **keys):
+        config = settings(f"folder:{folder(change)}", id_column="id", partition="iid", **keys)
+        parts = export_parts(load_dataset(config), config, 2, tmp_path / "out" / "parts")
+        rows = [json.loads(line) for part in parts for line in (part / "metadata.jsonl").open()]
+        return parts, rows
+
+    return build
+
+
+def test_any_key_becomes_a_file_in_the_folder(export, settings, tmp_path):
+    def change(rows):
+        return [dict(row, id=key) for row, key in zip(rows, KEYS, strict=True)]
+
+    parts, rows = export(change, missing_pattern="real")
+    assert {row["id"] for row in rows} == {key or "metadata.jsonl:5" for key in KEYS}
+    assert len({row["file_name"] for row in rows}) == len(KEYS)
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.png")}
+    assert all(path.parts[0] in ("folder", "out") for path in written)
+    names = {row["id"]: row["file_name"] for row in rows}
+    assert names["plain-1"].endswith("/plain-1.png")
+    assert ".." not in names["../../../evil"]
+    for part in parts:
+        read = load_folder(part, settings(id_column="id"), ["a", "b"])
+        assert read.findings.num_bad == 0
+
+
+def test_a_modality_that_nobody_has_is_told_by_nulls(export, settings):
+    def change(rows):
+        for i, row in enumerate(rows):
+            row.update(id=f"s{i}", text=None)
+
+    parts, rows = export(change, missing_pattern="real")
+    assert all(row["text"] is None for row in rows)
+    read = load_folder(parts[0], settings(id_column="id"), ["a", "b"])
+    assert all(s.text is None for split in read.splits.values() for s in split)
+
+
+def test_class_names_that_a_line_cannot_hold(export):
+    with pytest.raises(DataError, match=r"class 'a\\tb' has a tab"):
+        export(lambda rows: [dict(r, id=i, label="a\tb") for i, r in enumerate(rows)])
+
+
+def test_flora_keeps_its_names(tmp_path):
+    from fedmvp_flwr import RunConfig
+
+    config = RunConfig(train_samples=12, test_samples=6, partition="iid")
+    parts = export_parts(load_dataset(config), config, 2, tmp_path / "parts")
+    for row in map(json.loads, (parts[0] / "metadata.jsonl").open()):
+        assert row.get("file_name", f"{row['split']}/{row['id']}.png").endswith(f"/{row['id']}.png")
+    assert "\t" in (tmp_path / "parts" / CLASS_NAMES_FILE).read_text()
