@@ -35,18 +35,20 @@ CONDITIONS = ("complete", "image-only", "text-only")
 def run_one(
     name: str, settings: dict[str, Any], seed: int, out: Path, cache: str
 ) -> dict[str, Any]:
-    """Run one method with one seed, unless its result is there already."""
+    """Run one method with one seed, or go on with it, unless its result is there already."""
     folder = out / name.replace(" ", "-").replace(",", "") / f"seed-{seed}"
     result = folder / "result.json"
     if not result.exists() or json.loads(result.read_text())["status"] != "completed":
         from client_app.app import app as client_app
         from fedmvp_flwr.config import RunConfig
+        from fedmvp_flwr.results import newest_round
         from fedmvp_flwr.simulation.in_process import run_in_process
         from server_app.app import app as server_app
 
-        config = RunConfig.from_run_config(
-            {**settings, "seed": seed, "out-dir": str(folder), "cache-dir": cache}
-        )
+        where = {"out-dir": str(folder), "cache-dir": cache}
+        if newest_round(folder):
+            where["resume"] = str(folder)
+        config = RunConfig.from_run_config({**settings, "seed": seed, **where})
         run_in_process(server_app, client_app, config.to_run_config(), 10)
     return json.loads(result.read_text())
 
