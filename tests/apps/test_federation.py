@@ -38,8 +38,13 @@ def replies_wrong_shape(message, reply):
 def replies_fewer_keys(message, reply):
     arrays = unwrap(reply.content.array_records["arrays"])
     kept = ArrayRecord({name: arrays[name] for name in list(arrays)[1:]})
-    metrics = MetricRecord({"num-examples": 1})
+    metrics = reply.content.metric_records["metrics"]
     return Message(RecordDict({"arrays": kept, "metrics": metrics}), reply_to=message)
+
+
+def replies_fewer_metrics(message, reply):
+    reply.content.metric_records["metrics"] = MetricRecord({"num-examples": 1})
+    return reply
 
 
 def test_a_run_leaves_what_is_promised(federate, tmp_path):
@@ -127,6 +132,7 @@ def test_every_method_runs_on_the_same_split_and_holes(federate, tmp_path, setti
         (replies_nan, "not finite"),
         (replies_wrong_shape, "shape"),
         (replies_fewer_keys, "missing arrays"),
+        (replies_fewer_metrics, "missing metrics"),
     ],
 )
 def test_a_bad_reply_is_named_and_the_run_goes_on(federate, wrap, misbehave, reason):
