@@ -20,7 +20,7 @@ App = Callable[[Scope, Receive, Send], Awaitable[None]]
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
-OF_NODES = ("/v1/fleet/", "/health")
+OF_NODES, HEALTH = "/v1/fleet/", "/health"
 SETTING = "FEDMVP_CONTROL_FROM"
 _REFUSED = 403
 
@@ -79,7 +79,7 @@ class ControlGuard:
     def _is_of_node(scope: Scope) -> bool:
         path = str(scope.get("path", ""))
         # The router sees the path as it is here: what leads out of a prefix is no node's request.
-        return path.startswith(OF_NODES) and ".." not in path
+        return path == HEALTH or (path.startswith(OF_NODES) and ".." not in path)
 
     def _is_trusted(self, scope: Scope) -> bool:
         client, server = _address(scope.get("client")), _address(scope.get("server"))
