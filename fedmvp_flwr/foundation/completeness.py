@@ -1,13 +1,11 @@
 """What a model's folder holds and lacks, found without loading the model or its library."""
 
-import json
-from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.fingerprint import model_files
+from fedmvp_flwr.foundation.json_files import json_object
 from fedmvp_flwr.foundation.specs import ModelSpec
 from fedmvp_flwr.foundation.weights import INDEX, WEIGHTS, damage, shard_names
 
@@ -69,7 +67,7 @@ def damaged_files(spec: ModelSpec) -> list[str]:
             except ModelError as error:
                 problems.append(str(error))
     main = spec.folder / spec.adapter.marker
-    if not _read(main):
+    if not json_object(main):
         problems.append(f"{main} is no JSON object. Fetch or copy this file again.")
     return problems
 
@@ -83,7 +81,7 @@ def declared_width(spec: ModelSpec) -> int:
     Returns:
         That of a wide encoder, where the config tells none (timm's does not).
     """
-    widths = _numbers(_read(spec.folder / spec.adapter.marker), _WIDTH_NAMES)
+    widths = _numbers(json_object(spec.folder / spec.adapter.marker), _WIDTH_NAMES)
     return max(widths, default=_WIDE)
 
 
@@ -108,7 +106,7 @@ def _missing_shards(folder: Path) -> list[str]:
 
 def _missing_parts(folder: Path) -> list[str]:
     missing = []
-    for name, entry in _read(folder / "model_index.json").items():
+    for name, entry in json_object(folder / "model_index.json").items():
         if name.startswith("_") or not isinstance(entry, list) or not all(entry):
             continue  # a plain value, or a part that this pipeline goes without
         other = [files for beginning, files in _PARTS.items() if name.startswith(beginning)]
@@ -132,12 +130,3 @@ def none_of(folder: Path, part: str, choices: tuple[str, ...]) -> list[str]:
         return []
     named = [choice for choice in choices if "*" not in choice] or choices
     return [" or ".join(f"{part}/{choice}" if part else choice for choice in named)]
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    """A JSON object; empty where there is none: the loader will say what is wrong with it."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.json_files import json_object
 from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext, model_type
 from fedmvp_flwr.foundation.tokens import require_grid, rows_and_columns
 
@@ -93,10 +94,10 @@ def _most_patches(folder: Path) -> tuple[int, int] | None:
 
     None where the size of the images or of the patches is not told.
     """
-    config = _read(folder / _CONFIG)
+    config = json_object(folder / _CONFIG)
     vision = config.get("vision_config", config)
     patch = rows_and_columns(vision.get("patch_size")) if isinstance(vision, dict) else None
-    contents = ((_read(folder / name), key) for name, key in _PREPROCESSING)
+    contents = ((json_object(folder / name), key) for name, key in _PREPROCESSING)
     steps = [content.get(key) if key else content for content, key in contents]
     sizes = [_most_pixels(one) for one in steps if one]
     known = [size for size in sizes if size is not None]
@@ -127,11 +128,3 @@ def _sides(value: object) -> tuple[int, int] | None:
     if not isinstance(value, dict):
         return None
     return rows_and_columns([value.get("height"), value.get("width")])
-
-
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return content if isinstance(content, dict) else {}
