@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from reliability.blocks import GuideError
 from reliability.federation import PROGRAMS, environment, events, rounds
+from reliability.outcome import newest_checkpoint
 from reliability.processes import wait_for
 from reliability.proxy import HOST
 
@@ -36,11 +37,11 @@ def online(guide: "Guide", number: str) -> None:
 
 def trained(guide: "Guide", run: str, number: str) -> None:
     """Wait until a run has trained so many rounds, and has a checkpoint of them."""
-    newest = guide.results(run) / "checkpoints" / f"round-{int(number):05d}.safetensors"
+    out = guide.results(run)
 
     def there() -> bool:
         _still_going(guide, run)
-        return newest.is_file()
+        return newest_checkpoint(out) >= int(number)
 
     wait_for(f"round {number} of the run '{run}'", there, _TIMEOUT)
 

@@ -25,9 +25,9 @@ from reliability.federation import (
 )
 from reliability.flora import export, settings
 from reliability.growth import CPU, DISK, FILES, MEMORY, Sample, draw, read_samples, report
+from reliability.outcome import completed, read_result
 from reliability.pages import replace_between
-from reliability.processes import family
-from reliability.smoke import completed, read_result
+from reliability.processes import end_on_sigterm, family
 
 _PAGES = REPOSITORY / "docs"
 BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
@@ -168,4 +168,5 @@ def disk_bytes(folder: Path) -> int:
 
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -1,11 +1,13 @@
 """The fault table of docs/reliability.md: `python -m reliability.faults --write`.
 
-Real processes with TLS and authentication; one node misbehaves in a different way in each round of
-one run, and before it the ways in which a node cannot even connect are tried. Faults that need
-rights (a small tmpfs for the full disk) are left out, and named, where these are missing.
+Real processes with TLS and authentication; one node misbehaves in a different way in every second
+round of one run, each time with a round after it to show that all is well again. Before it, the
+ways in which a node cannot even connect are tried. Faults that need rights (a small tmpfs for the
+full disk) are left out, and named, where these are missing.
 """
 
 import argparse
+import itertools
 import os
 import re
 import subprocess
@@ -13,7 +15,9 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 from reliability.fault_table import (
     NOTHING_LOST,
@@ -34,35 +38,40 @@ from reliability.federation import (
     temporary_folder,
 )
 from reliability.flora import export, settings
-from reliability.processes import Service, wait_for
+from reliability.kills import kills, round_events
+from reliability.outcome import completed, read_result
+from reliability.processes import Service, end_on_sigterm, wait_for
 from reliability.proxy import HOST
-from reliability.smoke import completed, faults, read_result
 
 ROGUE = "node-2"
 ROGUE_FOLDER = Path(__file__).parent / "rogue"
-ROUND_TIMEOUT = 360.0  # seconds; also how late the late reply is, and a half more
+ROUND_TIMEOUT = 180.0  # seconds; also how late the late reply is, and a half more
+_NODES = {0, 1, 2}
+_ROGUE_KEY = 2
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED_TIMEOUT = 300.0
 _DISK = "3m"  # of the full disk
 
 PLAN = {
-    1: ("nan", "an array of NaN"),
-    2: ("garbage", "random bytes in the place of the arrays"),
-    3: ("huge", "an array of 50 MB in the place of a small one"),
-    4: ("bomb", "50 kB that unpack to 50 MB"),
-    5: ("claim", "an array whose header claims 10^12 values"),
-    6: ("keys", "an array is missing"),
-    7: ("weight", "a negative number of examples"),
-    8: ("overflow", "a float32 value that float16 cannot hold"),
-    9: ("header", "arrays without a parcel, one with a damaged header"),
-    10: ("raise", "the ClientApp raises an error"),
-    11: ("kill", "the ClientApp's process is killed with SIGKILL"),
-    12: ("damaged-prepared", "the node's prepared features are damaged"),
-    13: ("damaged-store", "prepared features and feature store are damaged"),
-    14: ("late", "the reply comes after the timeout"),
-    15: ("", "nothing (the same node again)"),
+    "nan": "an array of NaN",
+    "garbage": "random bytes in the place of the arrays",
+    "huge": "an array of 50 MB in the place of a small one",
+    "bomb": "50 kB that unpack to 50 MB",
+    "claim": "an array whose header claims 10^12 values",
+    "keys": "an array is missing",
+    "weight": "a negative number of examples",
+    "overflow": "a float32 value that float16 cannot hold",
+    "header": "arrays without a parcel, one with a damaged header",
+    "raise": "the ClientApp raises an error",
+    "kill": "the ClientApp's process is killed with SIGKILL",
+    "damaged-prepared": "the node's prepared features are damaged",
+    "damaged-store": "prepared features and feature store are damaged",
+    "late": "the reply comes after the timeout",
 }
-HARMLESS = ("damaged-prepared", "damaged-store", "")
+HARMLESS = ("damaged-prepared", "damaged-store")
+ROUND_OF = {fault: 2 * i + 1 for i, fault in enumerate(PLAN)}
+"""In every second round; nothing is done to the rounds between."""
+_ROUNDS = 2 * len(PLAN) + 2  # the late reply costs the next round as well
 
 
 def main() -> int:
@@ -185,7 +194,7 @@ def misbehave(root: Path, folders: list[Path]) -> list[Row]:
     """One run; a node misbehaves in another way in each round."""
     rogue = {
         "PYTHONPATH": os.pathsep.join([str(ROGUE_FOLDER), str(REPOSITORY)]),
-        "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for n, (fault, _) in PLAN.items() if fault),
+        "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for fault, n in ROUND_OF.items()),
         "FEDMVP_ROGUE_SLEEP": str(1.5 * ROUND_TIMEOUT),
     }
     federation = Federation(root, folders)
@@ -199,70 +208,88 @@ def misbehave(root: Path, folders: list[Path]) -> list[Row]:
         config = settings(
             root,
             folders,
-            num_server_rounds=len(PLAN),
-            evaluate_every=len(PLAN),
+            num_server_rounds=_ROUNDS,
+            evaluate_every=_ROUNDS,
             round_timeout=ROUND_TIMEOUT,
         )
         status = federation.wait(federation.submit(config), out)
     finally:
         federation.stop()
-    problems = completed(status, read_result(out), out, len(PLAN))
-    found = {e["round"]: e for e in events(out) if e["event"] == "round"}
-    rows = [row_of(number, found.get(number)) for number in PLAN]
-    fine = not problems
-    rows.append(Row("all of these in one run", f"the run is {status}", "0", "", fine))
+    problems = completed(status, read_result(out), out, _ROUNDS)
+    found = round_events(out)
+    rows = [row_of(fault, found) for fault in PLAN]
+    said = f": {'; '.join(problems)}" if problems else ""
+    happened = f"the run is {status}{said}"
+    lost = str(_ROUNDS - len(found))
+    rows.append(Row("all of these in one run", happened, lost, "", not problems))
     return rows
 
 
 def killed(root: Path, folders: list[Path]) -> list[Row]:
     """A node, then the SuperLink killed in the middle of a run: a scenario of the smoke test."""
     with deployed(root, folders) as federation:
-        record, problems = faults(federation, folders)
+        record, problems = kills(federation, folders)
     fine = not problems
-    node = record["killed node: seconds until it was back"]
+    node = record["killed node: seconds until a round had it again"]
     went_on = record["killed node: seconds until the round went on"]
+    without = record["killed node: rounds without it"]
     link = record["killed SuperLink: seconds until a round had all nodes"]
-    resumed = record["resumed after"]
-    lost = max(record["rounds before"]) - max(resumed, default=0)
+    resumed = record["resumed after"][0]
+    lost = record["killed SuperLink: finished rounds"] - resumed
     said = f": {'; '.join(problems)}" if problems else ""
     return [
         Row(
             "a node is killed with SIGKILL while it trains",
             f"left out and named; the others went on after {went_on} s{said}",
-            "0 (one reply)",
-            f"{node} s, started again by its restart policy",
+            f"0 ({without} without its reply)",
+            f"after {node} s, started again by its restart policy",
             fine,
         ),
         Row(
             "the SuperLink is killed with SIGKILL in the middle of a run",
-            f"Flower ends the run as failed; a new one with `resume` went on after round "
-            f"{', '.join(map(str, resumed))} and is {record['status']}{said}",
+            f"Flower ends the run as failed; a new one with `resume` went on after round {resumed} "
+            f"and is {record['status']}{said}",
             f"{lost}, and the one under way",
-            f"{link} s until a round of the resumed run had all nodes",
+            f"after {link} s a round of the resumed run had all nodes",
             fine and not lost,
         ),
     ]
 
 
-def row_of(number: int, event: dict | None) -> Row:
-    """The line of one round."""
-    fault, name = PLAN[number]
-    if event is None:
+def row_of(fault: str, rounds: list[dict[str, Any]]) -> Row:
+    """The line of one misbehaviour.
+
+    Args:
+        fault: key of `PLAN`.
+        rounds: the events of all rounds of the run.
+    """
+    name = PLAN[fault]
+    later = [event for event in rounds if event["round"] >= ROUND_OF[fault]]
+    if not later or later[0]["round"] != ROUND_OF[fault]:
         return Row(name, "the round was not finished", "1", "", False)
+    event, *later = later
     rejected = {item["client"]: item["reason"] for item in event["rejected"]}
-    others = {0, 1} <= set(event["clients"])
-    seconds = event["seconds"]["train"]
-    key = 2
+    clients, seconds = set(event["clients"]), event["seconds"]["train"]
+    lost = "0" if len(clients) >= len(_NODES) - 1 else "1"
     if fault in HARMLESS:
-        good = others and key in event["clients"]
-        happened = "computed again, the node took part" if fault else "the node took part"
-        now = f"in this round ({seconds:.0f} s)"
-        return Row(name, happened if good else f"left out: {rejected}", "0", now, good)
-    good = others and key not in event["clients"] and key in rejected
-    happened = f"left out and named: {rejected.get(key, 'no, it took part')}"
-    return Row(
-        name, happened, "0 (one reply)", f"the next round; this one took {seconds:.0f} s", good
-    )
+        good = clients == _NODES
+        happened = "computed again, the node took part" if good else f"left out: {rejected}"
+        return Row(name, happened, lost, f"in this round ({seconds:.0f} s)", good)
+    happened = f"left out and named: {rejected.get(_ROGUE_KEY, 'no, it took part')}"
+    good = clients == _NODES - {_ROGUE_KEY} and _ROGUE_KEY in rejected
+    without = [event, *itertools.takewhile(lambda e: set(e["clients"]) != _NODES, later)]
+    whole = later[len(without) - 1 :]
+    if not whole:
+        return Row(name, happened, lost, "never in this run", False)
+    waited = (moment(whole[0]) - moment(event)).total_seconds()
+    lost += f" ({len(without)} without its reply)"
+    normal = f"{waited:.0f} s after this round, which took {seconds:.0f} s"
+    return Row(name, happened, lost, normal, good)
+
+
+def moment(event: dict[str, Any]) -> datetime:
+    """When something happened."""
+    return datetime.fromisoformat(event["time"])
 
 
 @contextmanager
@@ -295,4 +322,5 @@ PARTS: dict[str, Callable[[Path, list[Path]], list[Row]]] = {
 }
 
 if __name__ == "__main__":
+    end_on_sigterm()
     sys.exit(main())

@@ -7,7 +7,6 @@ fails or if what the guide promises does not happen.
 
 import argparse
 import shlex
-import signal
 import sys
 import time
 from pathlib import Path
@@ -22,7 +21,7 @@ from reliability.federation import (
     free_port,
     temporary_folder,
 )
-from reliability.processes import Service, wait_for
+from reliability.processes import Service, end_on_sigterm, wait_for
 from reliability.proxy import HOST
 
 PAGE = REPOSITORY / "docs" / "deploy.md"
@@ -175,12 +174,6 @@ def main() -> int:
     return 0
 
 
-def end(*_: object) -> None:
-    """End everything in peace when ended from outside; once."""
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)
-    sys.exit("ended from outside")
-
-
 def check(guide: Guide, step: Check) -> None:
     """Do what stands between two blocks.
 
@@ -205,5 +198,5 @@ def say(seconds: float, step: Block | Check | Untried) -> None:
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGTERM, end)
+    end_on_sigterm()
     sys.exit(main())

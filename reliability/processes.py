@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -104,7 +105,7 @@ class Service:
         pause = _RESTART_FIRST
         while not self._stopped.wait(_SAMPLE):
             if self._process.poll() is None:
-                self.peak_bytes = max(self.peak_bytes, resident(session(self.pid)))
+                self.peak_bytes = max(self.peak_bytes, resident(self._members()))
             elif self.restart:
                 if self._stopped.wait(pause):
                     return
@@ -142,12 +143,22 @@ def family(ancestor: int) -> list[int]:
 
 
 def resident(pids: Iterable[int]) -> int:
-    """Resident bytes of processes together; what they share is counted once (PSS)."""
+    """Resident bytes of processes together; what they share is counted for each."""
     total = 0
     for pid in pids:
         with suppress(psutil.Error):
-            total += psutil.Process(pid).memory_full_info().pss
+            total += psutil.Process(pid).memory_info().rss
     return total
+
+
+def end_on_sigterm() -> None:
+    """Let SIGTERM end this program as an error does, so that it ends all that it started; once."""
+
+    def end(*_: object) -> None:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        sys.exit("ended from outside")
+
+    signal.signal(signal.SIGTERM, end)
 
 
 def wait_for(what: str, condition: Callable[[], object], timeout: float, poll: float = 0.5) -> None:

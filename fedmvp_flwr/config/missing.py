@@ -1,11 +1,29 @@
 """Settings of the holes: which samples lack the image or the text."""
 
+from typing import NamedTuple
+
 from pydantic import Field, field_validator
 
 from fedmvp_flwr.config.section import Section, one_of
 
 _PATTERNS = ("class", "client", "content", "random", "real")
 _PATTERNS_WITH_NAME = ("file",)
+
+
+class Holes(NamedTuple):
+    """What holes are to be made.
+
+    Attributes:
+        pattern: by which rule.
+        ratio: share of the samples that lack one modality, in [0, 1].
+        image_share: share of those that lack the image, in [0, 1].
+        strength: how much `class` and `content` differ from chance, at least 0.
+    """
+
+    pattern: str
+    ratio: float
+    image_share: float
+    strength: float
 
 
 class MissingSettings(Section):
@@ -32,7 +50,45 @@ class MissingSettings(Section):
         0.0, ge=0, le=1, description="Share of the test samples that lack one modality."
     )
 
+    test_missing_image_share: float = Field(
+        -1.0,
+        ge=-1,
+        le=1,
+        description="Share of those that lack the image; -1: `missing-image-share`.",
+    )
+    test_missing_strength: float = Field(
+        -1.0, ge=-1, description="As `missing-strength`, for the test samples; -1: the same."
+    )
+
     @field_validator("missing_pattern", "test_missing_pattern")
     @classmethod
     def _check_pattern(cls, value: str) -> str:
         return one_of(value, _PATTERNS, _PATTERNS_WITH_NAME)
+
+    @field_validator("test_missing_image_share", "test_missing_strength")
+    @classmethod
+    def _check_as_in_training(cls, value: float) -> float:
+        if -1 < value < 0:
+            raise ValueError(f"must be -1 (as in training) or at least 0, got {value}.")
+        return value
+
+    @property
+    def training_holes(self) -> Holes:
+        """The holes of the training samples."""
+        return Holes(
+            self.missing_pattern,
+            self.missing_ratio,
+            self.missing_image_share,
+            self.missing_strength,
+        )
+
+    @property
+    def test_holes(self) -> Holes:
+        """The holes of the test samples."""
+        share, strength = self.test_missing_image_share, self.test_missing_strength
+        return Holes(
+            self.test_missing_pattern,
+            self.test_missing_ratio,
+            self.missing_image_share if share < 0 else share,
+            self.missing_strength if strength < 0 else strength,
+        )

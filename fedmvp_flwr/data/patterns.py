@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.missing import Holes
 from fedmvp_flwr.data.mask_file import read_mask_file
 from fedmvp_flwr.data.missing import MissingMask, Weights, random_mask, real_mask
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
@@ -34,12 +35,11 @@ def training_mask(
     Raises:
         DataError: the pattern cannot be made on these samples.
     """
-    ratio = config.missing_ratio
-    if config.missing_pattern == "client":
-        lost = lost_modality(config, ratio, client, num_clients)
+    holes = config.training_holes
+    if holes.pattern == "client":
+        lost = lost_modality(holes, config.seed, client, num_clients)
         return _without(samples, lost) if samples else real_mask(samples)
-    generator = numpy_generator(config.seed, "mask", client)
-    return _mask(samples, config, config.missing_pattern, ratio, generator, keep_pair=True)
+    return _mask(samples, holes, config.seed, ("mask", client), keep_pair=True)
 
 
 def whole_test_mask(samples: Sequence[Sample], config: RunConfig) -> MissingMask:
@@ -51,11 +51,11 @@ def whole_test_mask(samples: Sequence[Sample], config: RunConfig) -> MissingMask
     Raises:
         DataError: the pattern cannot be made on these samples.
     """
-    pattern = config.test_missing_pattern
-    if pattern == "client" or (config.test_missing_ratio == 0 and not pattern.startswith("file:")):
+    holes = config.test_holes
+    by_file = holes.pattern.startswith("file:")
+    if holes.pattern == "client" or (holes.ratio == 0 and not by_file):
         return real_mask(samples)
-    generator = numpy_generator(config.seed, "mask", "test")
-    return _mask(samples, config, pattern, config.test_missing_ratio, generator, keep_pair=False)
+    return _mask(samples, holes, config.seed, ("mask", "test"), keep_pair=False)
 
 
 def held_out_mask(
@@ -69,20 +69,21 @@ def held_out_mask(
         client: the client's number, in [0, num_clients).
         num_clients: number of clients.
     """
-    if config.test_missing_pattern != "client":
+    holes = config.test_holes
+    if holes.pattern != "client":
         return real_mask(samples)
-    return _without(samples, lost_modality(config, config.test_missing_ratio, client, num_clients))
+    return _without(samples, lost_modality(holes, config.seed, client, num_clients))
 
 
-def lost_modality(config: RunConfig, ratio: float, client: int, num_clients: int) -> str | None:
+def lost_modality(holes: Holes, seed: int, client: int, num_clients: int) -> str | None:
     """The modality that a client lacks altogether with the pattern `client`, or None.
 
-    `ratio` of the clients lack one, `missing-image-share` of those the image; which ones, the seed
-    decides, the same for training and test.
+    The ratio of the clients lack one, the image share of those the image; which ones, the seed
+    decides: with the same ratio and share the same for training and test.
     """
-    order = numpy_generator(config.seed, "mask", "clients").permutation(num_clients)
-    lacking = round(ratio * num_clients)
-    without_image = round(config.missing_image_share * lacking)
+    order = numpy_generator(seed, "mask", "clients").permutation(num_clients)
+    lacking = round(holes.ratio * num_clients)
+    without_image = round(holes.image_share * lacking)
     place = int(np.flatnonzero(order == client)[0])
     if place < without_image:
         return IMAGE
@@ -91,30 +92,29 @@ def lost_modality(config: RunConfig, ratio: float, client: int, num_clients: int
 
 def _mask(
     samples: Sequence[Sample],
-    config: RunConfig,
-    pattern: str,
-    ratio: float,
-    generator: np.random.Generator,
+    holes: Holes,
+    seed: int,
+    purpose: tuple[str | int, ...],
     *,
     keep_pair: bool,
 ) -> MissingMask:
-    kind, _, name = pattern.partition(":")
+    kind, _, name = holes.pattern.partition(":")
     if kind == "file":
         return read_mask_file(Path(name).expanduser(), samples)
     if kind == "real":
         return real_mask(samples)
     weights: Weights | None = None
     if kind == "class":
-        weights = class_weights([s.label for s in samples], config.missing_strength, config.seed)
+        weights = class_weights([s.label for s in samples], holes.strength, seed)
     elif kind == "content":
-        weights = content_weights(samples, config.missing_strength)
+        weights = content_weights(samples, holes.strength)
     elif kind != "random":
-        raise DataError(f"missing-pattern='{pattern}' is not known here.")
+        raise DataError(f"missing-pattern='{holes.pattern}' is not known here.")
     return random_mask(
         [sample.key for sample in samples],
-        ratio,
-        config.missing_image_share,
-        generator,
+        holes.ratio,
+        holes.image_share,
+        numpy_generator(seed, *purpose),
         {name: [sample.has(name) for sample in samples] for name in MODALITIES},
         weights,
         keep_pair=keep_pair,

@@ -119,11 +119,11 @@ def test_an_image_that_knows_no_brightness_is_decoded(picture):
     [(0.5, 0.5, 2, 3), (1.0, 1.0, 10, 0), (0.3, 0.0, 0, 3), (0.0, 0.5, 0, 0), (1.0, 0.5, 5, 5)],
 )
 def test_so_many_clients_lack_a_modality(ratio, share, images, texts):
-    config = RunConfig(missing_image_share=share)
-    kinds = [lost_modality(config, ratio, client, 10) for client in range(10)]
+    holes = RunConfig(missing_ratio=ratio, missing_image_share=share).training_holes
+    kinds = [lost_modality(holes, 0, client, 10) for client in range(10)]
     assert (kinds.count("image"), kinds.count("text")) == (images, texts)
-    other = [lost_modality(config.model_copy(update={"seed": 1}), 0.5, c, 10) for c in range(10)]
-    assert other != [lost_modality(config, 0.5, c, 10) for c in range(10)] or ratio in (0, 1)
+    other = [lost_modality(holes, 1, client, 10) for client in range(10)]
+    assert other != kinds or ratio in (0, 1)
 
 
 def test_a_client_without_a_modality():
@@ -155,12 +155,56 @@ def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
     assert (len(lost(holes, "image")), len(lost(holes, "text"))) == (100, 100)
 
 
+@pytest.mark.parametrize("pattern", ["random", "class", "content"])
+@pytest.mark.parametrize(("share", "images"), [(0.0, 0), (0.9, 90), (-1.0, 20)])
+def test_the_test_set_has_an_image_share_of_its_own(pattern, share, images):
+    config = RunConfig(
+        missing_image_share=0.2,
+        test_missing_pattern=pattern,
+        test_missing_ratio=0.5,
+        test_missing_image_share=share,
+    )
+    made = whole_test_mask(samples(), config)
+    assert (len(lost(made, "image")), len(lost(made, "text"))) == (images, 100 - images)
+    trained = training_mask(samples(), config, 0, 4)
+    assert len(lost(trained, "image")) == 32  # 0.2 of 0.8 of 200
+
+
+def test_the_test_set_has_a_strength_of_its_own():
+    given = {"test_missing_pattern": "content", "test_missing_ratio": 0.5}
+    as_trained = RunConfig(missing_strength=6.0, **given)
+    own = RunConfig(missing_strength=1.0, test_missing_strength=6.0, **given)
+    weak = RunConfig(missing_strength=6.0, test_missing_strength=0.0, **given)
+    assert whole_test_mask(samples(), as_trained) == whole_test_mask(samples(), own)
+    assert whole_test_mask(samples(), as_trained) != whole_test_mask(samples(), weak)
+
+
+def test_clients_may_lack_other_modalities_in_training_than_when_tested():
+    config = RunConfig(
+        missing_pattern="client",
+        missing_ratio=1.0,
+        missing_image_share=1.0,
+        test_missing_pattern="client",
+        test_missing_ratio=1.0,
+        test_missing_image_share=0.0,
+    )
+    trained, tested = (make(samples(8), config, 0, 4) for make in (training_mask, held_out_mask))
+    assert (len(lost(trained, "image")), len(lost(trained, "text"))) == (8, 0)
+    assert (len(lost(tested, "image")), len(lost(tested, "text"))) == (0, 8)
+
+
+@pytest.mark.parametrize("key", ["test_missing_image_share", "test_missing_strength"])
+def test_a_share_or_strength_that_is_neither_given_nor_minus_one_is_refused(key):
+    with pytest.raises(ValueError, match="must be -1"):
+        RunConfig(**{key: -0.5})
+
+
 def test_held_out_samples_of_a_client_without_a_modality():
     config = RunConfig(test_missing_pattern="client", test_missing_ratio=0.5)
     data = samples(8)
     assert whole_test_mask(data, config) == real_mask(data)
     for client in range(4):
-        kind = lost_modality(config, 0.5, client, 4)
+        kind = lost_modality(config.test_holes, config.seed, client, 4)
         made = held_out_mask(data, config, client, 4)
         for name in ("image", "text"):
             assert len(lost(made, name)) == (8 if name == kind else 0)

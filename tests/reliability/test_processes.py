@@ -1,6 +1,7 @@
 import os
 import signal
 import socket
+import subprocess
 import sys
 
 import pytest
@@ -107,3 +108,27 @@ def test_a_kill_is_that_of_a_whole_container(tmp_path):
     made.kill()
     wait_for("its end", lambda: not family(child), 10.0, 0.05)
     made.stop()
+
+
+def test_a_program_that_is_ended_from_outside_ends_what_it_started(tmp_path):
+    script = (
+        "import sys, time\n"
+        "from pathlib import Path\n"
+        "from reliability.processes import Service, end_on_sigterm\n"
+        "end_on_sigterm()\n"
+        "made = Service('sleeper', ['sleep', '60'], {}, Path(sys.argv[1]))\n"
+        "try:\n"
+        "    print(made.pid, flush=True)\n"
+        "    time.sleep(60)\n"
+        "finally:\n"
+        "    made.stop()\n"
+    )
+    command = [sys.executable, "-c", script, str(tmp_path / "log")]
+    program = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = int(program.stdout.readline())
+    assert family(child)
+    program.terminate()
+    _, said = program.communicate(timeout=30)
+    assert program.returncode == 1
+    assert b"ended from outside" in said
+    assert not family(child)

@@ -10,7 +10,7 @@ from flwr.app import Message, MetricRecord, RecordDict
 from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import check_replies
 from fedmvp_flwr.aggregation.wire import pack
-from reliability.faults import HARMLESS, PLAN, last_reason, row_of
+from reliability.faults import HARMLESS, PLAN, ROUND_OF, last_reason, row_of
 
 ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
 CAUGHT = {
@@ -52,7 +52,7 @@ def state():
 
 
 def test_every_fault_of_a_reply_is_tried():
-    of_replies = {fault for fault, _ in PLAN.values()} - {"raise", "kill", "late", *HARMLESS}
+    of_replies = PLAN.keys() - {"raise", "kill", "late", *HARMLESS}
     assert of_replies == CAUGHT.keys()
 
 
@@ -68,23 +68,46 @@ def test_a_fault_is_caught(rogue, reply, fault):
     assert CAUGHT[fault] in rejected[0].reason
 
 
-def event(clients, rejected=()):
-    seconds = {"train": 12.0}
+def event(number, clients, rejected=(), second=0):
     return {
-        "seconds": seconds,
+        "time": f"2026-01-01T00:00:{second:02}.000+00:00",
+        "round": number,
+        "seconds": {"train": 12.0},
         "clients": clients,
         "rejected": [{"client": c, "reason": "bad"} for c in rejected],
     }
 
 
+def test_every_fault_is_followed_by_a_round_in_peace():
+    assert sorted(ROUND_OF.values()) == list(range(1, 2 * len(PLAN), 2))
+
+
 def test_the_table_tells_good_from_bad():
-    assert row_of(1, event([0, 1], [2])).as_it_must_be
-    assert not row_of(1, event([0, 1, 2])).as_it_must_be, "the fault was not noticed"
-    assert not row_of(1, event([1, 2], [0])).as_it_must_be, "the wrong node was blamed"
-    assert not row_of(1, None).as_it_must_be
-    harmless = max(PLAN)
-    assert row_of(harmless, event([0, 1, 2])).as_it_must_be
-    assert not row_of(harmless, event([0, 1], [2])).as_it_must_be
+    after = event(4, [0, 1, 2])
+    third, first = ROUND_OF["garbage"], ROUND_OF["nan"]
+    assert row_of("garbage", [event(third, [0, 1], [2]), after]).as_it_must_be
+    assert not row_of("garbage", [event(third, [0, 1, 2]), after]).as_it_must_be, "not noticed"
+    assert not row_of("garbage", [event(third, [1, 2], [0]), after]).as_it_must_be, "wrong node"
+    assert not row_of("garbage", [event(first, [0, 1], [2]), after]).as_it_must_be, "no round"
+    assert not row_of("garbage", []).as_it_must_be
+    assert not row_of("garbage", [event(third, [0, 1], [2])]).as_it_must_be, "it never came back"
+    harmless = ROUND_OF["damaged-store"]
+    assert row_of("damaged-store", [event(harmless, [0, 1, 2])]).as_it_must_be
+    assert not row_of("damaged-store", [event(harmless, [0, 1], [2])]).as_it_must_be
+
+
+def test_what_a_fault_costs_is_counted_in_the_rounds_after_it():
+    first = ROUND_OF["nan"]
+    found = [
+        event(first, [0, 1], [2], second=10),
+        event(first + 1, [0, 1], [2], second=20),
+        event(first + 2, [0, 1, 2], second=33),
+    ]
+    row = row_of("nan", found)
+    assert row.rounds_lost == "0 (2 without its reply)"
+    assert row.normal_after == "23 s after this round, which took 12 s"
+    alone = row_of("nan", [event(first, [0], [1, 2]), event(first + 1, [0, 1, 2])])
+    assert alone.rounds_lost.startswith("1")
 
 
 def test_a_log_tells_why_without_its_colours():
