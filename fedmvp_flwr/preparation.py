@@ -18,7 +18,7 @@ from fedmvp_flwr.client_data import (
     training_batch,
 )
 from fedmvp_flwr.client_samples import ClientSamples, client_samples
-from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion.pipeline import Request, prepare_samples, prepare_sets
 from fedmvp_flwr.completion.plan import check_gate
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import ACCEPT_ALL, calibrate_threshold
@@ -59,17 +59,16 @@ def prepare_client(
     wanted = completion_requests(samples.train, config)
     pool = retrieval_pool(samples.train, dataset, config)
     with FeatureStore(node.cache_dir) as store:
-        train = prepare_samples(
-            samples.train,
-            complete=wanted,
+        train, test = prepare_sets(
+            [
+                Request(samples.train, wanted, dataset.class_names, pool),
+                Request(samples.test, held_out_requests(samples.test, config), (), pool),
+            ],
             models=models,
             store=store,
             config=config,
-            class_names=dataset.class_names,
-            pool=pool,
             on_progress=on_progress,
         )
-        test = prepare_test(samples.test, config, models, store, on_progress, pool)
     has_pair = any(sample.complete for sample in samples.train)
     threshold = (
         calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback

@@ -11,6 +11,7 @@ import time
 from pathlib import Path
 from typing import Any
 
+from reliability.equality import interrupted
 from reliability.federation import Federation, deployed, events, rounds, temporary_folder
 from reliability.flora import export, settings
 from reliability.kills import kills
@@ -89,7 +90,7 @@ def reached(out: Path, number: int) -> bool:
     return number in rounds(out) or any(event["event"] == "run-end" for event in events(out))
 
 
-SCENARIOS = {"undisturbed": undisturbed, "faults": kills}
+SCENARIOS = {"undisturbed": undisturbed, "faults": kills, "interrupted": interrupted}
 
 if __name__ == "__main__":
     end_on_sigterm()

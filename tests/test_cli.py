@@ -312,9 +312,10 @@ def test_preflight_without_problems(preparation: types.ModuleType) -> None:
     assert result.exit_code == 0, result.output
     assert "samples" in result.output
     assert "12" in result.output
-    assert "preflight --time" in result.output
-    result = CliRunner().invoke(cli.app, ["preflight", "--time", "--app", str(REPOSITORY)])
     assert "completion s: 7.5" in result.output
+    result = CliRunner().invoke(cli.app, ["preflight", "--no-time", "--app", str(REPOSITORY)])
+    assert "completion s" not in result.output
+    assert "see --time" in result.output
 
 
 def test_preflight_fails_on_problems(

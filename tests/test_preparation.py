@@ -69,8 +69,12 @@ def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
 
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch):
+    def fake_sets(requests, **others):
+        return [fake_prepare(r.samples, complete=r.complete, **others) for r in requests]
+
     for module in (preparation, probe_preparation):
         monkeypatch.setattr(module, "prepare_samples", fake_prepare)
+    monkeypatch.setattr(preparation, "prepare_sets", fake_sets)
 
 
 @pytest.fixture

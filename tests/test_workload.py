@@ -5,7 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from fedmvp_flwr import timing
 from fedmvp_flwr.ahead import prepare_all
+from fedmvp_flwr.completion.completers import Source
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.errors import ModelError
@@ -204,3 +206,23 @@ def test_a_size_that_only_the_pipeline_knows_to_be_wrong(tmp_path, monkeypatch):
     assert "PixArtAlphaPipeline does not draw" in problem
     assert "divisible by 8" in problem
     assert "generator-size" in problem
+
+
+@pytest.mark.parametrize(("patience", "calls"), [(200.0, [1, 8]), (25.0, [1, 2]), (5.0, [1])])
+def test_what_is_slow_is_timed_on_fewer_samples(monkeypatch, patience, calls):
+    clock = iter(range(0, 100, 10))
+    seen = []
+
+    class Slow:
+        def complete(self, modality, sources):
+            seen.append(len(sources))
+            return list(sources)
+
+    monkeypatch.setattr(timing, "_PATIENCE", patience)
+    monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
+    sources = [Source(f"text {i}", str(i)) for i in range(8)]
+    each, loading, made = timing._time_completions(Slow(), "image", sources)
+    assert seen == calls
+    assert each == 10.0 / calls[-1]
+    assert loading == 10.0 - each
+    assert len(made) == calls[-1]

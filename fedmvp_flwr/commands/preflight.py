@@ -28,8 +28,12 @@ def preflight(
     num_clients: NumClientsOption = DEFAULT_CLIENTS,
     cache: CacheOption = None,
     timed: Annotated[
-        bool, typer.Option("--time", help="Time the frozen models on a few samples.")
-    ] = False,
+        bool,
+        typer.Option(
+            "--time/--no-time",
+            help="Time the frozen models on a few samples, where they have something to do.",
+        ),
+    ] = True,
 ) -> None:
     """Check data, split, holes and models of every client, without training anything."""
     from fedmvp_flwr.preflight import preflight as check
@@ -47,7 +51,7 @@ def preflight(
     for name, value in report.estimates.items():
         console.print(f"{name}: {value:,.0f}" if value >= _ROUNDED else f"{name}: {value:.3g}")
     if report.work and "completion s" not in report.estimates:
-        console.print("How long this takes: fedmvp preflight --time")
+        console.print("How long this takes was not asked: see --time.")
     for problem in report.problems:
         console.print(problem, style="red", markup=False, soft_wrap=True)
     if report.problems:

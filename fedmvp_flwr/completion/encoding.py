@@ -39,16 +39,18 @@ class Encoding:
         self._fetched: set[tuple[str, str]] = set()  # whose tokens are kept after all
 
     def look_up(self, digests: Mapping[str, Iterable[str]]) -> None:
-        """Fetch the features that the store has, and the encoders' widths.
+        """Fetch the features that the store has and nobody knows yet, and the encoders' widths.
 
         Args:
             digests: of the contents, by modality.
         """
         by_key = {}
         for modality, contents in digests.items():
-            by_key[codec.widths_key(modality, self._models)] = (modality, "")
+            if modality not in self._widths:
+                by_key[codec.widths_key(modality, self._models)] = (modality, "")
             for digest in contents:
-                by_key[codec.features_key(modality, digest, self._models)] = (modality, digest)
+                if (modality, digest) not in self.features:
+                    by_key[codec.features_key(modality, digest, self._models)] = (modality, digest)
         keys = list(by_key)
         for start in range(0, len(keys), _AT_ONCE):
             found = self._store.get_many(keys[start : start + _AT_ONCE])
@@ -66,9 +68,11 @@ class Encoding:
             StoreError: the store has lost one since it was encoded.
         """
         bare = {digest for digest in digests if not len(self.features[modality, digest].tokens)}
-        self._fetched |= {(modality, digest) for digest in bare}
+        for digest in bare:
+            self._fetched.add((modality, digest))
+            del self.features[modality, digest]
         self.look_up({modality: bare})
-        lost = sum(not len(self.features[modality, digest].tokens) for digest in bare)
+        lost = sum((modality, digest) not in self.features for digest in bare)
         if lost:
             raise StoreError(
                 f"The feature store lost the {modality} features of {lost} contents while it was "

@@ -5,6 +5,7 @@ crash loses at most one chunk and a second run loads no model and decodes no ima
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedmvp_flwr.completion import codec
@@ -31,6 +32,66 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 
+_PASSES = (pass_over_images, pass_over_generated_images, pass_over_texts, pass_over_neighbours)
+
+
+@dataclass(frozen=True)
+class Request:
+    """Samples, and what is asked for of them.
+
+    Attributes:
+        samples: N samples; a modality that is None is a hole.
+        complete: by modality, N flags: make this modality of the sample from its other one, also
+            where the real one is there (test sets). Ignored if `completion` is `none`.
+        class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
+            whose labels may never enter a prompt.
+        pool: complete samples that `completion = "retrieval"` may take from; a sample of the pool
+            is never completed by itself, and one with nothing to take from stays as it is.
+    """
+
+    samples: Sequence[Sample]
+    complete: Mapping[str, Sequence[bool]]
+    class_names: Sequence[str] = ()
+    pool: Sequence[Sample] = ()
+
+
+def prepare_sets(
+    requests: Sequence[Request],
+    *,
+    models: FoundationModels,
+    store: FeatureStore,
+    config: RunConfig,
+    on_progress: Progress | None = None,
+) -> list[PreparedSet]:
+    """Complete samples and compute their frozen features, each thing at most once ever.
+
+    All images of all requests come before any text, so that no model of texts is in memory yet
+    while images are encoded, which takes the most of it.
+
+    Args:
+        requests: at least one; what one makes, the later ones find.
+        models: the frozen models; only those that have something to compute are loaded.
+        store: where everything is kept.
+        config: prompts, seed and batch size; the models know their own settings.
+        on_progress: called with (stage, done, total) after each chunk.
+
+    Raises:
+        DataError: flags do not fit the samples, a sample has nothing to complete from, or an image
+            cannot be decoded.
+        ModelError: a model is missing, or the quality gate is on and the encoders share no space.
+        StoreError: the store cannot be used.
+    """
+    works = [
+        Work(r.samples, r.complete, models, store, config, r.class_names, r.pool, on_progress)
+        for r in requests
+    ]
+    for one_pass in _PASSES:
+        for work in works:
+            work.look_up()
+            one_pass(work)
+    return [assemble(works.pop(0)) for _ in requests]
+
+
 def prepare_samples(
     samples: Sequence[Sample],
     *,
@@ -42,34 +103,11 @@ def prepare_samples(
     pool: Sequence[Sample] = (),
     on_progress: Progress | None = None,
 ) -> PreparedSet:
-    """Complete samples and compute their frozen features, each thing at most once ever.
-
-    Args:
-        samples: N samples; a modality that is None is a hole.
-        complete: by modality, N flags: make this modality of the sample from its other one, also
-            where the real one is there (test sets). Ignored if `completion` is `none`.
-        models: the frozen models; only those that have something to compute are loaded.
-        store: where everything is kept.
-        config: prompts, seed and batch size; the models know their own settings.
-        class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
-            whose labels may never enter a prompt.
-        pool: complete samples that `completion = "retrieval"` may take from; a sample of the pool
-            is never completed by itself, and one with nothing to take from stays as it is.
-        on_progress: called with (stage, done, total) after each chunk.
-
-    Raises:
-        DataError: flags do not fit the samples, a sample has nothing to complete from, or an image
-            cannot be decoded.
-        ModelError: a model is missing, or the quality gate is on and the encoders share no space.
-        StoreError: the store cannot be used.
-    """
-    work = Work(samples, complete, models, store, config, class_names, pool, on_progress)
-    work.look_up()
-    pass_over_images(work)
-    pass_over_generated_images(work)
-    pass_over_texts(work)
-    pass_over_neighbours(work)
-    return assemble(work)
+    """Prepare the samples of one request; see `Request` and `prepare_sets`."""
+    request = Request(samples, complete, class_names, pool)
+    return prepare_sets(
+        [request], models=models, store=store, config=config, on_progress=on_progress
+    )[0]
 
 
 def load_completion(

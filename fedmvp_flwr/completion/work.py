@@ -29,7 +29,7 @@ COMPLETION, FEATURES = "completion", "features"
 
 
 class Work:
-    """One call of `prepare_samples`; the arguments are its own.
+    """One request of `prepare_sets`; the arguments are its own.
 
     Attributes:
         wanted: by modality, N completions that are asked for, None where none is.
@@ -106,12 +106,13 @@ class Work:
         return self.completer if isinstance(self.completer, RetrievalCompleter) else None
 
     def look_up(self) -> None:
-        """Fetch every record and feature that the store has."""
+        """Fetch every record and feature that is not known yet and that the store has by now."""
         with self.clock(FEATURES):
-            keys = [item.key for m in MODALITIES for item in self.wanted[m] if item]
+            wanted = (item.key for m in MODALITIES for item in self.wanted[m] if item)
+            keys = [key for key in wanted if key not in self.records]
             for key, value in self.store.get_many(keys).items():
                 self.records[key] = codec.CompletionRecord.from_bytes(value)
-            self.in_store = set(self.records)
+                self.in_store.add(key)
             digests = {m: self._all_digests(m) for m in MODALITIES}
             for encoding in self.encodings:
                 encoding.look_up(digests)
