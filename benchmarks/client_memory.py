@@ -1,7 +1,7 @@
 """How much memory a process takes that serves many clients, as an actor of a simulation does.
 
 Purpose: the memory figures of docs/performance.md, and a check that nobody made it grow.
-Command: python -m benchmarks.client_memory settings.toml --clients 10
+Command: python -m benchmarks.client_memory settings.toml --clients 10 [--largest]
          (settings.toml holds run-config keys; `cache-dir` decides what there is to compute)
 Time:    that of one round of every client, after the encoding that is left to do.
 Metric:  resident memory after each step, its peak, and a hash of what training gave.
@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from fedmvp_flwr.client_samples import split_dataset
 from fedmvp_flwr.client_work import build_network, client_data, prepare_node, release_models
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
@@ -40,11 +41,23 @@ def report(step: str) -> None:
     sys.stdout.flush()
 
 
-def serve(config: RunConfig, clients: int) -> str:
-    """Prepare, train and evaluate every client in turn; return a hash of the results."""
+def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
+    """Prepare, train and evaluate clients in turn; return a hash of the results.
+
+    Args:
+        config: the run's settings.
+        clients: how many share the training samples.
+        largest: serve the one with the most samples alone, as a node does.
+    """
     digest = hashlib.sha256()
-    classes = load_dataset(config).class_names
+    dataset = load_dataset(config)
+    classes = dataset.class_names
     nodes = [Node(client, clients, cache_folder(config)) for client in range(clients)]
+    if largest:
+        dealt = zip(*split_dataset(dataset, config, clients), strict=True)
+        sizes = [sum(map(len, parts)) for parts in dealt]
+        nodes = [nodes[sizes.index(max(sizes))]]
+    del dataset
     for node in nodes:
         prepare_node(config, node, classes)
         report(f"client {node.partition_id} prepared")
@@ -70,11 +83,12 @@ def main() -> None:
     )
     parser.add_argument("settings", type=Path)
     parser.add_argument("--clients", type=int, default=10)
+    parser.add_argument("--largest", action="store_true", help="serve the largest client alone")
     arguments = parser.parse_args()
     torch.set_num_threads(1)  # as a client of a simulation has them
     report("imports")
     config = RunConfig.from_run_config(tomllib.loads(arguments.settings.read_text()))
-    digest = serve(config, arguments.clients)
+    digest = serve(config, arguments.clients, largest=arguments.largest)
     sys.stdout.write(f"results: {digest}\n")
 
 

@@ -7,6 +7,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.entries import LoadedDataset
 from fedmvp_flwr.data.patterns import whole_test_mask
 from fedmvp_flwr.data.samples import IMAGE, TEXT, Dataset
+from fedmvp_flwr.data.splits import TEST, TRAIN, VALIDATION
 from fedmvp_flwr.node import Node, cache_folder
 
 Row = dict[str, int]
@@ -44,16 +45,47 @@ def data_notes(dataset: Dataset, config: RunConfig, rows: Sequence[Row]) -> list
     notes = [f"{len(dataset.class_names)} classes; samples: {sizes}."]
     if isinstance(dataset, LoadedDataset):
         notes += [f"Found: {line}" for line in dataset.findings.summary()]
-    tested = whole_test_mask(dataset.splits["test"], config).present
-    lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
-    notes.append(f"Test set of the server: {', '.join(lacking)}.")
-    train = {sample.label for sample in dataset.splits["train"]}
-    test = {sample.label for sample in dataset.splits["test"]}
+    notes.append(_test_note(dataset, config))
+    notes += _unused_splits(dataset, config)
+    train = {sample.label for sample in dataset.splits[TRAIN]}
+    test = {sample.label for sample in dataset.splits[TEST]}
     untrained = [dataset.class_names[label] for label in sorted(test - train)]
     if untrained:
         shown = ", ".join(untrained[:_SHOWN]) + (", ..." if len(untrained) > _SHOWN else "")
         notes.append(f"{len(untrained)} classes are tested but nobody trains on them: {shown}.")
     return notes + _client_notes(config, rows)
+
+
+def _test_note(dataset: Dataset, config: RunConfig) -> str:
+    samples = dataset.splits[TEST]
+    if not samples:
+        return "The server has no test set."
+    tested = whole_test_mask(samples, config).present
+    lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
+    return f"Test set of the server: {', '.join(lacking)}."
+
+
+def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
+    """A line on samples that have a split of their own which this run has no use for."""
+    used = {TRAIN, TEST}
+    if config.selection != "none":
+        used.add(VALIDATION)
+    retrieves = config.completion == "retrieval" and config.retrieval_source == "public"
+    probes = config.needs_probe and not config.probe_file and config.probe_source == "public"
+    if retrieves or probes:
+        used.add(config.public_split)
+    unused = [
+        f"{name} ({len(samples)} samples)"
+        for name, samples in dataset.splits.items()
+        if samples and name not in used
+    ]
+    if not unused:
+        return []
+    return [
+        f"In splits that nobody uses in this run: {', '.join(unused)}. Models are selected on "
+        f"'{VALIDATION}' (selection), public pairs come from public-split; train-split='a+b' and "
+        "test-split='a+b' join splits."
+    ]
 
 
 def _client_notes(config: RunConfig, rows: Sequence[Row]) -> list[str]:

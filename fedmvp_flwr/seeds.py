@@ -17,7 +17,8 @@ def seed_for(run_seed: int, *parts: str | int) -> int:
 
     Args:
         run_seed: the seed of the whole run.
-        *parts: names of the purpose, for example ``"mask", partition_id``.
+        *parts: names of the purpose, for example ``"mask", partition_id``; what is no valid
+            Unicode in them counts as it is escaped in messages.
 
     Returns:
         An integer in [0, 2**63), the same on every machine and in every process.
@@ -25,7 +26,7 @@ def seed_for(run_seed: int, *parts: str | int) -> int:
     name = "\x1f".join(
         [str(run_seed), *(f"{'str' if isinstance(part, str) else 'int'}:{part}" for part in parts)]
     )
-    digest = hashlib.sha256(name.encode()).digest()
+    digest = hashlib.sha256(name.encode("utf-8", "backslashreplace")).digest()
     return int.from_bytes(digest[:8], "big") >> (64 - _SEED_BITS)
 
 

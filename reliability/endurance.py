@@ -2,7 +2,8 @@
 
 Memory, open files and disk of every process that lives longer than a message are looked at after
 each round and written to a CSV file at once; table and picture of docs/reliability.md are made from
-it, also when the rounds were not finished (`--report FILE --write`).
+it, also when the rounds were not finished (`--report FILE --write`). What grew by more than
+`reliability.growth` allows is named, and the exit status is 1.
 """
 
 import argparse
@@ -24,7 +25,18 @@ from reliability.federation import (
     temporary_folder,
 )
 from reliability.flora import export, settings
-from reliability.growth import CPU, DISK, FILES, MEMORY, Sample, draw, read_samples, report
+from reliability.growth import (
+    CPU,
+    DISK,
+    FILES,
+    MEMORY,
+    MIN_ROUNDS,
+    Sample,
+    draw,
+    grown,
+    read_samples,
+    report,
+)
 from reliability.outcome import completed, read_result
 from reliability.pages import replace_between
 from reliability.processes import end_on_sigterm, family
@@ -45,9 +57,11 @@ _POLL = 1.0
 
 
 def main() -> int:
-    """Run the rounds, or report on a file; 0 if the run completed."""
+    """Run the rounds, or report on a file; 0 if the run completed and nothing grew too much."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rounds", type=int, default=200)
+    parser.add_argument(
+        "--rounds", type=int, default=200, help=f"growth is judged from {MIN_ROUNDS} on"
+    )
     parser.add_argument("--csv", type=Path, default=Path("runs/endurance.csv"))
     parser.add_argument("--report", type=Path, help="only report on this file of an earlier run")
     parser.add_argument("--write", action="store_true", help="put table and picture into docs/")
@@ -62,11 +76,13 @@ def main() -> int:
             root = arguments.keep or Path(temporary)
             root.mkdir(parents=True, exist_ok=True)
             problems = endure(root, arguments.rounds, source)
-    table = report(read_samples(source))
-    print(table + json.dumps({"problems": problems}))
+    found = read_samples(source)
+    problems += grown(found)
+    table = report(found)
+    print(table + json.dumps({"judged": len(found) >= MIN_ROUNDS, "problems": problems}))
     if arguments.write:
         replace_between(_PAGES / "reliability.md", BEGIN, END, table)
-        draw(read_samples(source), _PAGES / "endurance.png")
+        draw(found, _PAGES / "endurance.png")
     return int(bool(problems))
 
 

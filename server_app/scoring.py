@@ -15,6 +15,8 @@ from fedmvp_flwr.resume import HISTORY
 from fedmvp_flwr.server_data import ServerData
 from server_app.journal import Journal
 
+_SERVER, _CLIENTS = "server", "clients"
+
 
 class Scorer:
     """Scores the global model where the run's settings want it.
@@ -42,7 +44,6 @@ class Scorer:
         self._journal = journal
         self._test = conditions(data.test, threshold, config)
         self._validation = Conditions(conditions(data.validation, threshold, config).plain, {})
-        self._last: tuple[int, NestedScores] | None = None
 
     def evaluate(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         """Score the arrays on the server's test set, in the rounds that are evaluated."""
@@ -64,12 +65,14 @@ class Scorer:
         return flatten_scores(scores)[config.selection_metric]
 
     def of_selected(self, server_round: int, out: Path) -> NestedScores:
-        """The scores of the round whose model the network holds: the server's, or the clients'."""
-        if not self.has_test:
-            return client_scores(out / HISTORY, server_round)
-        if self._last is None or self._last[0] != server_round:
-            return self._score(server_round)
-        return self._last[1]
+        """The scores of the round whose model the network holds: the server's, or the clients'.
+
+        What the history has is taken from there, so that it has each evaluation once: the round may
+        have been scored long ago, or by the run that this one goes on with.
+        """
+        where = _SERVER if self.has_test else _CLIENTS
+        found = recorded_scores(out / HISTORY, where, server_round)
+        return self._score(server_round) if self.has_test and not found else found
 
     def _is_due(self, server_round: int) -> bool:
         last = server_round == self.config.num_server_rounds
@@ -77,16 +80,18 @@ class Scorer:
 
     def _score(self, server_round: int) -> NestedScores:
         scores = evaluate_conditions(self.network, self._test, self.num_classes)
-        self._last = (server_round, scores)
-        self._journal.event("evaluation", {"round": server_round, "where": "server", **scores})
+        self._journal.event("evaluation", {"round": server_round, "where": _SERVER, **scores})
         return scores
 
 
-def client_scores(history: Path, server_round: int) -> NestedScores:
-    """The scores of a round at the clients, also where an interrupted run had them."""
+def recorded_scores(history: Path, where: str, server_round: int) -> NestedScores:
+    """The scores of a round at the server or the clients, also where an interrupted run had them.
+
+    Empty if there are none.
+    """
     found: NestedScores = {}
     for event in read_events(history):
         kind = (event.get("event"), event.get("where"), event.get("round"))
-        if kind == ("evaluation", "clients", server_round):
+        if kind == ("evaluation", where, server_round):
             found = {name: v for name, v in event.items() if isinstance(v, dict)}
     return found

@@ -104,6 +104,45 @@ def test_holes_of_the_test_set_are_counted(shop, tmp_path):
     assert report.notes[1] == "Test set of the server: 2 without image, 2 without text."
 
 
+def test_splits_that_nobody_uses_are_named(shop, tmp_path):
+    def change(rows):
+        for row in rows[:6]:
+            row["split"] = "val"
+        for row in rows[8:10]:
+            row["split"] = "public"
+
+    def unused(**settings):
+        notes = check(root, tmp_path, **settings).notes
+        return [note.partition(". ")[0] for note in notes if "nobody uses" in note]
+
+    root = shop(change)
+    said = "In splits that nobody uses in this run: "
+    assert unused() == [f"{said}public (2 samples), val (6 samples)"]
+    assert unused(selection="server") == [f"{said}public (2 samples)"]
+    public = {"completion": "retrieval", "retrieval_source": "public"}
+    assert unused(selection="clients", **public) == []
+    assert unused(train_split="train+val+public") == []
+    (lost, _) = unused(test_split="val")
+    assert lost == "Found: 9 x in a split that nobody uses: 'test'"
+
+
+def test_a_server_without_samples(tmp_path):
+    names = tmp_path / "names.txt"
+    names.write_text("a\nb\n")
+    config = RunConfig(
+        dataset="nodes",
+        class_names_file=str(names),
+        cache_dir=str(tmp_path / "cache"),
+        test_missing_ratio=0.5,
+    )
+    report = preflight(config, 0)
+    assert report.problems == []
+    assert report.notes[:2] == [
+        "2 classes; samples: train 0, test 0.",
+        "The server has no test set.",
+    ]
+
+
 def test_classes_that_are_only_tested(shop, tmp_path):
     def change(rows):
         rows[3]["label"] = "z"

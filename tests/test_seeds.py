@@ -11,6 +11,10 @@ def test_a_seed_is_the_same_everywhere():
     assert 0 <= seed_for(2**40, "x") < 2**63
 
 
+def test_what_is_no_unicode_counts_as_it_is_escaped():
+    assert seed_for(0, "tr\udce9") == seed_for(0, r"tr\udce9") != seed_for(0, "tr")
+
+
 def test_every_part_counts():
     seeds = [
         seed_for(0),

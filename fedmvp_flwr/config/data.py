@@ -42,10 +42,14 @@ class DataSettings(Section):
 
     # Your own data (docs/data.md)
     image_column: str = Field(
-        "", description="Column of the images; empty: the source's own. A folder without any: none."
+        "",
+        description="Column of the images; empty: the source's own. `folder` and `hf` without any: "
+        "none.",
     )
     text_column: str = Field(
-        "", description="Column of the texts; empty: the source's own. A folder without any: none."
+        "",
+        description="Column of the texts; empty: the source's own. `folder` and `hf` without any: "
+        "none.",
     )
     label_column: str = Field("", description="Column of the labels; empty: the source's own.")
     id_column: str = Field(

@@ -9,6 +9,7 @@ from fedmvp_flwr.data.key_tables import keyed_rows, parse_json, read_text
 from fedmvp_flwr.data.partition import matching_indices, partition_indices, require_clients
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.paths import expanded
 
 _SHOWN = 5
 
@@ -41,7 +42,7 @@ def assign(
     kind, _, name = config.partition.partition(":")
     if kind == "file":
         require_clients(num_partitions, len(train))
-        parts, fixed = _from_file(Path(name).expanduser(), train, test, num_partitions)
+        parts, fixed = _from_file(expanded(name), train, test, num_partitions)
     elif kind == "column":
         require_clients(num_partitions, len(train))
         parts = partition_by_owner([s.owner for s in train], name, num_partitions)

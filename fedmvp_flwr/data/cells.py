@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 import reprlib
 import unicodedata
 from collections.abc import Mapping
@@ -19,6 +20,7 @@ _ZERO_WIDTH = dict.fromkeys(
         0xFEFF,
     )
 )
+_LIST = re.compile(r'\[\s*"')  # how a list of texts begins; [1] and [sic] are texts
 _INVISIBLE = ("Cc", "Cf", "Zs", "Zl", "Zp")
 
 
@@ -82,10 +84,13 @@ def _as_texts(cell: object) -> list[str]:
     if isinstance(cell, bool | Mapping | set):
         raise DataError(f"{reprlib.repr(cell)} is no text")
     text = str(cell)
-    if text.lstrip().startswith('["'):  # a list in a CSV cell
+    bare = text.strip()
+    meant = _LIST.match(bare) is not None
+    if meant or (bare.startswith("[") and bare.endswith("]")):  # a list in a CSV cell
         try:
-            items = json.loads(text)
+            items = json.loads(bare)
         except ValueError:
             return [text]
-        return _as_texts(items)
+        if meant or all(item is None or isinstance(item, str) for item in items):
+            return _as_texts(items)
     return [text]

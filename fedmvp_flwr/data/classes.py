@@ -4,11 +4,11 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.cells import is_empty, same_name
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.paths import expanded
 
 _NUMBER = re.compile(r"-?\d{1,640}")  # Python refuses to read longer ones, where it is set so
 
@@ -29,7 +29,7 @@ def read_classes(config: RunConfig) -> Classes | None:
     """
     if not config.class_names_file:
         return None
-    path = Path(config.class_names_file).expanduser()
+    path = expanded(config.class_names_file)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -1,10 +1,21 @@
 """COCO captions, each image labelled with the supercategory that fills most of it."""
 
+import reprlib
 from collections import defaultdict
 from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.coco_json import Id, as_area, as_caption, as_id, as_name, read_lists
+from fedmvp_flwr.data.coco_json import (
+    Id,
+    annotation_place,
+    as_area,
+    as_caption,
+    as_id,
+    as_name,
+    ids_of,
+    read_lists,
+)
+from fedmvp_flwr.data.column_settings import refuse_columns
 from fedmvp_flwr.data.entries import (
     Entry,
     LoadedDataset,
@@ -25,7 +36,8 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
 
     The split is called NAME without its year: `train`, `val`. The label of an image is the
     supercategory with the largest total area of its objects, the first by name in a tie; images
-    without any object are left out and counted.
+    without any object are left out and counted. A caption of an image that its file does not list
+    is a bad sample, and so is an object of an image that neither file lists.
 
     Args:
         path: the folder.
@@ -42,13 +54,16 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
             f"{_CAPTIONS}train2017.json."
         )
     findings = Findings(f"coco:{path}")
+    refuse_columns(config, findings.source)
     entries: list[Entry] = []
     classes: set[str] = set()
     for file in files:
         name = file.stem.removeprefix(_CAPTIONS)
-        labels, names = _labels(root, f"{_INSTANCES}{name}.json", findings)
+        captions = read_lists(require_inside(root, file), ("images", "annotations"))
+        listed = ids_of(captions["images"])
+        labels, names = _labels(root, f"{_INSTANCES}{name}.json", listed, findings)
         classes |= names
-        entries += _entries(root, file, name, labels, config, findings)
+        entries += _entries(root, file.name, name, captions, labels, config, findings)
     return build_dataset(
         entries, config, findings, read_classes(config) or named_classes(sorted(classes))
     )
@@ -56,24 +71,17 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
 
 def _entries(
     root: Path,
-    file: Path,
+    file: str,
     name: str,
+    content: dict[str, list[object]],
     labels: dict[Id, str],
     config: RunConfig,
     findings: Findings,
 ) -> list[Entry]:
-    content = read_lists(require_inside(root, file), ("images", "annotations"))
-    known = {as_id(item, "id") for item in content["images"]} - {None}
-    captions: dict[Id, list[str]] = defaultdict(list)
-    for position, item in enumerate(content["annotations"]):
-        number, caption = as_id(item, "image_id"), as_caption(item)
-        if number is None or number not in known or caption is None:
-            where = f"{file.name}:annotations[{position}]"
-            findings.add(BROKEN_LINE, where, "expected a caption and the image_id of an image")
-        else:
-            captions[number].append(caption)
+    """Entries of one file of captions."""
+    captions = _captions(content, file, findings)
     images = {}
-    for number, (where, image_name) in _images(content["images"], file.name, findings).items():
+    for number, (where, image_name) in _images(content["images"], file, findings).items():
         if number in labels:
             images[number] = (where, f"{name}/{image_name}")
         else:
@@ -85,12 +93,31 @@ def _entries(
             key=printable(key),
             label=labels[number],
             image=image,
-            texts=tuple(captions[number]),
+            texts=tuple(captions.get(number, ())),
             split=name.rstrip("0123456789"),
         )
         for (number, (where, key)), (image, usable) in zip(images.items(), found, strict=True)
         if usable
     ]
+
+
+def _captions(
+    content: dict[str, list[object]], file: str, findings: Findings
+) -> dict[Id, list[str]]:
+    """By image its captions, in the order of the file."""
+    listed = ids_of(content["images"])
+    captions: dict[Id, list[str]] = defaultdict(list)
+    for position, item in enumerate(content["annotations"]):
+        image, caption = as_id(item, "image_id"), as_caption(item)
+        where = annotation_place(file, position, item)
+        if image is None or caption is None:
+            what = "expected image_id (a number or text) and caption (text)"
+            findings.add(BROKEN_LINE, where, what)
+        elif image not in listed:
+            findings.add(BROKEN_LINE, where, _unlisted(image))
+        else:
+            captions[image].append(caption)
+    return captions
 
 
 def _images(items: list[object], file: str, findings: Findings) -> dict[Id, tuple[str, str]]:
@@ -117,17 +144,22 @@ def _images(items: list[object], file: str, findings: Findings) -> dict[Id, tupl
     return {number: image for number, image in images.items() if number not in unclear}
 
 
-def _labels(root: Path, file: str, findings: Findings) -> tuple[dict[Id, str], set[str]]:
+def _labels(
+    root: Path, file: str, listed: set[Id], findings: Findings
+) -> tuple[dict[Id, str], set[str]]:
     """By image the supercategory that fills most of it; all supercategories."""
     path = require_inside(root, root / _ANNOTATIONS / file)
-    content = read_lists(path, ("annotations", "categories"))
+    content = read_lists(path, ("annotations", "categories"), optional=("images",))
     categories = _categories(content["categories"], path)
+    listed = listed | ids_of(content["images"])
     areas: dict[Id, dict[str, float]] = defaultdict(lambda: defaultdict(float))
     for position, item in enumerate(content["annotations"]):
         image, category, area = as_id(item, "image_id"), as_id(item, "category_id"), as_area(item)
         if image is None or category is None or category not in categories or area is None:
-            where = f"{file}:annotations[{position}]"
+            where = annotation_place(file, position, item)
             findings.add(BROKEN_LINE, where, "expected image_id, a known category_id and area")
+        elif image not in listed:
+            findings.add(BROKEN_LINE, annotation_place(file, position, item), _unlisted(image))
         else:
             areas[image][categories[category]] += area
     labels = {
@@ -135,6 +167,10 @@ def _labels(root: Path, file: str, findings: Findings) -> tuple[dict[Id, str], s
         for image, filled in areas.items()
     }
     return labels, set(categories.values())
+
+
+def _unlisted(image: Id) -> str:
+    return f"no entry of 'images' has the id {reprlib.repr(image)}"
 
 
 def _categories(items: list[object], path: Path) -> dict[Id, str]:

@@ -2,6 +2,7 @@
 
 import json
 import math
+import reprlib
 from pathlib import Path
 
 from fedmvp_flwr.errors import DataError
@@ -9,8 +10,15 @@ from fedmvp_flwr.errors import DataError
 Id = int | str
 
 
-def read_lists(path: Path, keys: tuple[str, ...]) -> dict[str, list[object]]:
+def read_lists(
+    path: Path, keys: tuple[str, ...], optional: tuple[str, ...] = ()
+) -> dict[str, list[object]]:
     """Read the lists of a JSON object.
+
+    Args:
+        path: the file.
+        keys: lists that must be there.
+        optional: lists that need not be there; empty if they are not, or are no lists.
 
     Raises:
         DataError: the file cannot be read, is no JSON, or lacks a list; names it.
@@ -28,7 +36,9 @@ def read_lists(path: Path, keys: tuple[str, ...]) -> dict[str, list[object]]:
     ]
     if missing:
         raise DataError(f"'{path}' lacks the lists {missing}.")
-    return {key: content[key] for key in keys}
+    found = {key: content[key] for key in keys}
+    others = {key: content.get(key) for key in optional}
+    return found | {key: value if isinstance(value, list) else [] for key, value in others.items()}
 
 
 def as_id(item: object, key: str) -> Id | None:
@@ -37,6 +47,18 @@ def as_id(item: object, key: str) -> Id | None:
     if isinstance(value, float) and value.is_integer():
         return int(value)
     return value if isinstance(value, int | str) and not isinstance(value, bool) else None
+
+
+def ids_of(items: list[object]) -> set[Id]:
+    """The ids of entries; those that have none, or none that can be read, are left out."""
+    return {number for item in items if (number := as_id(item, "id")) is not None}
+
+
+def annotation_place(file: str, position: int, item: object) -> str:
+    """Where an annotation stands, with its id if it has one: "a.json:annotations[3] (id 17)"."""
+    number = as_id(item, "id")
+    own = "" if number is None else f" (id {reprlib.repr(number)})"
+    return f"{file}:annotations[{position}]{own}"
 
 
 def as_name(item: object, key: str) -> str | None:

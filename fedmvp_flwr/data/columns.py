@@ -1,4 +1,4 @@
-"""Which columns of a folder's metadata are which, and whether they are there."""
+"""Which columns of a table are which, and whether they are there."""
 
 import difflib
 from collections.abc import Sequence
@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.findings import NO_COLUMN, Findings
 from fedmvp_flwr.data.tables import Row, require_columns
+from fedmvp_flwr.errors import DataError
 
 IMAGE_COLUMN, TEXT_COLUMN, LABEL_COLUMN, SPLIT_COLUMN = "file_name", "text", "label", "split"
 NONE = "none"  # as image-column or text-column: there is none, on purpose
@@ -27,10 +28,23 @@ class Columns:
     owner: str | None
 
 
-def columns_of(config: RunConfig) -> Columns:
-    """The columns that the settings name, or the source's own."""
+def columns_of(config: RunConfig, image: str = IMAGE_COLUMN) -> Columns:
+    """The columns that the settings name, or the source's own.
+
+    Args:
+        config: the settings that name columns.
+        image: the source's own name of the column of images.
+
+    Raises:
+        DataError: there are to be neither images nor texts.
+    """
+    if config.image_column == config.text_column == NONE:
+        raise DataError(
+            f"image-column='{NONE}' and text-column='{NONE}': a sample needs an image or a text. "
+            f"Set at most one of the two to '{NONE}'."
+        )
     return Columns(
-        image=_chosen(config.image_column, IMAGE_COLUMN),
+        image=_chosen(config.image_column, image),
         text=_chosen(config.text_column, TEXT_COLUMN),
         label=config.label_column or LABEL_COLUMN,
         split=config.split_column or SPLIT_COLUMN,
@@ -72,9 +86,14 @@ def check_columns(rows: Sequence[Row], config: RunConfig, name: str, findings: F
             findings.add(
                 NO_COLUMN,
                 name,
-                f"'{column}'; it has {there}.{found} If there is none on purpose, set "
-                f"{key}='{NONE}', or write the column with null in it",
+                f"'{column}'; it has {there}.{found} {none_on_purpose(key)}, or write the column "
+                "with null in it",
             )
+
+
+def none_on_purpose(key: str) -> str:
+    """How to say, by `image-column` or `text-column`, that there is none; no full stop."""
+    return f"If there is none on purpose, set {key}='{NONE}'"
 
 
 def _chosen(setting: str, own: str) -> str | None:

@@ -34,7 +34,8 @@ def csv_rows(
     name: str,
     findings: Findings,
     delimiter: str = ",",
-    last_takes_rest: bool = False,
+    free_text: str = "",
+    columns: list[str] | None = None,
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Read the rows below a header; empty lines are left out.
 
@@ -43,7 +44,8 @@ def csv_rows(
         name: how messages name the file.
         findings: takes the rows that cannot be read, with all lines that are lost by it.
         delimiter: between cells; a header without it may have semicolons or tabs instead.
-        last_takes_rest: whether delimiters in excess belong to the last cell.
+        free_text: a column that takes delimiters in excess, if it is the last one.
+        columns: takes the names in the header, also if no row follows.
 
     Yields:
         File and line, and the cells by column.
@@ -72,9 +74,12 @@ def csv_rows(
         if not values:
             continue
         if header is None:
-            header = _header(values, name)
+            header = [column.strip() for column in values]
+            require_distinct(header, name)
+            if columns is not None:
+                columns += header
             continue
-        if last_takes_rest and len(values) > len(header):
+        if free_text and free_text == header[-1] and len(values) > len(header):
             last = len(header) - 1
             values = [*values[:last], delimiter.join(values[last:])]
         if len(values) != len(header):
@@ -91,15 +96,18 @@ def _delimiter_of(content: str, delimiter: str) -> str:
     return next((other for other in _OTHER_DELIMITERS if other in header), delimiter)
 
 
-def _header(values: list[str], name: str) -> list[str]:
-    header = [column.strip() for column in values]
+def require_distinct(header: list[str], name: str) -> None:
+    """Refuse a table with two columns of one name; those without a name may be many.
+
+    Raises:
+        DataError: names the columns.
+    """
     twice = sorted({column for column in header if column and header.count(column) > 1})
     if twice:
         raise DataError(
             f"'{name}' has more than one column {', '.join(map(repr, twice))}. Rename or remove "
             "all but one."
         )
-    return header
 
 
 def _lost(first: int, last: int) -> str:

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.benchmark import paper_split
+from fedmvp_flwr.data.column_settings import refuse_columns
 from fedmvp_flwr.data.entries import (
     Entry,
     LoadedDataset,
@@ -44,12 +45,13 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
     if (root / ARCHIVE).is_dir():
         root = require_inside(root, root / ARCHIVE).resolve()
     findings = Findings(f"cub:{path}")
+    refuse_columns(config, findings.source)
     names = _read_pairs(root, _IMAGES, findings)
     labels = _read_pairs(root, _LABELS, findings)
     split = _read_pairs(root, _SPLIT, findings)
     classes = _read_pairs(root, _CLASSES, findings)
-    captions = find_captions(root, ("birds", "cvpr2016_cub"))
     ids = list(names)
+    captions = find_captions(root, [names[i][1] for i in ids], ("birds", "cvpr2016_cub"))
     places = [(names[i][0], f"images/{names[i][1]}") for i in ids]
     entries = []
     for i, (image, usable) in zip(ids, find_images(root, places, config, findings), strict=True):
@@ -62,7 +64,7 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
             place, value = split[i]
             what = f"expected 1 (training) or 0 (test), has '{printable(value)[:60]}'"
             findings.add(BROKEN_LINE, place, what)
-        elif usable and (texts := captions.read(Path(name).stem, findings)) is not None:
+        elif usable and (texts := captions.read(name, findings)) is not None:
             entries.append(
                 Entry(
                     where=where,

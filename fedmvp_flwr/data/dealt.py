@@ -16,8 +16,8 @@ from fedmvp_flwr.data.records import record_hash, write_atomic
 Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
 
 _FOLDER = "dealt"
-_BY_LIBRARY = ("dirichlet", "iid", "shards")
-_SETTINGS = ("partition", "dirichlet_alpha", "classes_per_client", "seed")
+_BY_LIBRARY = ("dirichlet", "iid")
+_SETTINGS = ("partition", "dirichlet_alpha", "seed")
 
 
 def remembered_split(

@@ -4,30 +4,29 @@ Here the texts are cleaned and chosen, the labels are turned into classes, and w
 with a sample is found, whichever source it came from.
 """
 
-import difflib
 import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data import findings as found
-from fedmvp_flwr.data.cells import BadCell, as_label, as_texts, printable, same_name
+from fedmvp_flwr.data.cells import BadCell, as_label, as_texts, printable
 from fedmvp_flwr.data.class_words import class_word_mask
 from fedmvp_flwr.data.classes import (
     Classes,
-    class_index,
     classes_of,
     describe,
     named_classes,
     read_classes,
 )
+from fedmvp_flwr.data.entry_labels import LabelFinder
+from fedmvp_flwr.data.entry_texts import choose_text, is_encodable
 from fedmvp_flwr.data.findings import Findings
 from fedmvp_flwr.data.images import FileImage, TableImage
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.data.splits import choose_splits
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.node import cache_folder
-from fedmvp_flwr.seeds import seed_for
 
 __all__ = [  # with what a source needs to make entries
     "Classes",
@@ -51,8 +50,8 @@ class Entry:
 
     Attributes:
         where: file and line, or row, for messages.
-        key: unique within the data set.
-        label: class name or number; None if there is none, a `BadCell` for what can be none.
+        key: unique within the data set; as label, split and owner a `BadCell` for what is none.
+        label: class name or number; None if there is none.
         image: the image, or None.
         texts: its texts, any number; empty ones count as none.
         split: name of its split, or None.
@@ -109,16 +108,17 @@ def build_dataset(
     if config.mask_class_words:
         mask = class_word_mask(classes.names)
         good = [(entry, text if text is None else mask(text)) for entry, text in good]
-    index = class_index(classes.names, f"dataset='{findings.source}'")
+    finder = LabelFinder(classes.names, findings)
+    has_splits = any(entry.split for entry in entries)
     seen: dict[str, str] = {}
     kept: list[tuple[Sample, str | None]] = []
     for entry, text in good:
-        if entry.label is None:
-            findings.add(found.NO_LABEL, entry.where)
-        elif isinstance(entry.label, BadCell):
-            findings.add(found.NO_CELL, entry.where, f"label {entry.label} is no name or number")
-        elif (label := index.get(same_name(entry.label))) is None:
-            findings.add(found.UNKNOWN_LABEL, entry.where, _unknown(entry.label, classes.names))
+        if bad := _bad_cell(entry):
+            findings.add(found.NO_CELL, entry.where, f"{bad} is no name or number")
+        elif (label := finder.find(entry.label, entry.where)) is None:
+            continue
+        elif has_splits and not entry.split:
+            findings.add(found.NO_SPLIT, entry.where)
         elif entry.key in seen:
             first = seen[entry.key]
             findings.add(found.DUPLICATE, entry.where, f"'{entry.key}' is also in {first}")
@@ -134,12 +134,23 @@ def build_dataset(
     for sample, _ in kept:
         _take_notes(sample, findings)
     splits = choose_splits(kept, config, findings.source)
+    used = {sample.key for samples in splits.values() for sample in samples}
+    for sample, split in kept:
+        if sample.key not in used:
+            findings.note(f"{found.UNUSED_SPLIT}: '{split}'")
     return LoadedDataset(classes.names, classes.descriptions, splits, findings)
 
 
 def _classes_of(good: Sequence[tuple[Entry, str | None]]) -> Classes:
     labels = (entry.label for entry, _ in good)
     return classes_of(x for x in labels if x is not None and not isinstance(x, BadCell))
+
+
+def _bad_cell(entry: Entry) -> str:
+    """What cannot be a name of those that an entry needs besides its label, or ""."""
+    cells = {"id": entry.key, "split": entry.split, "owner": entry.owner}
+    bad = [f"{name} {cell}" for name, cell in cells.items() if isinstance(cell, BadCell)]
+    return bad[0] if bad else ""
 
 
 def _with_texts(
@@ -153,7 +164,7 @@ def _with_texts(
         except DataError as error:
             findings.add(found.NO_CELL, entry.where, str(error))
             continue
-        if bad := next((t for t in texts if not _encodable(t)), None):
+        if bad := next((t for t in texts if not is_encodable(t)), None):
             findings.add(found.BROKEN_TEXT, entry.where, printable(bad)[:60])
             continue
         texts = [stripped for t in texts if (stripped := t.strip())]
@@ -172,30 +183,6 @@ def _with_texts(
         else:
             result.append((entry, text))
     return result
-
-
-def choose_text(texts: Sequence[str], key: str, config: RunConfig) -> str | None:
-    """The text of a sample out of several, by the setting `captions`; None if there is none."""
-    if not texts:
-        return None
-    if config.captions == "joined":
-        return " ".join(texts)
-    chosen = seed_for(config.split_seed, "caption", key) if config.captions == "sampled" else 0
-    return texts[chosen % len(texts)]
-
-
-def _encodable(text: str) -> bool:
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _unknown(label: str, names: Sequence[str]) -> str:
-    near = difflib.get_close_matches(label, names, n=1)
-    hint = f", did you mean '{near[0]}'?" if near else ""
-    return f"'{label[:60]}' is none of the {len(names)} classes{hint}"
 
 
 def _take_notes(sample: Sample, findings: Findings) -> None:

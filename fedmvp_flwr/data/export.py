@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from fedmvp_flwr.client_samples import client_samples
+from fedmvp_flwr.client_samples import client_samples, split_dataset
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.data.samples import Dataset, Sample
@@ -41,8 +41,11 @@ def export_parts(
         The clients' folders.
 
     Raises:
-        DataError: the target holds something already, or the split cannot be made.
+        DataError: the target holds something already, the split cannot be made, or it leaves a
+            client without training or held-out samples; nothing is written.
     """
+    if target.exists() and not target.is_dir():
+        raise DataError(f"{target} is a file. Name a folder that is absent or empty.")
     if target.exists() and any(target.iterdir()):
         raise DataError(f"{target} is not empty. Name another folder, or empty it.")
     broken = [name for name in dataset.class_names if re.search(r"[\t\r\n]", name)]
@@ -51,6 +54,7 @@ def export_parts(
             f"The class {broken[0]!r} has a tab or a line break in its name, which a file of one "
             "class per line cannot hold. Rename it."
         )
+    _require_both_splits(dataset, config, num_clients)
     folders = [target / f"node-{client}" for client in range(num_clients)]
     for client, folder in enumerate(folders):
         node = Node(client, num_clients, target / ".records")
@@ -66,6 +70,20 @@ def export_parts(
     )
     write_atomic(target / CLASS_NAMES_FILE, names.encode())
     return folders
+
+
+def _require_both_splits(dataset: Dataset, config: RunConfig, num_clients: int) -> None:
+    """Refuse to deal a client no training or no held-out sample: nobody could read its folder."""
+    dealt = split_dataset(dataset, config, num_clients)
+    for name, parts in (("training", dealt.train), ("held-out", dealt.test)):
+        empty = [client for client, part in enumerate(parts) if not part]
+        if empty:
+            raise DataError(
+                f"The clients {empty} (from 0) would get no {name} sample, and a folder needs both "
+                f"splits. There are {sum(map(len, parts))} for {num_clients} clients: use fewer "
+                "clients or another partition, or hold out more (test-split='' and a larger "
+                "test-fraction)."
+            )
 
 
 def _write(

@@ -7,15 +7,17 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.column_settings import refuse_columns
 from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset, printable
 from fedmvp_flwr.data.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
-from fedmvp_flwr.data.tables import Row, read_csv, require_columns
+from fedmvp_flwr.data.tables import Row, Table, read_csv, require_columns
 from fedmvp_flwr.errors import DataError
 
 STYLES = "styles.csv"
 LABEL_COLUMN, TITLE_COLUMN, DESCRIPTION = "articleType", "productDisplayName", "description"
 SPLIT_COLUMN = "split"
+_USED = ("text-column", "label-column", "split-column", "partition")
 _TAG = re.compile(r"<[^<>]*>")
 
 
@@ -35,6 +37,7 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
     """
     root = require_folder(path)
     findings = Findings(f"fashion:{path}")
+    refuse_columns(config, findings.source, _USED)
     rows = _rows(root, findings)
     label = config.label_column or LABEL_COLUMN
     wanted = {
@@ -45,7 +48,8 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
     }
     if config.text_column not in ("", DESCRIPTION):
         wanted["text-column"] = config.text_column
-    require_columns(rows, {key: column for key, column in wanted.items() if column}, STYLES)
+    named = {key: column for key, column in wanted.items() if column}
+    require_columns(rows, named, STYLES, findings)
     places = [(row.where, f"images/{str(row.cells['id']).strip()}.jpg") for row in rows]
     return build_dataset(
         [
@@ -73,15 +77,15 @@ def plain_text(markup: str) -> str:
     return " ".join(html.unescape(_TAG.sub(" ", markup)).split())
 
 
-def _rows(root: Path, findings: Findings) -> list[Row]:
+def _rows(root: Path, findings: Findings) -> Table:
     if (root / STYLES).is_file():
         # The names of some products have commas that nobody put in quotes.
         table = require_inside(root, root / STYLES)
-        return read_csv(table, STYLES, findings, last_takes_rest=True)
+        return read_csv(table, STYLES, findings, free_text=TITLE_COLUMN)
     files = sorted((root / "styles").glob("*.json"))
     if not files:
         raise DataError(f"'{root}' has neither {STYLES} nor styles/ID.json.")
-    rows = []
+    rows = Table()
     for file in files:
         product = _product(root, file.stem, findings)
         if product is not None:
@@ -98,7 +102,7 @@ def _texts(
         return (row.cells.get(config.text_column),)
     number = str(row.cells["id"]).strip()
     described = ""
-    if number.isdecimal() and (root / "styles" / f"{number}.json").exists():
+    if _has_file(root, number):
         product = _product(root, number, findings)
         if product is None:
             return None
@@ -107,6 +111,16 @@ def _texts(
         value = found.get("value") if isinstance(found, dict) else None
         described = plain_text(value) if isinstance(value, str) else ""
     return (described or row.cells.get(TITLE_COLUMN),)
+
+
+def _has_file(root: Path, number: str) -> bool:
+    """Whether there is a file of that product, be it one that cannot be read."""
+    if not number or "/" in number or "\0" in number:
+        return False  # not the name of a file in this folder
+    try:
+        return (root / "styles" / f"{number}.json").exists()
+    except OSError:
+        return True
 
 
 def _product(root: Path, number: str, findings: Findings) -> dict[str, Any] | None:

@@ -1,23 +1,25 @@
 """Files in a user's folder: found, kept within the folder, and, if they are images, checked."""
 
+import os
 from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data import findings as found
-from fedmvp_flwr.data.entries import printable
+from fedmvp_flwr.data.cells import printable
 from fedmvp_flwr.data.findings import Findings
 from fedmvp_flwr.data.image_checks import check_files
 from fedmvp_flwr.data.images import FileImage
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.node import cache_folder
+from fedmvp_flwr.paths import expanded
 
 
 def require_folder(path: str | Path) -> Path:
     """The resolved folder; raises a DataError if there is none."""
-    root = Path(path).expanduser()
-    if not str(path) or not root.is_dir():
+    root = expanded(path)
+    if not str(path) or not os.path.isdir(root):  # which also says no to a name that is too long
         raise DataError(
             f"'{path}' is no folder. Give an absolute path, dataset='SOURCE:/path/to/the/folder': "
             "server and clients run in folders of their own."

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedmvp_flwr.data.cells import printable
 from fedmvp_flwr.data.records import save_record
 from fedmvp_flwr.errors import DataError
 
@@ -16,12 +17,13 @@ BROKEN_LINE = "broken line"
 EMPTY = "sample without image and text"
 NO_LABEL = "sample without label"
 UNKNOWN_LABEL = "unknown label"
+NO_SPLIT = "sample without split, although others have one"
 DUPLICATE = "duplicate id"
 LONG_TEXT = "text that is too long"
 NO_CELL = "cell of a type that cannot be used"
 NO_COLUMN = "column that no row has"
 BROKEN_TEXT = "text that is no valid Unicode"
-CONTRADICTION = "image with several labels or splits"
+CONTRADICTION = "image with several labels, splits or owners"
 NO_IMAGE_NAME = "row without the name of its image"
 BAD_KINDS = (
     NO_COLUMN,
@@ -35,6 +37,7 @@ BAD_KINDS = (
     NO_CELL,
     NO_LABEL,
     UNKNOWN_LABEL,
+    NO_SPLIT,
     DUPLICATE,
     LONG_TEXT,
     BROKEN_TEXT,
@@ -45,17 +48,21 @@ NO_IMAGE = "no image (a hole)"
 NO_TEXT = "no text (a hole)"
 ROTATED = "rotated by EXIF"
 SPLIT_BY_FOLDER = "split told by the folder of the image"
+UNUSED_SPLIT = "in a split that nobody uses"
+CLOSED_FOLDER = "folder that cannot be opened, taken for one without metadata"
 CONVERTED = "converted to RGB"
 ANIMATED = "animated, first frame used"
 UNLABELLED = "left out: no object that gives a label"
 
 _FOLDER = "bad-samples"
-_SHOWN = 20  # of each kind, in a message
+SHOWN = 20  # of each kind, in a message
 
 
 @dataclass
 class Findings:
     """Bad samples and harmless peculiarities of one data set.
+
+    Names that are no valid Unicode, as those of files may be, are kept escaped.
 
     Attributes:
         source: the data set, as the user named it.
@@ -69,12 +76,16 @@ class Findings:
     notes: dict[str, int] = field(default_factory=dict)
     saved: str = ""
 
+    def __post_init__(self) -> None:
+        self.source = printable(self.source)
+
     def add(self, kind: str, where: str, what: str = "") -> None:
         """Record a bad sample, for example ("missing file", "metadata.csv:7", "'a.png'")."""
-        self.bad.setdefault(kind, []).append(f"{where}: {what}" if what else where)
+        self.bad.setdefault(kind, []).append(printable(f"{where}: {what}" if what else where))
 
     def note(self, kind: str) -> None:
         """Count a peculiarity."""
+        kind = printable(kind)
         self.notes[kind] = self.notes.get(kind, 0) + 1
 
     @property
@@ -82,7 +93,7 @@ class Findings:
         """Number of bad samples, all kinds together."""
         return sum(map(len, self.bad.values()))
 
-    def lines(self, shown: int = _SHOWN) -> list[str]:
+    def lines(self, shown: int = SHOWN) -> list[str]:
         """One line per kind of bad sample, with the places of the first `shown`."""
         return [
             f"{len(self.bad[kind])} x {kind}: {_shorten(self.bad[kind], shown)}"

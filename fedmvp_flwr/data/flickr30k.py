@@ -1,17 +1,21 @@
 """Captions in a CSV file, one or several rows per image, in the manner of Flickr30k."""
 
-from pathlib import Path
+import os
+from pathlib import Path, PurePosixPath
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.column_settings import refuse_columns
 from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset, printable
 from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import CONTRADICTION, NO_IMAGE_NAME, Findings
-from fedmvp_flwr.data.tables import Row, is_empty, read_csv, require_columns
+from fedmvp_flwr.data.tables import Row, Table, is_empty, read_csv, require_columns
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.paths import expanded
 
 _IMAGE_COLUMNS = ("image_name", "filename", "image", "file_name")
 _TEXT_COLUMNS = ("comment", "caption", "raw", "text")
 LABEL_COLUMN, SPLIT_COLUMN = "label", "split"
+_USED = ("image-column", "text-column", "label-column", "split-column", "partition")
 _IMAGE_FOLDERS = ("flickr30k_images", "flickr30k-images", "images", "Images")
 
 
@@ -19,7 +23,8 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
     """Read one CSV file (or the only one of a folder) and the images beside it.
 
     Columns are separated by commas, or by bars as in `results.csv`; rows of one image are its
-    captions. A column with the label is needed, which Flickr30k itself does not have.
+    captions, and `a.jpg` and `./a.jpg` are one. A column with the label is needed, which Flickr30k
+    itself does not have.
 
     Args:
         path: the CSV file or its folder.
@@ -31,22 +36,21 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
     file = _csv_file(path)
     root = require_folder(file.parent)
     findings = Findings(f"flickr30k:{path}")
+    refuse_columns(config, findings.source, _USED)
     try:
         with file.open("rb") as stream:
             bars = b"|" in stream.readline()
     except OSError as error:
         raise DataError(f"'{file}' cannot be read ({error.strerror or error}).") from error
-    rows = read_csv(
-        file, file.name, findings, delimiter="|" if bars else ",", last_takes_rest=False
-    )
-    columns = _Columns(rows, file.name, config)
+    rows = read_csv(file, file.name, findings, delimiter="|" if bars else ",")
+    columns = _Columns(rows, file.name, config, findings)
     grouped: dict[str, list[Row]] = {}
     for row in rows:
         name = row.cells.get(columns.image)
         if is_empty(name):
             findings.add(NO_IMAGE_NAME, row.where)
         else:
-            grouped.setdefault(str(name).strip(), []).append(row)
+            grouped.setdefault(str(PurePosixPath(str(name).strip())), []).append(row)
     folder = next((f"{name}/" for name in _IMAGE_FOLDERS if (root / name).is_dir()), "")
     places = [(rows[0].where, folder + name) for name, rows in grouped.items()]
     images = find_images(root, places, config, findings)
@@ -62,7 +66,7 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
                     image=image,
                     texts=tuple(row.cells.get(columns.text) for row in own),
                     split=as_label(first.get(columns.split)),
-                    owner=as_label(first.get(config.owner_column)),
+                    owner=as_label(first.get(columns.owner)),
                 )
             )
     return build_dataset(entries, config, findings)
@@ -71,25 +75,27 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
 class _Columns:
     """Which column is which."""
 
-    def __init__(self, rows: list[Row], name: str, config: RunConfig) -> None:
-        there = set(rows[0].cells) if rows else set()
+    def __init__(self, rows: Table, name: str, config: RunConfig, findings: Findings) -> None:
+        there = rows.columns
         self.image = config.image_column or next((c for c in _IMAGE_COLUMNS if c in there), "image")
         self.text = config.text_column or next((c for c in _TEXT_COLUMNS if c in there), "caption")
         self.label = config.label_column or LABEL_COLUMN
         self.split = config.split_column or SPLIT_COLUMN
+        self.owner = config.owner_column
         wanted = {
             "image-column": self.image,
             "text-column": self.text,
             "label-column": self.label,
             "split-column": config.split_column,
-            "partition": config.owner_column,
+            "partition": self.owner,
         }
-        require_columns(rows, {key: column for key, column in wanted.items() if column}, name)
+        named = {key: column for key, column in wanted.items() if column}
+        require_columns(rows, named, name, findings)
 
 
 def _agree(rows: list[Row], columns: _Columns, name: str, findings: Findings) -> bool:
-    """Whether all rows of an image name the same label and split."""
-    for column in (columns.label, columns.split):
+    """Whether all rows of an image name the same label, split and owner."""
+    for column in (columns.label, columns.split, columns.owner):
         values = {as_label(row.cells.get(column)) for row in rows}
         if len(values) > 1:
             listed = ", ".join(sorted(map(str, values)))
@@ -99,8 +105,8 @@ def _agree(rows: list[Row], columns: _Columns, name: str, findings: Findings) ->
 
 
 def _csv_file(path: str) -> Path:
-    place = Path(path).expanduser()
-    if place.is_file():
+    place = expanded(path)
+    if os.path.isfile(place):  # also says no to a name that is too long
         return place.resolve()
     root = require_folder(path)
     files = sorted(root.glob("*.csv"))

@@ -6,6 +6,7 @@ from typing import Any
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.benchmark import paper_split
+from fedmvp_flwr.data.column_settings import refuse_columns
 from fedmvp_flwr.data.entries import (
     Classes,
     Entry,
@@ -17,12 +18,12 @@ from fedmvp_flwr.data.entries import (
 from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import Findings
 from fedmvp_flwr.data.reed import find_captions
-from fedmvp_flwr.data.splits import TEST, TRAIN
+from fedmvp_flwr.data.splits import TEST, TRAIN, VALIDATION
 from fedmvp_flwr.errors import DataError
 
 _PAPER_TEST_SHARE = Fraction(819, 8189)
 _LABELS, _SPLITS = "imagelabels.mat", "setid.mat"
-_SPLIT_KEYS = {"trnid": TRAIN, "valid": "val", "tstid": TEST}
+_SPLIT_KEYS = {"trnid": TRAIN, "valid": VALIDATION, "tstid": TEST}
 _NUM_CLASSES = 102
 
 
@@ -41,6 +42,7 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
     """
     root = require_folder(path)
     findings = Findings(f"flowers:{path}")
+    refuse_columns(config, findings.source)
     labels = _read_mat(root, _LABELS, ("labels",))["labels"]
     split = _read_splits(root)
     beyond = sorted(number for number in split if not 1 <= number <= len(labels))
@@ -52,9 +54,9 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
             f"{_LABELS} has labels {min(labels)} to {max(labels)}, expected 1 to "
             f"{len(classes.names)}."
         )
-    captions = find_captions(root, ("flowers", "cvpr2016_flowers"))
     numbers = sorted(split)
     places = [(f"{_SPLITS}:image {n}", f"jpg/image_{n:05d}.jpg") for n in numbers]
+    captions = find_captions(root, [name for _, name in places], ("flowers", "cvpr2016_flowers"))
     entries = [
         Entry(
             where=where,
@@ -67,7 +69,7 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
         for number, (where, name), (image, usable) in zip(
             numbers, places, find_images(root, places, config, findings), strict=True
         )
-        if usable and (texts := captions.read(Path(name).stem, findings)) is not None
+        if usable and (texts := captions.read(name, findings)) is not None
     ]
     dataset = build_dataset(entries, config, findings, classes)
     if config.benchmark_split == "paper":

@@ -5,6 +5,7 @@ its `file_name` is relative to it. An empty cell is a hole.
 """
 
 import os
+import stat
 from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
@@ -13,7 +14,7 @@ from fedmvp_flwr.data.cells import as_label, is_empty, printable
 from fedmvp_flwr.data.columns import Columns, check_columns, columns_of
 from fedmvp_flwr.data.entries import Entry, LoadedDataset, build_dataset, named_classes
 from fedmvp_flwr.data.files import find_images, require_folder, require_inside
-from fedmvp_flwr.data.findings import Findings
+from fedmvp_flwr.data.findings import CLOSED_FOLDER, Findings
 from fedmvp_flwr.data.folder_splits import splits_by_folder
 from fedmvp_flwr.data.tables import SUFFIXES, Row, read_table
 from fedmvp_flwr.errors import DataError
@@ -42,7 +43,7 @@ def load_folder(
     rows: list[Row] = []
     places: list[tuple[str, str | None]] = []
     splits: list[str | None] = []
-    for directory, split in _tables(root):
+    for directory, split in _tables(root, findings):
         own = _read(root, directory, config, findings)
         rows += own
         places += [(row.where, _file_name(row, directory, columns)) for row in own]
@@ -67,41 +68,76 @@ def load_folder(
     return build_dataset(entries, config, findings, classes)
 
 
-def _tables(root: Path) -> list[tuple[str, str | None]]:
-    """Folders relative to `root` that hold a metadata file, each with the split it stands for."""
-    folders = sorted(entry.name for entry in os.scandir(root) if entry.is_dir())
-    found_in: list[tuple[str, str | None]] = [
-        (name, name) for name in folders if _metadata_files(root / name)
-    ]
-    own = _metadata_files(root)
-    if own and found_in:
-        names = [str(_metadata_files(root / name)[0].relative_to(root)) for name, _ in found_in]
+def _tables(root: Path, findings: Findings) -> list[tuple[str, str | None]]:
+    """Folders relative to `root` that hold a metadata file, each with the split it stands for.
+
+    A subfolder that may not be entered, as `lost+found` of a disk, has none; it is noted.
+    """
+    shown = printable(str(root))
+    try:
+        own = _metadata_files(root)
+        folders = sorted(entry.name for entry in os.scandir(root) if _is_folder(entry))
+    except OSError as error:
         raise DataError(
-            f"'{root}' has {own[0].name}, and also {', '.join(names)}. Keep the file that is for "
+            f"'{shown}' cannot be read ({error.strerror or error}). Let the user who runs this "
+            "read it and enter it."
+        ) from error
+    tables: dict[str, Path] = {}
+    for name in folders:
+        try:
+            found = _metadata_files(root / name)
+        except PermissionError:
+            findings.note(f"{CLOSED_FOLDER}: '{name}'")
+            continue
+        if found:
+            tables[name] = found[0]
+    if own and tables:
+        names = [printable(str(path.relative_to(root))) for path in tables.values()]
+        raise DataError(
+            f"'{shown}' has {own[0].name}, and also {', '.join(names)}. Keep the file that is for "
             "the whole folder, or those of the subfolders (one per split)."
         )
     if own:
         return [("", None)]
-    if not found_in:
+    if not tables:
         expected = ", ".join(METADATA + suffix for suffix in SUFFIXES)
+        closed = "".join(f" Found: {note}." for note in findings.notes)
         raise DataError(
-            f"'{root}' has none of {expected}, nor has a subfolder of it (one per split). Write "
-            'a line per sample: {"file_name": "a.jpg", "text": "...", "label": "..."}.'
+            f"'{shown}' has none of {expected}, nor has a subfolder of it (one per split). Write "
+            f'a line per sample: {{"file_name": "a.jpg", "text": "...", "label": "..."}}.{closed}'
         )
-    return found_in
+    return [(name, printable(name)) for name in tables]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to where nobody may look
+        return False
 
 
 def _metadata_files(folder: Path) -> list[Path]:
+    """The metadata files in a folder; raises a PermissionError if it may not be entered."""
     paths = [folder / (METADATA + suffix) for suffix in SUFFIXES]
-    return [path for path in paths if path.is_file()]
+    return [path for path in paths if _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)  # Path.is_file hides some errors, not all
+    except PermissionError:
+        raise
+    except OSError:
+        return False
 
 
 def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> list[Row]:
     path, *others = _metadata_files(root / directory)
-    name = str(Path(directory, path.name))
+    name = printable(str(Path(directory, path.name)))
     if others:
         raise DataError(
-            f"'{root / directory}' has {path.name} and {others[0].name}. Keep the one that counts."
+            f"'{printable(str(root / directory))}' has {path.name} and {others[0].name}. Keep the "
+            "one that counts."
         )
     rows = read_table(require_inside(root, path), name, findings)
     if rows or not findings.bad:  # else the lines that cannot be read say more
@@ -119,5 +155,6 @@ def _file_name(row: Row, directory: str, columns: Columns) -> str | None:
 
 
 def _key(row: Row, name: str | None, columns: Columns) -> str:
-    key = as_label(row.cells.get(columns.id)) if columns.id else name and printable(name)
-    return key or row.where
+    """Its id, else the image's name, else the place of the row."""
+    key = as_label(row.cells.get(columns.id)) if columns.id else None
+    return key or printable(name or "") or row.where

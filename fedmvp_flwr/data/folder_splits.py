@@ -8,9 +8,8 @@ from pathlib import PurePosixPath
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.findings import SPLIT_BY_FOLDER, Findings
+from fedmvp_flwr.data.splits import SPLIT_NAMES
 from fedmvp_flwr.errors import DataError
-
-_NAMES = {"train", "test", "val", "validation", "valid", "dev", "public"}
 
 
 def splits_by_folder(
@@ -32,7 +31,7 @@ def splits_by_folder(
         DataError: the folders tell the split of some rows and not of others.
     """
     settings = (config.train_split, config.test_split, config.public_split)
-    known = _NAMES | {name for setting in settings for name in setting.split("+") if name}
+    known = SPLIT_NAMES | {name for setting in settings for name in setting.split("+") if name}
     heads = [_head(name) for _, name in places]
     there = {head for head in heads if head in known}
     if len(there) < 2:

@@ -3,11 +3,11 @@
 The whole set is needed to deal it to clients and to draw its holes, so streaming is refused.
 """
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.columns import Columns, columns_of, none_on_purpose
 from fedmvp_flwr.data.entries import (
     Entry,
     LoadedDataset,
@@ -21,8 +21,9 @@ from fedmvp_flwr.data.hf_images import image_root, table_images
 from fedmvp_flwr.data.images import TableImage
 from fedmvp_flwr.data.splits import TRAIN
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.paths import expanded
 
-IMAGE_COLUMN, TEXT_COLUMN, LABEL_COLUMN, SPLIT_COLUMN = "image", "text", "label", "split"
+_IMAGE_COLUMN = "image"
 _HIDDEN = -1  # the label of a test set that keeps its labels to itself
 _SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
 
@@ -40,14 +41,15 @@ def load_hf(name: str, config: RunConfig) -> LoadedDataset:
     Raises:
         DataError: it cannot be loaded, streams, or lacks a column; bad samples.
     """
+    columns = columns_of(config, _IMAGE_COLUMN)
     parts = _splits(name)
     findings = Findings(f"hf:{name}")
     entries: list[Entry] = []
     classes, root = read_classes(config), image_root(name)
     for split, table in sorted(parts.items()):
-        _require_columns(table, split, config, findings.source)
-        names = getattr(table.features[config.label_column or LABEL_COLUMN], "names", None)
-        entries += _entries(table, split, len(parts) > 1, names, root, config, findings)
+        _require_columns(table, split, columns, config, findings.source)
+        names = _class_names(table, columns)
+        entries += _entries(table, split, len(parts) > 1, columns, root, config, findings)
         classes = classes or (named_classes(names) if names else None)
     return build_dataset(entries, config, findings, classes)
 
@@ -61,7 +63,7 @@ def _splits(name: str) -> dict[str, Any]:
             f"dataset='hf:{name}': no options are taken. Streaming is refused, because dealing "
             "the samples to clients and drawing their holes needs all keys and labels at once."
         )
-    path = Path(name).expanduser()
+    path = expanded(name)
     try:
         if path.is_dir() and any((path / file).is_file() for file in _SAVED):
             loaded = datasets.load_from_disk(str(path))
@@ -82,70 +84,71 @@ def _splits(name: str) -> dict[str, Any]:
     return {str(split): table for split, table in parts.items()}
 
 
-def _require_columns(table: Any, split: str, config: RunConfig, source: str) -> None:  # noqa: ANN401
+def _require_columns(
+    table: Any,  # noqa: ANN401 - a datasets.Dataset
+    split: str,
+    columns: Columns,
+    config: RunConfig,
+    source: str,
+) -> None:
     wanted = {
-        "image-column": config.image_column or IMAGE_COLUMN,
-        "text-column": config.text_column or TEXT_COLUMN,
-        "label-column": config.label_column or LABEL_COLUMN,
+        "image-column": columns.image,
+        "text-column": columns.text,
+        "label-column": columns.label,
         "split-column": config.split_column,
-        "id-column": config.id_column,
-        "partition": config.owner_column,
+        "id-column": columns.id,
+        "partition": columns.owner,
     }
-    twice = [key for key, c in wanted.items() if c == wanted["image-column"]]
+    twice = [key for key, column in wanted.items() if column and column == columns.image]
     if len(twice) > 1:
         raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
-    missing = [f"'{c}' ({key})" for key, c in wanted.items() if c and c not in table.column_names]
+    missing = {key: c for key, c in wanted.items() if c and c not in table.column_names}
     if missing:
+        own = {"image-column": config.image_column, "text-column": config.text_column}
+        named = ", ".join(f"'{column}' ({key})" for key, column in missing.items())
+        hints = [f" {none_on_purpose(key)}." for key in own if key in missing and not own[key]]
         raise DataError(
-            f"dataset='{source}', split '{split}', has no column {', '.join(missing)}. It has "
-            f"{sorted(table.column_names)}."
+            f"dataset='{source}', split '{split}', has no column {named}. It has "
+            f"{sorted(table.column_names)}.{''.join(hints)}"
         )
+
+
+def _class_names(table: Any, columns: Columns) -> list[str] | None:  # noqa: ANN401 - datasets.Dataset
+    """Those of a `ClassLabel`."""
+    return getattr(table.features[columns.label], "names", None)
 
 
 def _entries(
     table: Any,  # noqa: ANN401 - a datasets.Dataset
     split: str,
     several: bool,
-    names: Sequence[str] | None,
+    columns: Columns,
     root: Path,
     config: RunConfig,
     findings: Findings,
 ) -> list[Entry]:
     """Entries of one split; its name counts if there are several, else the split column does."""
-    import datasets
-
-    column = config.image_column or IMAGE_COLUMN
-    if not isinstance(table.features[column], datasets.Image):
-        raise DataError(
-            f"dataset='{findings.source}': column '{column}' is {table.features[column]}, not "
-            "an Image. Set image-column, or cast it with cast_column."
-        )
-    images, usable = table_images(table, column, split, root, config, findings)
+    images, usable = table_images(table, columns.image, split, root, config, findings)
+    names = _class_names(table, columns)
     name = split if several else None
     entries = []
-    for index, cells in enumerate(_without_images(table, config)):
+    for index, cells in enumerate(_without_images(table, columns)):
         if not usable[index]:
             continue
-        label = cells[config.label_column or LABEL_COLUMN]
+        label = cells[columns.label]
         if names and isinstance(label, int):
             if not _HIDDEN <= label < len(names):
                 what = f"{label}, expected a number from 0 to {len(names) - 1}"
                 findings.add(UNKNOWN_LABEL, f"{split}:row {index}", what)
                 continue
             label = None if label == _HIDDEN else names[label]
-        entries.append(_entry(cells, index, label, images.get(index), name, config))
+        entries.append(_entry(cells, index, label, images.get(index), name, columns))
     return entries
 
 
-def _without_images(table: Any, config: RunConfig) -> Any:  # noqa: ANN401 - datasets.Dataset
+def _without_images(table: Any, columns: Columns) -> Any:  # noqa: ANN401 - datasets.Dataset
     """The columns that are used, so that the library decodes no others."""
-    wanted = {
-        config.text_column or TEXT_COLUMN,
-        config.label_column or LABEL_COLUMN,
-        config.split_column or SPLIT_COLUMN,
-        config.id_column,
-        config.owner_column,
-    }
+    wanted = {columns.text, columns.label, columns.split, columns.id, columns.owner}
     return table.select_columns([name for name in table.column_names if name in wanted])
 
 
@@ -155,15 +158,15 @@ def _entry(
     label: object,
     image: TableImage | None,
     split: str | None,
-    config: RunConfig,
+    columns: Columns,
 ) -> Entry:
-    key = as_label(cells.get(config.id_column)) if config.id_column else None
+    key = as_label(cells.get(columns.id)) if columns.id else None
     return Entry(
         where=f"{split or TRAIN}:row {index}",
         key=key or f"{split or TRAIN}/{index}",
         label=as_label(label),
         image=image,
-        texts=(cells[config.text_column or TEXT_COLUMN],),
-        split=split or as_label(cells.get(config.split_column or SPLIT_COLUMN)),
-        owner=as_label(cells[config.owner_column]) if config.owner_column else None,
+        texts=(cells[columns.text],) if columns.text else (),
+        split=split or as_label(cells.get(columns.split)),
+        owner=as_label(cells[columns.owner]) if columns.owner else None,
     )

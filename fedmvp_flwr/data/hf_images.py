@@ -8,21 +8,24 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.entries import printable
 from fedmvp_flwr.data.findings import MISSING_FILE, OUTSIDE, Findings
 from fedmvp_flwr.data.image_checks import check_contents
+from fedmvp_flwr.data.image_limits import read_file
 from fedmvp_flwr.data.images import TableImage
+from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.node import cache_folder
+from fedmvp_flwr.paths import expanded
 
 
 def image_root(name: str) -> Path:
     """The folder that image files may lie in: the data set's own, or the cache of the hub."""
     from datasets import config
 
-    path = Path(name).expanduser()
+    path = expanded(name)
     return (path if path.exists() else Path(config.HF_CACHE_HOME)).resolve()
 
 
 def table_images(
     table: Any,  # noqa: ANN401 - a datasets.Dataset
-    column: str,
+    column: str | None,
     split: str,
     root: Path,
     config: RunConfig,
@@ -32,7 +35,7 @@ def table_images(
 
     Args:
         table: the split.
-        column: of the type Image.
+        column: of the type Image; None: there are to be no images.
         split: how findings name it.
         root: the resolved folder that image files may lie in.
         config: names the cache folder, which keeps what the check found.
@@ -40,9 +43,19 @@ def table_images(
 
     Returns:
         By row the image, where there is one; for each row whether the sample can be used.
+
+    Raises:
+        DataError: the column is of another type.
     """
     import datasets
 
+    if column is None:
+        return {}, [True] * len(table)
+    if not isinstance(table.features[column], datasets.Image):
+        raise DataError(
+            f"dataset='{findings.source}': column '{column}' is {table.features[column]}, not "
+            "an Image. Set image-column, or cast it with cast_column."
+        )
     fingerprint = table._fingerprint
     if table._indices is not None:  # a selection: its Arrow table holds more rows than it shows
         table = table.flatten_indices()
@@ -101,4 +114,4 @@ def _bytes_of(table: Any, index: int, column: str) -> bytes:  # noqa: ANN401
     cell = table[index][column]
     if cell["bytes"] is not None:
         return bytes(cell["bytes"])
-    return Path(cell["path"]).read_bytes()
+    return read_file(Path(cell["path"]))

@@ -10,10 +10,12 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 
+from fedmvp_flwr.data.cells import printable
+from fedmvp_flwr.data.image_limits import read_file
 from fedmvp_flwr.data.images import ImageCheck, check_image, unreadable
 from fedmvp_flwr.data.records import record_hash, write_atomic
 
-_VERSION = 2  # raise it when a check would judge otherwise
+_VERSION = 3  # raise it when a check would judge otherwise
 _THREADS = 4
 _FOLDER = "image-checks"
 
@@ -29,7 +31,7 @@ def check_files(root: Path, names: Sequence[str], cache_dir: Path | None) -> lis
         cache_dir: folder of the feature store, where the verdicts are kept; None keeps none.
     """
     keys = [_file_key(root / name, name) for name in names]
-    return _check(keys, lambda i: (root / names[i]).read_bytes(), cache_dir, str(root))
+    return _check(keys, lambda i: read_file(root / names[i]), cache_dir, printable(str(root)))
 
 
 def check_contents(

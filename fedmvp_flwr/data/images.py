@@ -1,7 +1,6 @@
 """Image files as they come: decoded to upright RGB, whatever their mode, within a pixel limit."""
 
 import hashlib
-import io
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -10,22 +9,21 @@ from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from fedmvp_flwr.data.image_formats import FORMATS, open_image
+from fedmvp_flwr.data.image_limits import (
+    TooManyPixelsError,
+    own_turn,
+    read_file,
+    require_few_pixels,
+)
 from fedmvp_flwr.data.image_modes import to_rgb
 from fedmvp_flwr.errors import DataError
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-MAX_PIXELS = 89_478_485  # a quarter of a GiB in RGB; where Pillow begins to warn of bombs
-# Encoders scale the shortest side to theirs and crop after that, so a 1 x 1,000,000 strip would
-# grow to 512 x 512,000,000. At this ratio every shortest side up to 945 stays below MAX_PIXELS.
-MAX_ASPECT_RATIO = 100
 _CHECK_SIZE = (64, 64)  # JPEGs are decoded at an eighth for the check, not below this
 _ORIENTATION = 0x0112  # EXIF tag
-
-
-class TooManyPixelsError(DataError):
-    """An image is larger or longer than any real one: it would fill the memory."""
 
 
 class ImageCheck(NamedTuple):
@@ -115,7 +113,7 @@ class TableImage:
 
 def read_bytes(path: Path, name: str) -> bytes:
     """Read a file; raises a DataError that names it."""
-    return _read(path.read_bytes, name)
+    return _read(lambda: read_file(path), name)
 
 
 def decode_image(content: bytes, name: str) -> "Image":
@@ -130,11 +128,11 @@ def decode_image(content: bytes, name: str) -> "Image":
     from PIL import Image, ImageOps
 
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            _guard(image)
+        with open_image(content) as image:
+            require_few_pixels(image)
             image.load()
             decoded = to_rgb(ImageOps.exif_transpose(image))
-            _guard(decoded)  # a container (IPTC) may hold a larger image than it says
+            require_few_pixels(decoded)  # a container (ICO) may hold a larger image than it says
             return decoded
     except TooManyPixelsError as error:
         raise TooManyPixelsError(f"Image '{name}': {error}") from error
@@ -147,20 +145,24 @@ def decode_image(content: bytes, name: str) -> "Image":
 
 
 def check_image(content: bytes) -> ImageCheck:
-    """Decode an image as cheaply as will show whether it is whole; never raises."""
+    """Decode an image as cheaply as will show whether it is whole; never raises.
+
+    Of large ones, only one is decoded at a time, however many threads check images.
+    """
     from PIL import Image
 
     digest = hashlib.sha256(content).hexdigest()
     try:
-        with Image.open(io.BytesIO(content)) as image:
-            _guard(image)
+        with open_image(content) as image:
+            require_few_pixels(image)
             mode, animated = image.mode, bool(getattr(image, "is_animated", False))
-            rotated = image.getexif().get(_ORIENTATION, 1) not in (0, 1)
             image.draft("L", _CHECK_SIZE)
-            image.load()
-            grey = image if image.mode == "L" else to_rgb(image).convert("L")
-            _guard(grey)  # see decode_image
-            brightness = float(np.asarray(grey, dtype=np.float32).mean()) / 255
+            with own_turn(image):
+                rotated = image.getexif().get(_ORIENTATION, 1) not in (0, 1)  # may decode it
+                image.load()
+                grey = image if image.mode == "L" else to_rgb(image).convert("L")
+                require_few_pixels(grey)  # see decode_image
+                brightness = float(np.asarray(grey, dtype=np.float32).mean()) / 255
     except (TooManyPixelsError, Image.DecompressionBombError) as error:
         return ImageCheck(digest, -1.0, str(error), bomb=True)
     except Exception as error:  # see decode_image
@@ -181,19 +183,8 @@ def _read(read: Callable[[], bytes], name: str) -> bytes:
         raise DataError(f"Image '{name}' cannot be read ({error.strerror or error}).") from error
 
 
-def _guard(image: "Image") -> None:
-    width, height = image.size
-    if width * height > MAX_PIXELS:
-        raise TooManyPixelsError(
-            f"{width} x {height} pixels, more than the {MAX_PIXELS:,} that are allowed"
-        )
-    if max(width, height) > MAX_ASPECT_RATIO * min(width, height):
-        raise TooManyPixelsError(
-            f"{width} x {height} pixels: more than {MAX_ASPECT_RATIO} times as long as wide, which "
-            "would be too many pixels once its shortest side is scaled for an encoder"
-        )
-
-
 def _reason(error: Exception) -> str:
     text = " ".join(str(error).split()).replace("<_io.BytesIO object at ", "<")
-    return "no known image format" if "cannot identify" in text else text or repr(error)
+    if "cannot identify" in text:
+        return f"no known image format; those that are read are {', '.join(FORMATS)}"
+    return text or repr(error)

@@ -1,7 +1,8 @@
 """A mask that was saved before: by a run of ours, or by hand as a table."""
 
 import reprlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from fedmvp_flwr.data.key_tables import keyed_rows, parse_json, read_text
@@ -25,9 +26,7 @@ def read_mask_file(path: Path, samples: Sequence[Sample]) -> MissingMask:
     Raises:
         DataError: the file cannot be used, does not name a sample, or leaves it nothing.
     """
-    content = read_text(path, f"missing-pattern='file:{path}'")
-    is_json = path.suffix.lower() == ".json"
-    flags = _from_json(path, content) if is_json else _from_csv(path, content)
+    flags = _flags(path, *_version(path))
     unknown = [sample.key for sample in samples if sample.key not in flags]
     if unknown:
         raise DataError(
@@ -45,6 +44,22 @@ def read_mask_file(path: Path, samples: Sequence[Sample]) -> MissingMask:
             f"{empty[:_SHOWN]}."
         )
     return MissingMask(tuple(sample.key for sample in samples), present)
+
+
+def _version(path: Path) -> tuple[int, int]:
+    try:
+        status = path.stat()
+    except (OSError, ValueError):  # reading it will tell
+        return 0, 0
+    return status.st_size, status.st_mtime_ns
+
+
+@lru_cache(maxsize=2)  # every client asks anew: of one file for training, perhaps one for testing
+def _flags(path: Path, size: int, changed: int) -> Mapping[str, tuple[bool, ...]]:
+    """What a file says; size and time of change are those of the content that is remembered."""
+    content = read_text(path, f"missing-pattern='file:{path}'")
+    is_json = path.suffix.lower() == ".json"
+    return _from_json(path, content) if is_json else _from_csv(path, content)
 
 
 def _from_json(path: Path, content: str) -> dict[str, tuple[bool, ...]]:

@@ -35,13 +35,10 @@ def partition_indices(
     require_clients(num_partitions, len(labels))
     if config.partition == "pathological":
         return _pathological(labels, config, num_partitions)
+    if config.partition == "shards":
+        return _shards(labels, config, num_partitions)
     from datasets import Dataset
-    from flwr_datasets.partitioner import (
-        DirichletPartitioner,
-        IidPartitioner,
-        Partitioner,
-        ShardPartitioner,
-    )
+    from flwr_datasets.partitioner import DirichletPartitioner, IidPartitioner, Partitioner
 
     table = Dataset.from_dict({"index": list(range(len(labels))), "label": list(labels)})
     partitioner: Partitioner
@@ -49,19 +46,6 @@ def partition_indices(
         table = table.shuffle(seed=_numpy_seed(config, "shuffle"))
         partitioner = IidPartitioner(num_partitions)
         remedy = "Use fewer clients."
-    elif config.partition == "shards":
-        partitioner = ShardPartitioner(
-            num_partitions,
-            partition_by="label",
-            # Rounded up, and the last one kept: rounding down would deal some samples to nobody.
-            shard_size=math.ceil(len(labels) / (num_partitions * config.classes_per_client)),
-            keep_incomplete_shard=True,
-            seed=_numpy_seed(config, "shards"),
-        )
-        remedy = (
-            f"classes-per-client={config.classes_per_client} shards for each of {num_partitions} "
-            f"clients are too many for {len(labels)} samples. Use fewer."
-        )
     else:
         partitioner = DirichletPartitioner(
             num_partitions,
@@ -98,6 +82,23 @@ def require_clients(num_partitions: int, num_samples: int) -> None:
         )
 
 
+def _shards(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
+    # flwr-datasets' ShardPartitioner cuts pieces of one size, so their number is another one than
+    # asked for: too few for some clients, or samples that belong to nobody.
+    pieces = num_partitions * config.classes_per_client
+    if pieces > len(labels):
+        raise DataError(
+            f"classes-per-client={config.classes_per_client} shards for each of {num_partitions} "
+            f"clients are too many for {len(labels)} samples. Use fewer."
+        )
+    shards = np.array_split(np.argsort(labels, kind="stable"), pieces)
+    order = numpy_generator(config.seed, "partition", "shards").permutation(pieces)
+    return [
+        sorted(np.concatenate([shards[piece] for piece in own]).tolist())
+        for own in order.reshape(num_partitions, config.classes_per_client)
+    ]
+
+
 def _pathological(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
     # flwr-datasets' PathologicalPartitioner may leave classes, and so samples, to nobody.
     classes = sorted(set(labels))
@@ -111,11 +112,14 @@ def _pathological(labels: Sequence[int], config: RunConfig, num_partitions: int)
     generator = numpy_generator(config.seed, "partition", "pathological")
     order = generator.permutation(classes)
     owners: dict[int, list[int]] = {label: [] for label in classes}
+    by_class: dict[int, list[int]] = {label: [] for label in classes}
+    for index, label in enumerate(labels):
+        by_class[label].append(index)
     for slot in range(slots):  # neighbouring slots hold different classes
         owners[int(order[slot % len(classes)])].append(slot // config.classes_per_client)
     parts: list[list[int]] = [[] for _ in range(num_partitions)]
     for label, clients in owners.items():
-        members = generator.permutation([i for i, own in enumerate(labels) if own == label])
+        members = generator.permutation(by_class[label])
         if len(members) < len(clients):
             raise DataError(
                 f"Class {label} has {len(members)} samples for {len(clients)} clients. Lower "

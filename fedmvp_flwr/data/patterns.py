@@ -5,7 +5,6 @@ known (the label, the owner), `content` not at random: it depends on what is los
 """
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +15,7 @@ from fedmvp_flwr.data.mask_file import read_mask_file
 from fedmvp_flwr.data.missing import MissingMask, Weights, random_mask, real_mask
 from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.seeds import numpy_generator
 
 _LEAST_WEIGHT = 1e-6  # the least likely sample can still be drawn when no other is left
@@ -100,7 +100,7 @@ def _mask(
 ) -> MissingMask:
     kind, _, name = holes.pattern.partition(":")
     if kind == "file":
-        return read_mask_file(Path(name).expanduser(), samples)
+        return read_mask_file(expanded(name), samples)
     if kind == "real":
         return real_mask(samples)
     weights: Weights | None = None

@@ -71,4 +71,6 @@ def _sync_folder(folder: Path) -> None:
 
 
 def _canonical(record: Mapping[str, Any]) -> bytes:
-    return json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":")).encode()
+    text = json.dumps(record, sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    # Half a surrogate pair (a byte of a name that is no UTF-8) becomes JSON's own escape of it.
+    return text.encode("utf-8", "backslashreplace")

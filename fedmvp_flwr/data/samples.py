@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 IMAGE = "image"
 TEXT = "text"
-VALIDATION = "val"  # name of the split that models are selected on
+VALIDATION = "val"  # split that models are selected on; the other names are in `splits`
 MODALITIES = (IMAGE, TEXT)  # sorted: every dict of modalities is in this order
 
 

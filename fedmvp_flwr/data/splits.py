@@ -1,15 +1,27 @@
 """Which samples are for training and which for testing."""
 
+import math
 from collections import Counter
 from collections.abc import Sequence
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import Sample
+from fedmvp_flwr.data.samples import VALIDATION, Sample
 from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.seeds import seed_for
 
-TRAIN, TEST, VALIDATION = "train", "test", "val"
+__all__ = [
+    "SPLIT_NAMES",
+    "TEST",
+    "TRAIN",
+    "VALIDATION",
+    "choose_splits",
+    "hold_out",
+    "require_both",
+]
+TRAIN, TEST = "train", "test"
 _VALIDATION_NAMES = ("validation", "valid", "dev")  # what others call it
+SPLIT_NAMES = frozenset({TRAIN, TEST, VALIDATION, *_VALIDATION_NAMES, "public"})
+_DIGITS = 9  # of a share of samples: 100 * 0.07 is 7, not 7.000000000000001
 
 
 def choose_splits(
@@ -24,7 +36,9 @@ def choose_splits(
 
     Returns:
         `train` and `test`, then the other splits under their own names (`validation` and the like
-        as `val`); the order within a split is that of `samples`.
+        as `val`); the order within a split is that of `samples`. In none are samples without a
+        split where others have one, and those of a split whose name is taken: of `test`, where
+        `test-split` names another one.
 
     Raises:
         DataError: a split is not there, or nothing would be left in one.
@@ -34,7 +48,7 @@ def choose_splits(
         train, test = hold_out(
             [sample for sample, _ in samples], config.test_fraction, config.split_seed
         )
-        return _checked({TRAIN: train, TEST: test}, source)
+        return require_both({TRAIN: train, TEST: test}, source)
     wanted = {TRAIN: config.train_split.split("+")}
     if config.test_split:
         wanted[TEST] = config.test_split.split("+")
@@ -64,7 +78,7 @@ def choose_splits(
             else other
         )
         splits[role] = tuple(sample for sample, name in samples if name == other)
-    return _checked(splits, source)
+    return require_both(splits, source)
 
 
 def hold_out(
@@ -72,8 +86,9 @@ def hold_out(
 ) -> tuple[tuple[Sample, ...], tuple[Sample, ...]]:
     """Split off a fraction of every class, by the keys and a seed alone.
 
-    The shares are exact over all classes together: what rounding leaves over in one class is
-    made up for in the next.
+    Each class gives its share, rounded up or down, and keeps at least one sample. What rounding
+    leaves over in one class is made up for in the next, so that the shares are exact over all
+    classes together, as far as these bounds let them.
     """
     by_class: dict[int, list[Sample]] = {}
     for sample in samples:
@@ -82,21 +97,27 @@ def hold_out(
     seen = 0
     for _, members in sorted(by_class.items()):
         seen += len(members)
-        count = min(round(seen * fraction) - len(held), len(members) - 1)
+        share = round(len(members) * fraction, _DIGITS)
+        due = round(seen * fraction) - len(held)
+        count = min(max(due, math.floor(share)), math.ceil(share), len(members) - 1)
         order = sorted(members, key=lambda s: seed_for(seed, "hold-out", s.key))
-        held.update(sample.key for sample in order[: max(count, 0)])
+        held.update(sample.key for sample in order[:count])
     return (
         tuple(sample for sample in samples if sample.key not in held),
         tuple(sample for sample in samples if sample.key in held),
     )
 
 
-def _checked(splits: dict[str, tuple[Sample, ...]], source: str) -> dict[str, tuple[Sample, ...]]:
+def require_both(
+    splits: dict[str, tuple[Sample, ...]],
+    source: str,
+    remedy: str = "Change test-fraction, or name other splits.",
+) -> dict[str, tuple[Sample, ...]]:
+    """Return the splits; raises a DataError where nothing is left to train on, or to test on."""
     for role in (TRAIN, TEST):
         if not splits[role]:
             counts = {name: len(samples) for name, samples in splits.items()}
             raise DataError(
-                f"dataset='{source}' leaves nothing in the {role} split: {counts}. Change "
-                "test-fraction, or name other splits."
+                f"dataset='{source}' leaves nothing in the {role} split: {counts}. {remedy}"
             )
     return splits

@@ -1,7 +1,7 @@
 """Metadata files as rows: .jsonl, .csv and .parquet, each row with the place it came from."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -9,9 +9,10 @@ from typing import Any
 from fedmvp_flwr.data.cells import is_empty
 from fedmvp_flwr.data.csv_text import csv_rows, decoded
 from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
+from fedmvp_flwr.data.parquet import ParquetCells, ParquetColumns
 from fedmvp_flwr.errors import DataError
 
-__all__ = ["SUFFIXES", "Row", "is_empty", "read_csv", "read_table", "require_columns"]
+__all__ = ["SUFFIXES", "Row", "Table", "is_empty", "read_csv", "read_table", "require_columns"]
 SUFFIXES = (".jsonl", ".csv", ".parquet")
 
 
@@ -25,17 +26,26 @@ class Row:
     """
 
     where: str
-    cells: dict[str, Any]
+    cells: Mapping[str, Any]
+
+
+class Table(list[Row]):
+    """The rows of a file.
+
+    Attributes:
+        columns: names in the file's header, which it may have without a row; none if it has no
+            header, as `.jsonl` has none.
+    """
+
+    def __init__(self, rows: Iterable[Row] = (), columns: Sequence[str] = ()) -> None:
+        """Take rows, and the names in the header."""
+        super().__init__(rows)
+        self.columns = tuple(columns)
 
 
 def read_csv(
-    path: Path,
-    name: str,
-    findings: Findings,
-    *,
-    delimiter: str = ",",
-    last_takes_rest: bool = False,
-) -> list[Row]:
+    path: Path, name: str, findings: Findings, *, delimiter: str = ",", free_text: str = ""
+) -> Table:
     """Read a CSV file; lines that cannot be read are found and left out.
 
     Args:
@@ -43,19 +53,24 @@ def read_csv(
         name: how messages name it.
         findings: takes the broken lines.
         delimiter: between cells; a header without it may have semicolons or tabs instead.
-        last_takes_rest: whether delimiters in excess belong to the last cell (free text that
-            nobody put in quotes).
+        free_text: a column whose text nobody put in quotes: delimiters in excess belong to it, if
+            it is the last one.
 
     Raises:
         DataError: the file cannot be read at all.
     """
-    try:
-        return list(_read_csv(path, name, findings, delimiter, last_takes_rest))
-    except OSError as error:
-        raise DataError(f"'{name}' cannot be read ({error.strerror or error}).") from error
+
+    def read() -> Table:
+        columns: list[str] = []
+        content = decoded(path.read_bytes(), name)
+        found = csv_rows(content, name, findings, delimiter, free_text, columns)
+        rows = [Row(where, cells) for where, cells in found]
+        return Table(rows, columns)
+
+    return _readable(name, read)
 
 
-def read_table(path: Path, name: str, findings: Findings) -> list[Row]:
+def read_table(path: Path, name: str, findings: Findings) -> Table:
     """Read a metadata file; lines that cannot be read are found and left out.
 
     Args:
@@ -64,38 +79,54 @@ def read_table(path: Path, name: str, findings: Findings) -> list[Row]:
         findings: takes the broken lines.
 
     Raises:
-        DataError: the file cannot be read at all, or its suffix is another one.
+        DataError: the file cannot be read at all, or its suffix is another one. The cells of a
+            parquet file raise it when they are read.
     """
-    readers = {".jsonl": _read_jsonl, ".csv": _read_csv, ".parquet": _read_parquet}
+    readers = {".jsonl": _read_jsonl, ".csv": read_csv, ".parquet": _read_parquet}
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(f"'{name}' is no table: expected one of {', '.join(SUFFIXES)}.")
-    try:
-        return list(reader(path, name, findings))
-    except OSError as error:
-        raise DataError(f"'{name}' cannot be read ({error.strerror or error}).") from error
+    return _readable(name, lambda: reader(path, name, findings))
 
 
-def require_columns(rows: Sequence[Row], columns: dict[str, str], name: str) -> None:
-    """Refuse a table that lacks a column in every row.
+def require_columns(
+    rows: Sequence[Row],
+    columns: Mapping[str, str],
+    name: str,
+    findings: Findings | None = None,
+) -> None:
+    """Refuse a table that lacks a column in every row, or that has no row.
 
     Args:
         rows: the table.
         columns: wanted column by the run-config key that chose it.
         name: how messages name the table.
+        findings: of the table; if it has some, they say better why there is no row.
 
     Raises:
         DataError: lists the columns that are missing and those that are there.
     """
-    there = sorted({column for row in rows for column in row.cells})
+    header = rows.columns if isinstance(rows, Table) else ()
+    there = sorted(set(header) or {column for row in rows for column in row.cells})
     missing = [f"'{column}' ({key})" for key, column in columns.items() if column not in there]
-    if missing:
+    if missing and (there or rows):
         raise DataError(f"{name} has no column {', '.join(missing)}. It has {there}.")
+    if not rows and not (findings and findings.bad):
+        what = f"no rows below its header {list(header)}" if header else "no rows"
+        raise DataError(f"{name} has {what}. Write a row for each sample.")
 
 
-def _read_jsonl(path: Path, name: str, findings: Findings) -> Iterator[Row]:
+def _readable(name: str, read: Callable[[], Table]) -> Table:
+    try:
+        return read()
+    except OSError as error:
+        raise DataError(f"'{name}' cannot be read ({error.strerror or error}).") from error
+
+
+def _read_jsonl(path: Path, name: str, findings: Findings) -> Table:
     content = path.read_bytes()
     decoded(content, name)
+    table = Table()
     for number, line in enumerate(content.splitlines(), 1):
         where = f"{name}:{number}"
         try:
@@ -107,30 +138,16 @@ def _read_jsonl(path: Path, name: str, findings: Findings) -> Iterator[Row]:
             findings.add(BROKEN_LINE, where, f"no JSON ({error})")
             continue
         if isinstance(cells, dict):
-            yield Row(where, cells)
+            table.append(Row(where, cells))
         else:
             findings.add(BROKEN_LINE, where, "no JSON object")
+    return table
 
 
-def _read_csv(
-    path: Path,
-    name: str,
-    findings: Findings,
-    delimiter: str = ",",
-    last_takes_rest: bool = False,
-) -> Iterator[Row]:
-    content = decoded(path.read_bytes(), name)
-    for where, cells in csv_rows(content, name, findings, delimiter, last_takes_rest):
-        yield Row(where, cells)
-
-
-def _read_parquet(path: Path, name: str, findings: Findings) -> Iterator[Row]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        cells = pq.read_table(path).to_pylist()
-    except (pa.ArrowException, ValueError) as error:
-        raise DataError(f"'{name}' is no parquet file that can be read ({error}).") from error
-    for number, row in enumerate(cells, 1):
-        yield Row(f"{name}:row {number}", row)
+def _read_parquet(path: Path, name: str, findings: Findings) -> Table:
+    columns = ParquetColumns(path, name)
+    rows = (
+        Row(f"{name}:row {index + 1}", ParquetCells(columns, index))
+        for index in range(columns.num_rows)
+    )
+    return Table(rows, columns.names)

@@ -4,37 +4,22 @@ The pooled embeddings are the normalised projections into the joint space; the t
 of the last layer, normalised as the model does before it pools them.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 import torch
 from torch import Tensor
 
 from fedmvp_flwr.features import ModalityFeatures
-from fedmvp_flwr.foundation.open_clip_folder import (
-    architecture_parts,
-    has_tokenizer,
-    own_parts,
-    preprocessing_of,
-)
-from fedmvp_flwr.foundation.place import single_weights
+from fedmvp_flwr.foundation.open_clip_model import Clip, load_clip
 from fedmvp_flwr.foundation.specs import LoadContext
 from fedmvp_flwr.foundation.tokens import pool_to_grid, to_features
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SIMPLE_TOKENIZER_LENGTH = 77
 _LAST_LAYER = 1  # forward_intermediates: the last n layers
 _SIMPLE_TOKENIZER_PAD = 0  # open_clip's own tokenizer pads with zeros
-
-
-@dataclass(frozen=True)
-class _Clip:
-    model: Any
-    preprocess: Callable[["Image"], Tensor]
-    tokenizer: Any
 
 
 class OpenClipImageEncoder:
@@ -45,7 +30,7 @@ class OpenClipImageEncoder:
         pooled_width: P of the pooled embedding.
     """
 
-    def __init__(self, clip: _Clip, device: str, grid: int) -> None:
+    def __init__(self, clip: Clip, device: str, grid: int) -> None:
         """Measure the widths on one blank image.
 
         Args:
@@ -88,7 +73,7 @@ class OpenClipTextEncoder:
         pooled_width: P of the pooled embedding.
     """
 
-    def __init__(self, clip: _Clip, device: str, max_tokens: int) -> None:
+    def __init__(self, clip: Clip, device: str, max_tokens: int) -> None:
         """Measure the widths on an empty text.
 
         Args:
@@ -121,59 +106,12 @@ class OpenClipTextEncoder:
 
 def load_image_encoder(context: LoadContext) -> OpenClipImageEncoder:
     """Load the image side of the model folder."""
-    return OpenClipImageEncoder(_load(context), context.device, context.config.image_grid)
+    return OpenClipImageEncoder(load_clip(context), context.device, context.config.image_grid)
 
 
 def load_text_encoder(context: LoadContext) -> OpenClipTextEncoder:
     """Load the text side of the model folder."""
-    return OpenClipTextEncoder(_load(context), context.device, context.config.text_max_tokens)
-
-
-def _load(context: LoadContext) -> _Clip:
-    """Load weights, preprocessing and tokenizer together; both sides share them."""
-    name = f"open_clip:{context.architecture}:{context.folder}:{context.weights}"
-    if name not in context.shared:
-        import open_clip
-
-        if context.architecture:
-            model, preprocess, tokenizer = _load_architecture(context)
-        else:
-            own_parts(context.folder)  # says more clearly than the library what is missing
-            folder = f"local-dir:{context.folder}"
-            model, _, preprocess = open_clip.create_model_and_transforms(
-                folder, device=context.device, require_pretrained=True
-            )
-            tokenizer = open_clip.get_tokenizer(folder)
-        context.shared[name] = _Clip(model.eval().requires_grad_(False), preprocess, tokenizer)
-    clip: _Clip = context.shared[name]
-    return clip
-
-
-def _load_architecture(context: LoadContext) -> tuple[Any, Any, Any]:
-    """Load local weights of an architecture that open_clip knows by name.
-
-    The preprocessing is read from the folder, because open_clip would silently take a default
-    one that the weights may not have been trained with.
-    """
-    import open_clip
-
-    preprocessing = preprocessing_of(context.folder)
-    parts = architecture_parts(context.architecture)
-    length = parts["text_cfg"].get("context_length", _SIMPLE_TOKENIZER_LENGTH)
-    if has_tokenizer(context.folder, context.architecture, parts):
-        tokenizer = open_clip.tokenizer.HFTokenizer(str(context.folder), context_length=length)
-    else:
-        tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=length)
-    model, _, preprocess = open_clip.create_model_and_transforms(
-        context.architecture,
-        pretrained=str(single_weights(context.folder, context.weights)),
-        device=context.device,
-        image_mean=tuple(preprocessing["mean"]),
-        image_std=tuple(preprocessing["std"]),
-        image_interpolation=preprocessing.get("interpolation"),
-        image_resize_mode=preprocessing.get("resize_mode"),
-    )
-    return model, preprocess, tokenizer
+    return OpenClipTextEncoder(load_clip(context), context.device, context.config.text_max_tokens)
 
 
 def _pad_id(tokenizer: Any) -> int:  # noqa: ANN401 - an untyped library's object

@@ -12,12 +12,14 @@ from typing import Any
 
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.completeness import VOCABULARY, none_of
+from fedmvp_flwr.foundation.hub import revision_of
 from fedmvp_flwr.foundation.place import single_weights
 from fedmvp_flwr.foundation.specs import LoadContext
 from fedmvp_flwr.foundation.tokens import require_grid, rows_and_columns
 
 _CONFIG = "open_clip_config.json"
 _TOKENIZER = "tokenizer_config.json"
+_OWN_WEIGHTS = "open_clip_model.safetensors"  # as open_clip's `push_to_hf_hub` names the file
 _CHANNELS = 3
 
 
@@ -116,13 +118,30 @@ def own_parts(folder: Path) -> dict[str, Any]:
     return dict(parts)
 
 
+def weights_file(context: LoadContext) -> Path:
+    """Return the one safetensors file that is loaded; pickles beside it are never looked at.
+
+    Repositories on the hub often hold the same weights for transformers as well: there the file
+    of open_clip's own name counts, as it does for open_clip.
+
+    Raises:
+        ModelError: there is none, or there are several and none is named.
+    """
+    named = context.weights
+    own = context.folder / _OWN_WEIGHTS
+    if named is None and revision_of(context.folder) is not None and own.is_file():
+        return own
+    return single_weights(context.folder, named)
+
+
 def _checked_parts(context: LoadContext) -> dict[str, Any]:
-    if not context.architecture:
-        return own_parts(context.folder)
-    preprocessing_of(context.folder)
-    parts = architecture_parts(context.architecture)
-    has_tokenizer(context.folder, context.architecture, parts)
-    single_weights(context.folder, context.weights)
+    if context.architecture:
+        preprocessing_of(context.folder)
+        parts = architecture_parts(context.architecture)
+        has_tokenizer(context.folder, context.architecture, parts)
+    else:
+        parts = own_parts(context.folder)
+    weights_file(context)
     return parts
 
 

@@ -76,8 +76,13 @@ def single_weights(folder: Path, named: str | None) -> Path:
     if named is not None:
         return folder / named
     found = sorted(path for path in folder.glob(f"*{_WEIGHTS}") if path.is_file())
-    if len(found) != 1:
-        names = ", ".join(path.name for path in found) or "none"
+    if not found:
+        raise ModelError(
+            f"{folder} holds no {_WEIGHTS} file. Convert the weights to safetensors; other formats "
+            "are not loaded, because they may run code."
+        )
+    if len(found) > 1:
+        names = ", ".join(path.name for path in found)
         raise ModelError(
             f"{folder} should hold one {_WEIGHTS} file, found {names}. Name the file instead of "
             "the folder."

@@ -24,7 +24,7 @@ from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
-from fedmvp_flwr.quality.distances import frechet_distance, kernel_distance
+from fedmvp_flwr.quality.image_distances import class_distances, overall_distances
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
 from fedmvp_flwr.seeds import torch_generator
 
@@ -132,16 +132,17 @@ def measure_quality(
         for name in MODALITIES
     }
     rows = tuple(_rows(made, prepared, classes, class_names))
+    images = (
+        prepared.completed[IMAGE].pooled.float(),
+        prepared.real.modalities[IMAGE].pooled.float(),
+    )
     numbers = {
         "pairs": len(pairs),
         "completion": config.completion,
         "prompt-template": config.prompt_template,
         "similarity": "image-text cosine" if models.comparable else "typicality of the neighbour",
-        "overall": _summary(rows) | _distances(prepared),
-        "per-class": {
-            name: _summary([row for row in rows if row["class"] == name])
-            for name in sorted({row["class"] for row in rows})
-        },
+        "overall": _summary(rows) | overall_distances(*images, prepared.real.labels),
+        "per-class": _per_class(rows, *images),
         "gate": [_gated(prepared, rows, quantile) for quantile in GATES],
         "made": prepared.made,
         "seconds": prepared.seconds,
@@ -213,23 +214,16 @@ def _summary(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
     return means
 
 
-def _distances(prepared: PreparedSet) -> dict[str, Any]:
-    """Distances of the completed to the real images, and of the real ones among themselves.
-
-    The Fréchet distance depends on the number of samples, so that it is between halves: the
-    generated ones of one half against the real ones of the other. Each half has every other
-    sample of each class.
-    """
-    real = prepared.real.modalities[IMAGE].pooled.float()
-    made = prepared.completed[IMAGE].pooled.float()
-    order = prepared.real.labels.argsort(stable=True)
-    one, other = order[0::2], order[1::2]
-    equal = len(other)
+def _per_class(
+    rows: Sequence[dict[str, Any]], made: Tensor, real: Tensor
+) -> dict[str, dict[str, Any]]:
+    """By class the means of its rows, and the distance of its made (N, D) to its true images."""
+    places: dict[str, list[int]] = {}
+    for place, row in enumerate(rows):
+        places.setdefault(row["class"], []).append(place)
     return {
-        "frechet": frechet_distance(made[one], real[other]),
-        "frechet-of-real": frechet_distance(real[one], real[other]),
-        "kid": kernel_distance(made, real),
-        "kid-of-real": kernel_distance(real[one[:equal]], real[other]),
+        name: _summary([rows[place] for place in own]) | class_distances(made[own], real[own])
+        for name, own in sorted(places.items())
     }
 
 

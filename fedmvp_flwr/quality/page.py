@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedmvp_flwr.data.records import write_atomic
+from fedmvp_flwr.quality.image_distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
 from fedmvp_flwr.quality.measure import Quality, real_image
+from fedmvp_flwr.reporting.text import DASH
 from fedmvp_flwr.results import write_json
 
 if TYPE_CHECKING:
@@ -39,6 +41,7 @@ body{color:#1c1d1f}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .7rem;text-align:left}
 th{border-bottom:2px solid #999}td{border-bottom:1px solid #ddd;vertical-align:top}
 td.n{text-align:right;font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}
+.small{font-size:.85em}.small td,.small th{padding:.25rem .35rem}
 .grid{display:grid;grid-template-columns:repeat(auto-fill,minmax(21rem,1fr));gap:1rem}
 .pair{border:1px solid #ddd;border-radius:6px;padding:.7rem}.pair img{width:9rem;margin-right:.4rem}
 .made{color:#0072b2}small{color:#5a5d63}
@@ -77,8 +80,9 @@ def _page(results: Mapping[str, Quality]) -> str:
         "Similarity: "
         f"{escape(str(results[names[0]].numbers['similarity']))}. Label agreement: a linear probe "
         "on the frozen features of the other real pairs; none where a class has one pair alone. "
-        "Fréchet distances: between halves of the pairs."
-        "</p>",
+        "Fréchet distances: between halves of the pairs. Of one class, KID is told from "
+        f"{LEAST_FOR_KID} pairs on and the Fréchet distance from {LEAST_FOR_FRECHET}. A dash "
+        "stands for what was not measured.</p>",
         _table(["measure", *names], overall),
     ]
     for name in names:
@@ -97,7 +101,7 @@ def _section(name: str, result: Quality) -> list[str]:
         f"<h2>{escape(name)}</h2><h3>What the gate would let through</h3>",
         _table(list(gates[0]), [[_value(row[key]) for key in gates[0]] for row in gates]),
         "<h3>By class</h3>",
-        _table(["class", "pairs", *(_MEASURES[key] for key in measures)], classes),
+        _table(["class", "pairs", *(_MEASURES[key] for key in measures)], classes, small=True),
         f"<h3>The first {min(_SHOWN, len(result.pairs))} pairs</h3><div class=grid>",
         *(_pair(result, row) for row in range(min(_SHOWN, len(result.pairs)))),
         "</div>",
@@ -138,7 +142,7 @@ def _image(image: "Image", title: str) -> str:
     return f"<img alt='{title}' title='{title}' src='data:image/png;base64,{data}'>"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, small: bool = False) -> str:
     head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
     body = "".join(
         "<tr>"
@@ -149,8 +153,9 @@ def _table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
         + "</tr>"
         for row in rows
     )
-    return f"<div class=scroll><table><tr>{head}</tr>{body}</table></div>"
+    kind = " class=small" if small else ""
+    return f"<div class=scroll><table{kind}><tr>{head}</tr>{body}</table></div>"
 
 
 def _value(value: Any) -> str:  # noqa: ANN401 - a JSON number or None
-    return "" if value is None else f"{value:.3g}"
+    return DASH if value is None else f"{value:.3g}"

@@ -32,6 +32,7 @@ class RunRecord:
         rounds: `round` events in the order of the rounds.
         server_scores: `evaluation` events of the server, in the order of the rounds.
         client_scores: those of the clients.
+        rejected_evaluations: `evaluation-rejected` events in the order of the rounds.
         phases: seconds of each phase in the order of their start; None where it did not end.
         result: content of `result.json`; empty where there is none of this run.
         started: UTC time of the first event, ISO 8601, or empty.
@@ -48,6 +49,7 @@ class RunRecord:
     rounds: list[Event] = field(default_factory=list)
     server_scores: list[Event] = field(default_factory=list)
     client_scores: list[Event] = field(default_factory=list)
+    rejected_evaluations: list[Event] = field(default_factory=list)
     phases: dict[str, float | None] = field(default_factory=dict)
     result: Event = field(default_factory=dict)
     started: str = ""
@@ -102,6 +104,7 @@ def collect(events: list[Event], result: Mapping[str, Any]) -> RunRecord:
         rounds=_ordered(_named(events, "round"), "round"),
         server_scores=_ordered(at_server, "round"),
         client_scores=_ordered(at_clients, "round"),
+        rejected_evaluations=_ordered(_named(events, "evaluation-rejected"), "round"),
         phases=_phases(_named(events, "phase")),
         result=dict(result),
         started=times[0] if times else "",

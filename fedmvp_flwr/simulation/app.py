@@ -6,6 +6,7 @@ so the overrides are parsed strictly here and handed to Flower as one TOML file.
 
 import difflib
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterable, Mapping
@@ -14,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.paths import expanded
 
 ConfigValue = bool | int | float | str
 
@@ -55,7 +57,7 @@ def load_app(path: Path) -> FlowerApp:
     Raises:
         ConfigError: no pyproject.toml, not TOML, or no `[tool.flwr.app]` in it.
     """
-    folder = path.expanduser().resolve()
+    folder = expanded(path, ConfigError).resolve()
     try:
         table = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except OSError as error:
@@ -116,13 +118,13 @@ def _absolute(key: str, value: ConfigValue, base: Path) -> ConfigValue:
     if not value:
         return value
     if key in PATH_KEYS:
-        return str((base / Path(str(value)).expanduser()).resolve())
+        return str((base / expanded(str(value), ConfigError)).resolve())
     kind, colon, place = str(value).partition(":")
     if not colon or not place or kind not in PATHS_AFTER.get(key, ()):
         return value
-    path = (base / Path(place).expanduser()).resolve()
+    path = (base / expanded(place, ConfigError)).resolve()
     # What `hf` names is a data set of the hub, unless there is such a folder here.
-    return value if kind == "hf" and not path.exists() else f"{kind}:{path}"
+    return value if kind == "hf" and not os.path.exists(path) else f"{kind}:{path}"
 
 
 def check_keys(app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> None:
@@ -156,7 +158,7 @@ def _to_toml(value: ConfigValue) -> str:
 
 def _read_toml(path: Path) -> dict[str, ConfigValue]:
     try:
-        table = tomllib.loads(path.expanduser().read_text(encoding="utf-8"))
+        table = tomllib.loads(expanded(path, ConfigError).read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"--run-config {path}: cannot read it ({error.strerror}).") from error
     except tomllib.TOMLDecodeError as error:

@@ -67,6 +67,8 @@ class ProgressView:
                 self._line(f"going on after round {event.get('after-round')}")
             case "round":
                 self._show_round(event)
+            case "evaluation-rejected":
+                self._show_rejected(event, "evaluation by")
             case "evaluation" if event.get("where") == "server":
                 self._show_evaluation(event)
 
@@ -92,10 +94,13 @@ class ProgressView:
             seconds = _number(event.get("seconds"))
             took = "" if seconds is None else f"  {seconds:.1f} s"
             self._line(f"round {number}{of}{loss}{took}")
+        self._show_rejected(event, "reply of")
+
+    def _show_rejected(self, event: Event, what: str) -> None:
         for rejected in event.get("rejected") or []:
             self._line(
-                f"round {number}: the reply of client {_field(rejected, 'client')} was rejected: "
-                f"{_field(rejected, 'reason')}",
+                f"round {event.get('round')}: the {what} client {_field(rejected, 'client')} was "
+                f"rejected: {_field(rejected, 'reason')}",
                 style="yellow",
             )
 

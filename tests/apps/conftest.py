@@ -59,8 +59,14 @@ def federate_module(cache):
     return run
 
 
-def wrapped_client(misbehave, when):
-    """The real ClientApp, whose training reply is replaced where `when(partition, round)` holds."""
+def wrapped_client(misbehave, when, of="train"):
+    """The real ClientApp, whose reply to a training, or an evaluation, is replaced.
+
+    Args:
+        misbehave: called with the message and the real reply; returns another, or raises.
+        when: called with partition and round; whether to replace that reply.
+        of: `train` or `evaluate`.
+    """
     from client_app.app import app
 
     wrapper = ClientApp()
@@ -73,17 +79,20 @@ def wrapped_client(misbehave, when):
     def prepare(message, context):
         return app(message, context)
 
+    def replaced(kind, message, context):
+        server_round = message.content.config_records["config"]["server-round"]
+        reply = app(message, context)
+        if kind == of and when(context.node_config["partition-id"], server_round):
+            return misbehave(message, reply)
+        return reply
+
     @wrapper.evaluate()
     def evaluate(message, context):
-        return app(message, context)
+        return replaced("evaluate", message, context)
 
     @wrapper.train()
     def train(message, context):
-        server_round = message.content.config_records["config"]["server-round"]
-        reply = app(message, context)
-        if when(context.node_config["partition-id"], server_round):
-            return misbehave(message, reply)
-        return reply
+        return replaced("train", message, context)
 
     return wrapper
 

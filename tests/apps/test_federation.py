@@ -1,15 +1,20 @@
 """ServerApp and ClientApp together, in one process, on the embedded data and models."""
 
+import io
 import json
 
 import numpy as np
 import pytest
 import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
+from rich.console import Console
 
 from fedmvp_flwr.aggregation.checkpoint import load_tensors
 from fedmvp_flwr.aggregation.parcel import unwrap, wrap
 from fedmvp_flwr.errors import DataError, FedMVPError, RoundError
+from fedmvp_flwr.reporting.events import load_run
+from fedmvp_flwr.reporting.sections.costs import rejected
+from fedmvp_flwr.simulation.progress import ProgressView
 
 CONDITIONS = {"complete", "image-only", "text-only"}
 
@@ -145,6 +150,35 @@ def test_a_bad_reply_is_named_and_the_run_goes_on(federate, wrap, misbehave, rea
         assert event["clients"] == [0, 2]
         assert [item["client"] for item in event["rejected"]] == [1]
         assert reason in event["rejected"][0]["reason"]
+
+
+def scores_too_well(message, reply):
+    reply.content.metric_records["metrics"]["accuracy.complete"] = 1.5
+    return reply
+
+
+@pytest.mark.parametrize(
+    ("misbehave", "reason"), [(raises, "the disk is on fire"), (scores_too_well, "accuracy")]
+)
+def test_a_bad_evaluation_is_named_in_the_report_and_on_the_way(
+    federate, wrap, tmp_path, misbehave, reason
+):
+    app = wrap(misbehave, lambda partition, server_round: partition == 1, of="evaluate")
+    result, events = federate(app, num_server_rounds=1)
+    assert result["status"] == "completed"
+    (event,) = (event for event in events if event["event"] == "evaluation-rejected")
+    assert event["round"] == 1
+    ((client, said),) = (item.values() for item in event["rejected"])
+    assert client == 1
+    assert reason in said
+    shown = io.StringIO()
+    with ProgressView(Console(file=shown, width=200), 1) as view:
+        for item in events:
+            view.on_event(item)
+    line = f"round 1: the evaluation by client 1 was rejected: {said}"
+    assert line in shown.getvalue().splitlines()
+    (row,) = rejected(load_run(tmp_path / "out")).table.rows
+    assert row == ["1", "Evaluation", "1", said]
 
 
 def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, read):

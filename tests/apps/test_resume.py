@@ -34,8 +34,16 @@ def history(folder):
     return [{k: v for k, v in event.items() if k not in TIMES} for event in kept]
 
 
+def evaluations(folder):
+    """Round and place of each evaluation in the history; each is there once."""
+    found = [(e["round"], e["where"]) for e in history(folder) if e["event"] == "evaluation"]
+    assert len(set(found)) == len(found)
+    return found
+
+
 def assert_same(first, second):
     """Bits of the model, history, hashes, sizes and scores."""
+    assert evaluations(first)
     models = [load_tensors(folder / "model.safetensors")[0] for folder in (first, second)]
     assert models[0].keys() == models[1].keys()
     for name, tensor in models[0].items():
@@ -117,8 +125,25 @@ def test_a_finished_run_can_be_given_more_rounds(federate, tmp_path, read):
     result, _ = federate(resume=str(tmp_path / "out"), num_server_rounds=2, round_timeout=60.0)
     assert result["rounds"] == {"last": 2, "selected": 2}
     assert [e["round"] for e in history(tmp_path / "out") if e["event"] == "round"] == [1, 2]
-    again, _ = federate(resume=str(tmp_path / "out"), num_server_rounds=2)
-    assert again["accuracy"] == result["accuracy"]
+    scored = evaluations(tmp_path / "out")
+    assert scored[-2:] == [(2, "clients"), (2, "server")]
+    for _ in range(2):  # with no round left to run
+        again, _ = federate(resume=str(tmp_path / "out"), num_server_rounds=2)
+        for measure in ("accuracy", "macro-f1", "accuracy-with-completion"):
+            assert again[measure] == result[measure]
+        assert evaluations(tmp_path / "out") == scored
+
+
+def test_a_last_round_that_was_not_scored_yet_is_scored_once(federate, wrap, tmp_path):
+    settings = {"evaluate_every": 3, "fraction_evaluate": 0.0}
+    with pytest.raises(RoundError):
+        federate(fails_from(wrap, 3), num_server_rounds=3, **settings)
+    out = tmp_path / "out"
+    assert evaluations(out) == [(0, "server")]
+    result, _ = federate(resume=str(out), num_server_rounds=2, **settings)
+    assert result["rounds"] == {"last": 2, "selected": 2}
+    assert evaluations(out) == [(0, "server"), (2, "server")]
+    assert set(result["accuracy"]) == {"complete", "image-only", "text-only"}
 
 
 @pytest.fixture
@@ -212,6 +237,14 @@ def test_the_best_round_is_kept_and_training_stops(federate, tmp_path):
     best = scores.index(max(scores)) + 1
     assert result["rounds"]["selected"] == best
     assert result["rounds"]["last"] == len(scores) < 9
+    assert evaluations(tmp_path / "out")
+    (of_best,) = (
+        event
+        for event in events
+        if event["event"] == "evaluation"
+        if (event["round"], event["where"]) == (best, "server")
+    )
+    assert result["accuracy"] == of_best["accuracy"]
     tensors, metadata = load_tensors(
         tmp_path / "out" / "checkpoints" / f"best-{best:05d}.safetensors"
     )

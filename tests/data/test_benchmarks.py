@@ -125,6 +125,14 @@ def test_the_papers_split_pools_both(birds, settings):
     assert len(other.splits["test"]) == 1
 
 
+def test_too_few_birds_for_the_papers_split(birds, settings):
+    lines = (birds / "images.txt").read_text().splitlines()
+    (birds / "images.txt").write_text("\n".join(lines[:3]))
+    expected = r"nothing in the test split: .* holds out 10\.0% of the 3 usable samples\. Complete"
+    with pytest.raises(DataError, match=expected):
+        load_dataset(settings(f"cub:{birds}", benchmark_split="paper"))
+
+
 @pytest.mark.parametrize(
     ("share", "total", "classes", "expected"),
     [
@@ -140,6 +148,54 @@ def test_the_papers_sizes_of_the_whole_archives(share, total, classes, expected)
     per_class = Counter(s.label for s in test)
     assert max(per_class.values()) - min(per_class.values()) <= 1
     assert len(per_class) == classes
+
+
+def renamed(birds, old, new):
+    """Give a bird another name in its class; its captions go with it."""
+    for folder, suffix in (("images", "jpg"), ("text_c10", "txt")):
+        (path,) = (birds / folder).glob(f"*/{old}.{suffix}")
+        path.rename(path.with_stem(new))
+    table = birds / "images.txt"
+    table.write_text(table.read_text().replace(old, new))
+
+
+def test_captions_of_birds_that_differ_by_class_alone(birds, settings):
+    renamed(birds, "bird_0000_900", "1")
+    renamed(birds, "bird_0001_901", "1")
+    (birds / "text_c10" / BIRDS[0] / "1.txt").write_text("a black one\n")
+    (birds / "text_c10" / BIRDS[1] / "1.txt").write_text("a white one\n")
+    texts = {s.key: s.text for s in everything(load_dataset(settings(f"cub:{birds}")))}
+    keys = [f"{species}/1.jpg" for species in BIRDS]
+    assert [texts[key] for key in keys] == ["a black one", "a white one"]
+    (birds / "text_c10" / BIRDS[0] / "1.txt").unlink()  # and nobody takes those of another bird
+    texts = {s.key: s.text for s in everything(load_dataset(settings(f"cub:{birds}")))}
+    assert [texts[key] for key in keys] == [None, "a white one"]
+
+
+def test_captions_that_may_be_of_two_birds(birds, settings):
+    renamed(birds, "bird_0000_900", "1")
+    renamed(birds, "bird_0001_901", "1")
+    captions = birds / "text_c10"
+    (captions / BIRDS[0]).rename(captions / "a")
+    (captions / BIRDS[1]).rename(captions / "b")
+    expected = rf"'{captions}/a/1\.txt' and '{captions}/b/1\.txt' may both be .* of '{BIRDS[0]}/1"
+    with pytest.raises(DataError, match=expected):
+        load_dataset(settings(f"cub:{birds}"))
+    (captions / "b" / "1.txt").unlink()
+    expected = rf"a/1\.txt' may be the captions of '{BIRDS[0]}/1\.jpg' or of '{BIRDS[1]}/1\.jpg'"
+    with pytest.raises(DataError, match=expected):
+        load_dataset(settings(f"cub:{birds}"))
+    (captions / "a" / "1.txt").unlink()
+    (captions / "a" / "unused.txt").touch()
+    (captions / "b" / "unused.txt").touch()
+    samples = everything(load_dataset(settings(f"cub:{birds}")))
+    assert [s.has("text") for s in samples].count(True) == 10
+
+
+def test_captions_of_a_flower_in_two_folders(blossoms, settings):
+    write_captions(blossoms / "text_c10" / "class_00009" / "image_00002.txt")
+    with pytest.raises(DataError, match=r"class_00002/image_00002.* and .*class_00009/image_00002"):
+        load_dataset(settings(f"flowers:{blossoms}"))
 
 
 def test_a_hole_where_an_image_has_no_captions(birds, settings):
@@ -273,3 +329,16 @@ def test_flower_files_in_links_that_lead_out_are_refused(blossoms, settings, tmp
     (blossoms / "setid.mat").symlink_to(tmp_path / "setid.mat")
     with pytest.raises(DataError, match=r"setid\.mat' is a symbolic link"):
         load_dataset(settings(f"flowers:{blossoms}"))
+
+
+@pytest.mark.parametrize("keys", [{"label_column": "a"}, {"id_column": "a", "text_column": "none"}])
+def test_columns_that_nobody_reads_are_refused(birds, blossoms, settings, keys):
+    for dataset in (f"cub:{birds}", f"flowers:{blossoms}"):
+        with pytest.raises(
+            DataError, match=r"does not read .*: its files have no columns"
+        ) as error:
+            load_dataset(settings(dataset, **keys))
+        for key, value in keys.items():
+            assert f"{key.replace('_', '-')}='{value}'" in str(error.value)
+        with pytest.raises(DataError, match="does not read partition='column:site'"):
+            load_dataset(settings(dataset, partition="column:site"))

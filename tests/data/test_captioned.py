@@ -69,14 +69,14 @@ def test_coco_with_broken_entries(coco, settings):
         "missing file: captions_train2017.json:images[2]: 'train2017/gone.jpg'",
     ):
         assert part in str(error.value)
+    (coco / "annotations" / "instances_train2017.json").unlink()
+    with pytest.raises(DataError, match=r"instances_train2017\.json' cannot be read"):
+        load_dataset(settings(f"coco:{coco}"))
     path.write_text("{")
     with pytest.raises(DataError, match=r"captions_train2017\.json' is no JSON"):
         load_dataset(settings(f"coco:{coco}"))
     path.write_text("[]")
     with pytest.raises(DataError, match="lacks the lists"):
-        load_dataset(settings(f"coco:{coco}"))
-    (coco / "annotations" / "instances_train2017.json").unlink()
-    with pytest.raises(DataError, match=r"instances_train2017\.json' cannot be read"):
         load_dataset(settings(f"coco:{coco}"))
 
 
@@ -84,6 +84,67 @@ def change(path, edit):
     content = json.loads(path.read_text())
     edit(content)
     path.write_text(json.dumps(content))
+
+
+def test_coco_with_annotations_of_images_that_are_not_listed(coco, settings):
+    captions, objects = (
+        coco / "annotations" / f"{kind}_train2017.json" for kind in ("captions", "instances")
+    )
+
+    def stray(content):
+        content["images"][0]["id"] = [0]
+        content["annotations"].append({"id": 41, "image_id": 77, "caption": "of nothing"})
+        content["annotations"].append({"id": "b", "image_id": None, "caption": "of nothing"})
+
+    def stray_objects(content):
+        count = len(content["annotations"])
+        extra = {"category_id": 3, "area": 1e9}
+        content["annotations"] += [{"id": 51, "image_id": "77"} | extra]
+        content["annotations"] += [{"image_id": {}, "id": 52} | extra]
+        assert count == 15
+
+    change(captions, stray)
+    change(objects, stray_objects)
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+    unlisted = "no entry of 'images' has the id"
+    for part in (
+        "10 x broken line",  # the image, two captions and three objects of it, and those below
+        "captions_train2017.json:images[0]: expected id",
+        *(f"captions_train2017.json:annotations[{i}]: {unlisted} 0" for i in range(2)),
+        f"captions_train2017.json:annotations[12] (id 41): {unlisted} 77",
+        "captions_train2017.json:annotations[13] (id 'b'): expected image_id",
+        *(f"instances_train2017.json:annotations[{i}]: {unlisted} 0" for i in range(3)),
+        f"instances_train2017.json:annotations[15] (id 51): {unlisted} '77'",
+        "instances_train2017.json:annotations[16] (id 52): expected image_id",
+    ):
+        assert part in str(error.value)
+    kept = load_dataset(settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
+    assert kept.findings.num_bad == 10
+    assert [s.key[-5:-4] for s in kept.splits["train"]] == ["1", "2", "3", "4"]
+    assert [s.label for s in kept.splits["train"]] == [1, 0, 1, 0]
+
+
+def test_coco_with_captions_of_fewer_images_than_objects(coco, settings):
+    """Somebody cut the captions, which makes no object of a listed image a bad one."""
+    captions, objects = (
+        coco / "annotations" / f"{kind}_train2017.json" for kind in ("captions", "instances")
+    )
+    listed = json.loads(captions.read_text())["images"]
+
+    def cut(content):
+        content["images"] = content["images"][:3]
+        content["annotations"] = content["annotations"][:6]
+
+    change(captions, cut)
+    with pytest.raises(DataError, match="6 x broken line: instances_train2017"):
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
+    change(objects, lambda content: content.update(images=listed))
+    dataset = load_dataset(settings(f"coco:{coco}", test_split="val"))
+    assert [s.key[-5:-4] for s in dataset.splits["train"]] == ["0", "1", "2"]
+    change(objects, lambda content: content.update(images={"no": "list"}))
+    with pytest.raises(DataError, match="6 x broken line: instances_train2017"):
+        load_dataset(settings(f"coco:{coco}", test_split="val"))
 
 
 def test_coco_with_entries_of_wrong_types(coco, settings):
@@ -237,7 +298,7 @@ def test_flickr30k_with_broken_rows(flickr, settings):
     with pytest.raises(DataError) as error:
         load_dataset(settings(f"flickr30k:{flickr}"))
     for part in (
-        "several labels or splits: results.csv:5: '1.jpg' has label scene 0, scene 1",
+        "several labels, splits or owners: results.csv:5: '1.jpg' has label scene 0, scene 1",
         "row without the name of its image: results.csv:33",
         "broken line: results.csv:34: 2 cells, expected 4",
         "missing file: results.csv:35: 'flickr30k_images/gone.jpg'",
@@ -374,3 +435,8 @@ def test_class_words(text, masked):
 
 def test_no_class_words_to_mask():
     assert class_word_mask(["7", "x"])("x 7") == "x 7"
+
+
+def test_coco_has_no_columns_to_choose(coco, settings):
+    with pytest.raises(DataError, match="does not read label-column='kind'"):
+        load_dataset(settings(f"coco:{coco}", label_column="kind"))

@@ -48,13 +48,27 @@ def test_labels(value, label):
         (["a", None, ["b"]], ["a", "b"]),
         ('["a", "\u200b"]', ["a"]),
         ('["a', ['["a']),
+        (' [ "one", "two" ] ', ["one", "two"]),
+        ('[\n"one"\n]', ["one"]),
+        ("[]", []),
+        ("[ ]", []),
+        ("[null]", []),
+        ('[null, "b"]', ["b"]),
+        ("[sic]", ["[sic]"]),
+        ("[1, 2]", ["[1, 2]"]),
+        ('[null, "b", 3]', ['[null, "b", 3]']),
+        ("[a] and [b]", ["[a] and [b]"]),
+        ("[[]]", ["[[]]"]),
+        ("[", ["["]),
     ],
 )
 def test_texts(cell, texts):
     assert as_texts(cell) == texts
 
 
-@pytest.mark.parametrize("cell", [False, {"a": 1}, ["a", True], '["a", {}]', '["a", ' + "[" * 9**5])
+@pytest.mark.parametrize(
+    "cell", [False, {"a": 1}, ["a", True], '["a", {}]', '[ "a", 1.5, true]', '["a", ' + "[" * 9**5]
+)
 def test_cells_that_are_no_text(cell):
     with pytest.raises(DataError, match=r"is no text|nested too deeply"):
         as_texts(cell)

@@ -63,6 +63,12 @@ def test_none_leaves_a_column_that_is_there_unread(folder, settings):
     assert dataset.findings.notes == {found.NO_TEXT: 10}
 
 
+def test_neither_images_nor_texts(folder, settings):
+    both = settings(image_column="none", text_column="none", bad_samples="skip")
+    with pytest.raises(DataError, match="a sample needs an image or a text"):
+        load_folder(folder(), both)
+
+
 def test_one_row_that_has_the_column_is_enough(folder, settings):
     def change(rows):
         for row in rows[1:]:

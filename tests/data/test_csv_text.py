@@ -4,7 +4,8 @@ import pytest
 
 from fedmvp_flwr.data import findings as found
 from fedmvp_flwr.data.folder import load_folder
-from fedmvp_flwr.data.tables import read_table
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.data.tables import read_csv, read_table
 from fedmvp_flwr.errors import DataError
 
 
@@ -75,3 +76,59 @@ def test_other_delimiters(read, delimiter):
     assert not findings.bad
     rows, _ = read(f"name,text\n1,one{delimiter}two\n")
     assert rows[0].cells == {"name": "1", "text": f"one{delimiter}two"}
+
+
+def test_only_free_text_in_the_last_column_takes_commas(tmp_path):
+    path = tmp_path / "styles.csv"
+
+    def rows(content):
+        path.write_text(content)
+        findings = found.Findings("test")
+        table = read_csv(path, path.name, findings, free_text="name")
+        return [row.cells for row in table], findings.bad.get(found.BROKEN_LINE)
+
+    cells, broken = rows("id,split,name\n1,test,Tie, red, silk\n")
+    assert cells == [{"id": "1", "split": "test", "name": "Tie, red, silk"}]
+    assert not broken
+    for header in ("id,name,split", "id,text,split"):
+        cells, broken = rows(f"{header}\n1,Tie, red, silk,train\n2,Tie,train\n")
+        assert [row["id"] for row in cells] == ["2"]
+        assert broken == ["styles.csv:2: 5 cells, expected 3"]
+
+
+@pytest.mark.parametrize("policy", ["refuse", "skip"])
+def test_a_header_without_rows_says_so(folder, settings, policy):
+    root = folder()
+    (root / "metadata.jsonl").unlink()
+    (root / "metadata.csv").write_text("file_name,text,label\n\n")
+    expected = r"metadata\.csv has no rows below its header \['file_name', 'text', 'label'\]"
+    with pytest.raises(DataError, match=expected):
+        load_folder(root, settings(bad_samples=policy))
+    (root / "metadata.csv").write_text("file_name,text\n")
+    with pytest.raises(DataError, match=r"no column 'label' .*has \['file_name', 'text'\]"):
+        load_folder(root, settings(bad_samples=policy))
+    (root / "metadata.csv").unlink()
+    (root / "metadata.jsonl").touch()
+    with pytest.raises(DataError, match=r"metadata\.jsonl has no rows\. Write a row"):
+        load_folder(root, settings(bad_samples=policy))
+
+
+@pytest.mark.parametrize(
+    ("dataset", "file", "header", "row"),
+    [
+        ("folder", "metadata.csv", "file_name,text,label", '1.png,"lost,a'),
+        ("fashion", "styles.csv", "id,articleType,productDisplayName", '1,"lost,a'),
+        ("flickr30k", "results.csv", "filename,raw,label", '1.png,"lost,a'),
+        ("flickr30k", "results.csv", 'filename,raw,"label', "1.png,lost,a"),
+    ],
+)
+def test_an_open_quote_that_lost_all_rows_is_the_finding(
+    tmp_path, settings, dataset, file, header, row
+):
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / file).write_text("\n".join([header, row, *[row.replace('"', "")] * 3]))
+    with pytest.raises(DataError, match=rf"1 x broken line: {file}:\d: .*is a quote not closed"):
+        load_dataset(settings(f"{dataset}:{tmp_path}/data"))
+    (tmp_path / "data" / file).write_text(header.replace('"', "") + "\n")
+    with pytest.raises(DataError, match=rf"{file} has no rows below its header"):
+        load_dataset(settings(f"{dataset}:{tmp_path}/data"))

@@ -76,7 +76,9 @@ def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path, deal):
     assert ask(blocked, deal) == SPLIT
 
 
-@pytest.mark.parametrize("partition", ["pathological", "column:brand", "file:/owners.csv"])
+@pytest.mark.parametrize(
+    "partition", ["shards", "pathological", "column:brand", "file:/owners.csv"]
+)
 def test_what_is_dealt_without_the_library_is_not_remembered(tmp_path, deal, partition):
     ask(tmp_path, deal, partition=partition)
     ask(tmp_path, deal, partition=partition)

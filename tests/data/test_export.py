@@ -30,7 +30,7 @@ def test_any_key_becomes_a_file_in_the_folder(export, settings, tmp_path):
         return [dict(row, id=key) for row, key in zip(rows, KEYS, strict=True)]
 
     parts, rows = export(change, missing_pattern="real")
-    assert {row["id"] for row in rows} == {key or "metadata.jsonl:5" for key in KEYS}
+    assert {row["id"] for row in rows} == {key or "images/4.png" for key in KEYS}
     assert len({row["file_name"] for row in rows}) == len(KEYS)
     written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.png")}
     assert all(path.parts[0] in ("folder", "out") for path in written)
@@ -66,3 +66,34 @@ def test_flora_keeps_its_names(tmp_path):
     for row in map(json.loads, (parts[0] / "metadata.jsonl").open()):
         assert row.get("file_name", f"{row['split']}/{row['id']}.png").endswith(f"/{row['id']}.png")
     assert "\t" in (tmp_path / "parts" / CLASS_NAMES_FILE).read_text()
+
+
+def test_a_target_that_is_a_file(folder, settings, tmp_path):
+    config = settings(f"folder:{folder()}", partition="iid")
+    (tmp_path / "target").write_text("mine")
+    with pytest.raises(DataError, match=r"target is a file\. Name a folder"):
+        export_parts(load_dataset(config), config, 2, tmp_path / "target")
+    assert (tmp_path / "target").read_text() == "mine"
+
+
+def test_clients_without_held_out_samples_are_refused_before_writing(folder, settings, tmp_path):
+    config = settings(f"folder:{folder()}", partition="iid")
+    dataset = load_dataset(config)
+    expected = (
+        r"The clients \[\d, \d\] \(from 0\) .* no held-out sample.* 2 for 4 clients: use fewer"
+    )
+    with pytest.raises(DataError, match=expected):
+        export_parts(dataset, config, 4, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_clients_without_training_samples_are_refused(folder, settings, tmp_path, monkeypatch):
+    from fedmvp_flwr.data import export
+    from fedmvp_flwr.data.assignment import Assignment
+
+    config = settings(f"folder:{folder()}", partition="iid")
+    monkeypatch.setattr(
+        export, "split_dataset", lambda *_: Assignment([[*range(8)], []], [[0], [1]])
+    )
+    with pytest.raises(DataError, match=r"The clients \[1\] .* no training sample"):
+        export_parts(load_dataset(config), config, 2, tmp_path / "target")

@@ -1,6 +1,8 @@
+import errno
 import hashlib
 import json
 import os
+from pathlib import Path
 
 import pytest
 
@@ -281,3 +283,91 @@ def test_metadata_that_is_a_link_out_of_the_folder_is_refused(folder, settings, 
     (root / "metadata.jsonl").unlink()
     (root / "metadata.jsonl").symlink_to("kept.jsonl")
     assert load_dataset(settings(f"folder:{root}")).findings.num_bad == 0
+
+
+@pytest.fixture
+def forbidden(monkeypatch):
+    """Let a folder be one that may not be entered; root may enter whatever its mode forbids."""
+    stat, scan = Path.stat, os.scandir
+
+    def forbid(folder):
+        def refuse(path):
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+
+        monkeypatch.setattr(
+            Path, "stat", lambda p, **k: refuse(p) if p.parent == folder else stat(p, **k)
+        )
+        monkeypatch.setattr(os, "scandir", lambda p: refuse(p) if Path(p) == folder else scan(p))
+
+    return forbid
+
+
+def test_a_subfolder_that_may_not_be_entered_is_noted(folder, settings, forbidden):
+    root = folder()
+    (root / "lost+found").mkdir()
+    forbidden(root / "lost+found")
+    dataset = load_folder(root, settings())
+    assert dataset.findings.notes == {f"{found.CLOSED_FOLDER}: 'lost+found'": 1}
+    (root / "metadata.jsonl").unlink()
+    with pytest.raises(DataError, match=r"has none of .*'lost\+found'"):
+        load_folder(root, settings())
+
+
+def test_a_folder_that_may_not_be_entered_is_refused(folder, settings, forbidden):
+    root = folder()
+    forbidden(root)
+    with pytest.raises(DataError, match=rf"'{root}' cannot be read \(Permission denied\)"):
+        load_folder(root, settings())
+
+
+def test_a_link_to_where_nobody_may_look_is_no_folder(folder, settings):
+    root = folder()
+    (root / "loop").symlink_to("loop")
+    assert len(everything(load_folder(root, settings()))) == 10
+
+
+def test_names_of_folders_and_columns_that_are_no_unicode(folder, settings):
+    plain = folder()
+    rows = (plain / "metadata.jsonl").read_bytes()
+    (plain / "metadata.jsonl").unlink()
+    root = Path(os.fsdecode(os.fsencode(plain) + b" \xe9"))
+    plain.rename(root)
+    inner = root / os.fsdecode(b"tr\xe9")
+    (root / "images").rename(inner)
+    (inner / "metadata.jsonl").write_bytes(rows.replace(b"images/", b""))
+    assert len(everything(load_folder(root, settings()))) == 10
+    texts = [{"text": "t", "label": "ab"[i % 2]} for i in range(10)]
+    (inner / "metadata.jsonl").write_text("".join(json.dumps(row) + "\n" for row in texts))
+    samples = everything(
+        load_folder(root, settings(image_column="none", train_split=r"tr\udce9", test_split=""))
+    )
+    assert {s.key for s in samples} == {rf"tr\udce9/metadata.jsonl:{i + 1}" for i in range(10)}
+    (inner / "metadata.jsonl").unlink()
+    (inner / "metadata.csv").write_bytes(b"file_name,t\xe9xt,label\n0.png,x,a\n")
+    with pytest.raises(DataError, match=r"column that no row has: tr\\udce9/metadata\.csv: 'text'"):
+        load_folder(root, settings())
+
+
+def test_an_empty_id_is_that_of_the_image(folder, settings):
+    def change(rows):
+        for i, row in enumerate(rows):
+            row["id"] = "" if i == 0 else f"id {i}"
+        rows[1].update(id=None, file_name=None)
+
+    train = load_folder(folder(change), settings(id_column="id")).splits["train"]
+    assert [s.key for s in train[:3]] == ["images/0.png", "metadata.jsonl:2", "id 2"]
+
+
+@pytest.mark.parametrize("cell", [{"a": 1}, True, [1, 2]])
+def test_an_id_or_owner_that_is_no_name(folder, settings, cell):
+    root = folder(lambda rows: [dict(r, id=cell, site=cell) if r is rows[0] else r for r in rows])
+    (root / "metadata.jsonl").write_text(
+        "".join(
+            json.dumps({"id": f"p{i}"} | json.loads(line)) + "\n"
+            for i, line in enumerate((root / "metadata.jsonl").read_text().splitlines())
+        )
+    )
+    for name, keys in (("id", {"id_column": "id"}), ("owner", {"partition": "column:site"})):
+        with pytest.raises(DataError, match=f"1 x {found.NO_CELL}: metadata.jsonl:1: {name}"):
+            load_folder(root, settings(**keys))
+    assert len(everything(load_folder(root, settings()))) == 10

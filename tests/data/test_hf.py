@@ -248,3 +248,36 @@ def test_one_column_for_two_things(table, settings, tmp_path):
     table().save_to_disk(tmp_path / "saved")
     with pytest.raises(DataError, match="image-column and text-column name the same column"):
         load_dataset(settings(f"hf:{tmp_path}/saved", text_column="image"))
+
+
+@pytest.mark.parametrize("there", [True, False])
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_modality_may_be_left_out_on_purpose(table, settings, tmp_path, modality, there):
+    whole = table()
+    (whole if there else whole.remove_columns(modality)).save_to_disk(tmp_path / "saved")
+    keys = {f"{modality}_column": "none"}
+    dataset = load_dataset(settings(f"hf:{tmp_path}/saved", test_fraction=0.4, **keys))
+    other = {"image": "text", "text": "image"}[modality]
+    samples = everything(dataset)
+    assert len(samples) == 10
+    assert not any(sample.has(modality) for sample in samples)
+    assert all(sample.has(other) for sample in samples)
+    assert dataset.findings.notes == {f"no {modality} (a hole)": 10}
+
+
+@pytest.mark.parametrize("modality", ["image", "text"])
+def test_a_column_that_is_not_there_may_be_none_on_purpose(table, settings, tmp_path, modality):
+    table().remove_columns(modality).save_to_disk(tmp_path / "saved")
+    with pytest.raises(DataError) as error:
+        load_dataset(settings(f"hf:{tmp_path}/saved"))
+    assert f"If there is none on purpose, set {modality}-column='none'." in str(error.value)
+    with pytest.raises(DataError, match=rf"no column 'x' \({modality}-column\)") as error:
+        load_dataset(settings(f"hf:{tmp_path}/saved", **{f"{modality}_column": "x"}))
+    assert "on purpose" not in str(error.value)
+
+
+def test_neither_images_nor_texts(table, settings, tmp_path):
+    table().save_to_disk(tmp_path / "saved")
+    keys = {"image_column": "none", "text_column": "none"}
+    with pytest.raises(DataError, match="a sample needs an image or a text"):
+        load_dataset(settings(f"hf:{tmp_path}/saved", **keys))

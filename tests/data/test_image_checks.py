@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import os
 from pathlib import Path
 
 import pytest
@@ -71,11 +72,29 @@ def test_a_cell_that_cannot_be_read_is_not_remembered(tmp_path):
     assert not (tmp_path / "image-checks").exists()
 
 
+def test_a_file_that_is_larger_than_any_image_is_one_bad_sample(folder, settings):
+    root = folder()
+    os.truncate(root / "images" / "3.png", 8 * 2**30)  # sparse
+    expected = r"1 x image that cannot be decoded: metadata\.jsonl:4: .*cannot be read: 8,589,934,"
+    with pytest.raises(DataError, match=expected):
+        load_dataset(settings(f"folder:{root}"))
+
+
+def test_a_root_whose_name_is_no_unicode(tmp_path, picture):
+    root = Path(os.fsdecode(os.fsencode(tmp_path) + b"/tr\xe9"))
+    root.mkdir()
+    picture().save(tmp_path / "a.png")
+    (tmp_path / "a.png").rename(root / "a.png")
+    for _ in range(2):
+        assert not check_files(root, ["a.png"], tmp_path)[0].problem
+    assert len(list((tmp_path / "image-checks").iterdir())) == 1
+
+
 def test_verdicts_of_an_older_version_are_not_taken(tmp_path, picture, monkeypatch):
     picture(size=(1, 200)).save(tmp_path / "a.png")
     monkeypatch.setattr(image_checks, "_VERSION", 1)
     with monkeypatch.context() as older:
-        older.setattr("fedmvp_flwr.data.images.MAX_ASPECT_RATIO", 1000)
+        older.setattr("fedmvp_flwr.data.image_limits.MAX_ASPECT_RATIO", 1000)
         assert not check_files(tmp_path, ["a.png"], tmp_path)[0].bomb
     assert not check_files(tmp_path, ["a.png"], tmp_path)[0].bomb
     monkeypatch.undo()

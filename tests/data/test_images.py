@@ -1,20 +1,20 @@
+import contextlib
 import io
+import os
 import struct
+import time
+import tracemalloc
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import EpsImagePlugin, Image
 
-from fedmvp_flwr.data import images
+from fedmvp_flwr.data import image_limits, image_modes
+from fedmvp_flwr.data.image_limits import TooManyPixelsError
 from fedmvp_flwr.data.image_modes import to_rgb
-from fedmvp_flwr.data.images import (
-    FileImage,
-    TableImage,
-    TooManyPixelsError,
-    check_image,
-    decode_image,
-)
+from fedmvp_flwr.data.images import FileImage, TableImage, check_image, decode_image
 from fedmvp_flwr.errors import DataError
 
 
@@ -167,9 +167,9 @@ def test_bombs_are_refused_by_their_header(side):
 
 def test_the_limit_is_the_number_of_pixels(monkeypatch, picture):
     content = encoded(picture(size=(10, 10)))
-    monkeypatch.setattr(images, "MAX_PIXELS", 100)
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 100)
     assert not check_image(content).problem
-    monkeypatch.setattr(images, "MAX_PIXELS", 99)
+    monkeypatch.setattr(image_limits, "MAX_PIXELS", 99)
     assert "10 x 10 pixels" in check_image(content).problem
 
 
@@ -199,7 +199,7 @@ def test_a_strip_within_an_icon_is_refused_too():
         decode_image(content, "x")
 
 
-def test_a_strip_within_a_container_of_another_size_is_refused_too():
+def test_containers_that_hold_an_image_of_another_size_are_not_read():
     strip = encoded(Image.new("L", (1, 5000)))
     fields = {(3, 60): b"\3\1", (3, 20): b"\20", (3, 30): b"\20", (3, 120): b"\5", (8, 10): strip}
     content = b"".join(
@@ -208,9 +208,78 @@ def test_a_strip_within_a_container_of_another_size_is_refused_too():
     content += bytes(5)  # no further field
     with Image.open(io.BytesIO(content)) as image:
         assert (image.format, image.size) == ("IPTC", (16, 16))
-    assert check_image(content).bomb
-    with pytest.raises(TooManyPixelsError, match="1 x 5000"):
+    assert check_image(content).problem.startswith("no known image format")
+    with pytest.raises(DataError, match="no known image format"):
         decode_image(content, "x")
+
+
+@pytest.fixture
+def ghostscript(tmp_path, monkeypatch):
+    """A program `gs` in front of all others; the file that it writes when it is run."""
+    ran = tmp_path / "ran"
+    program = tmp_path / "bin" / "gs"
+    program.parent.mkdir()
+    program.write_text(f"#!/bin/sh\ntouch '{ran}'\n")
+    program.chmod(0o755)
+    monkeypatch.setenv("PATH", str(program.parent), prepend=os.pathsep)
+    monkeypatch.setattr(EpsImagePlugin, "gs_binary", None)  # whether there is one is remembered
+    return ran
+
+
+def test_no_other_program_is_run_on_an_image(ghostscript):
+    content = encoded(Image.new("RGB", (20, 10), "red"), "EPS")
+    with contextlib.suppress(OSError), Image.open(io.BytesIO(content)) as image:
+        image.load()
+    assert ghostscript.exists(), "Pillow itself runs it"
+    ghostscript.unlink()
+    assert "no known image format; those that are read are JPEG" in check_image(content).problem
+    with pytest.raises(DataError, match=r"'a\.jpg' cannot be decoded"):
+        decode_image(content, "a.jpg")
+    assert not ghostscript.exists()
+
+
+@pytest.mark.parametrize("dtype", [np.uint16, np.int32, np.float32])
+def test_wide_images_are_scaled_band_by_band(dtype, monkeypatch):
+    values = np.random.default_rng(0).integers(0, 60_000, (37, 20)).astype(dtype)
+    whole = np.asarray(to_rgb(Image.fromarray(values)))
+    monkeypatch.setattr(image_modes, "_BAND", 64)
+    assert (np.asarray(to_rgb(Image.fromarray(values))) == whole).all()
+
+
+def test_a_wide_image_takes_few_times_its_own_memory():
+    picture = Image.new("I;16", (3000, 3000), 9)
+    tracemalloc.start()
+    to_rgb(picture)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 100e6  # 216 MB for three copies in float64
+
+
+def test_large_images_are_checked_one_at_a_time(monkeypatch, picture):
+    monkeypatch.setattr(image_limits, "_MANY_PIXELS", 50)
+    at_once, most = [], []
+
+    def convert(image):
+        at_once.append(image)
+        most.append(len(at_once))
+        time.sleep(0.02)
+        at_once.pop()
+        return image
+
+    monkeypatch.setattr("fedmvp_flwr.data.images.to_rgb", convert)
+    content = encoded(picture())
+    with ThreadPoolExecutor(4) as pool:
+        assert not any(check.problem for check in pool.map(check_image, [content] * 4))
+    assert most == [1] * 4
+
+
+def test_a_file_that_is_larger_than_any_image_is_not_read(tmp_path):
+    with (tmp_path / "a.jpg").open("wb") as file:
+        file.truncate(8 * 2**30)  # sparse
+    with pytest.raises(
+        DataError, match=r"'a\.jpg' cannot be read \(8,589,934,592 bytes, more than"
+    ):
+        FileImage(tmp_path / "a.jpg", "a.jpg").load()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])

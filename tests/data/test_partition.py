@@ -1,3 +1,5 @@
+from itertools import pairwise
+
 import numpy as np
 import pytest
 
@@ -119,5 +121,42 @@ def test_pathological_settings_that_cannot_be():
 
 
 def test_more_shards_than_samples():
-    with pytest.raises(DataError, match="Use fewer"):
-        deal(5, [0, 1, 2, 3, 4, 5], partition="shards", classes_per_client=1)
+    labels = [0, 1, 2, 3, 4, 5]
+    with pytest.raises(
+        DataError, match=r"=2 shards for each of 5 clients .* 6 samples\. Use fewer"
+    ):
+        deal(5, labels, partition="shards", classes_per_client=2)
+    assert {len(part) for part in deal(5, labels, partition="shards", classes_per_client=1)} == {
+        1,
+        2,
+    }
+
+
+@pytest.mark.parametrize(
+    ("count", "clients", "pieces"), [(1000, 100, 7), (11, 5, 2), (120, 8, 3), (9, 3, 3)]
+)
+def test_every_client_gets_so_many_shards(count, clients, pieces):
+    labels = list(range(count))
+    parts = deal(clients, labels, partition="shards", classes_per_client=pieces)
+    assert sorted(i for part in parts for i in part) == labels
+    sizes = [len(part) for part in parts]
+    assert max(sizes) - min(sizes) <= pieces
+    assert pieces * (count // (clients * pieces)) <= min(sizes)
+    runs = [1 + sum(b - a > 1 for a, b in pairwise(part)) for part in parts]
+    assert max(runs) == pieces, "neighbouring shards may come together, none is cut further"
+
+
+class Watched(list):
+    """Labels that count how often they are gone through."""
+
+    rounds = 0
+
+    def __iter__(self):
+        self.rounds += 1
+        return super().__iter__()
+
+
+def test_many_classes_are_dealt_in_a_few_rounds():
+    labels = Watched(i % 500 for i in range(2000))
+    partition_indices(labels, RunConfig(partition="pathological", classes_per_client=100), 5)
+    assert labels.rounds < 5

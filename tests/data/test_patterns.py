@@ -1,10 +1,12 @@
 import json
+import os
 from dataclasses import dataclass, replace
 
 import numpy as np
 import pytest
 
 from fedmvp_flwr import RunConfig
+from fedmvp_flwr.data import mask_file
 from fedmvp_flwr.data.mask_file import read_mask_file
 from fedmvp_flwr.data.missing import real_mask
 from fedmvp_flwr.data.patterns import (
@@ -278,6 +280,31 @@ def test_true_and_false_of_a_record(tmp_path):
     path = tmp_path / "mask.json"
     path.write_text('{"keys": ["s0"], "present": {"image": [true], "text": [false]}}')
     assert read_mask_file(path, samples(1)).present == {"image": (True,), "text": (False,)}
+
+
+def test_a_mask_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "mask.csv"
+    path.write_text("key,image,text\ns0,1,0\ns1,1,0\n")
+    reads = []
+    read = mask_file.read_text
+    monkeypatch.setattr(mask_file, "read_text", lambda *args: reads.append(args) or read(*args))
+    for client in (0, 1):
+        made = training_mask(
+            samples(2)[client : client + 1],
+            RunConfig(missing_pattern=f"file:{path}"),
+            client,
+            2,
+        )
+        assert made.present == {"image": (True,), "text": (False,)}
+    assert len(reads) == 1
+    path.write_text("key,image,text\ns0,0,1\n")
+    os.utime(path, (1, 1))
+    assert read_mask_file(path, samples(1)).present == {"image": (False,), "text": (True,)}
+
+
+def test_a_home_that_nobody_has():
+    with pytest.raises(DataError, match="~nobody-of-this-name/mask"):
+        mask("file:~nobody-of-this-name/mask.csv")
 
 
 def test_contradictory_and_missing_mask_files(tmp_path):

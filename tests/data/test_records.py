@@ -23,6 +23,12 @@ def test_a_record_is_found_by_its_hash(tmp_path):
     assert json.loads((tmp_path / "masks" / f"{digest}.json").read_text()) == record
 
 
+def test_what_is_no_unicode_is_kept(tmp_path):
+    record = {"source": "tr\udce9"}
+    digest = save_record(tmp_path, record)
+    assert json.loads((tmp_path / f"{digest}.json").read_bytes()) == record
+
+
 def test_a_record_is_written_once(tmp_path):
     digest = save_record(tmp_path, {"a": 1})
     path = tmp_path / f"{digest}.json"

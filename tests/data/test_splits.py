@@ -28,7 +28,21 @@ def test_the_held_out_share_is_exact_and_stratified():
 def test_small_classes_keep_one_to_train_on():
     train, test = hold_out(samples(1, 1, 1, 1, 40), 0.25, 0)
     assert {s.label for s in train} == {0, 1, 2, 3, 4}
-    assert len(test) == 11
+    assert len(test) == 10
+
+
+@pytest.mark.parametrize("counts", [[1] * 100 + [30], [2] * 50 + [3] * 9 + [40], [33] * 7, [1, 5]])
+@pytest.mark.parametrize("fraction", [0.07, 0.2, 0.5, 0.95])
+def test_no_class_pays_for_what_others_could_not_give(counts, fraction):
+    train, test = hold_out(samples(*counts), fraction, 0)
+    kept, held = (Counter(s.label for s in part) for part in (train, test))
+    for label, count in enumerate(counts):
+        assert kept[label] >= 1
+        assert abs(held[label] - count * fraction) < 1 or kept[label] == 1, (label, count)
+
+
+def test_a_share_that_is_whole_is_taken_as_it_is():
+    assert len(hold_out(samples(*[1] * 100, 100), 0.07, 0)[1]) == 7
 
 
 def test_the_split_seed_decides_and_the_order_does_not():

@@ -101,6 +101,7 @@ def test_missing_library(monkeypatch, spec, folder):
 def test_a_folder_that_does_not_load(spec, folder):
     parts = {"model_cfg": {"vision_cfg": {}, "text_cfg": {}}}
     (folder / "open_clip_config.json").write_text(json.dumps(parts))
+    (folder / "weights.safetensors").write_bytes(b"weights")
     with pytest.raises(ModelError, match="open_clip cannot load"):
         load_model(spec, LoadContext(folder, "cpu", RunConfig(), {}))
 

@@ -1,6 +1,7 @@
 """Held-out pairs of the embedded data, completed by the embedded models and by retrieval."""
 
 import json
+import re
 
 import pytest
 
@@ -8,6 +9,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.errors import DataError, FedMVPError
+from fedmvp_flwr.quality import image_distances
 from fedmvp_flwr.quality.measure import GATES, held_out
 from fedmvp_flwr.quality.page import write_quality
 from fedmvp_flwr.quality.run import run_quality
@@ -92,6 +94,45 @@ def test_a_page_trusts_no_text(config, both, tmp_path):
     pairs = tuple(replace(pair, text=evil) for pair in result.pairs)
     _, page = write_quality(tmp_path, {evil: replace(result, pairs=pairs)})
     assert "<script>" not in page.read_text()
+
+
+def by_class(page):
+    """Cells of the table by class, by the title of the column."""
+    table = page.read_text().split("<h3>By class</h3>")[1].split("</table>")[0]
+    rows = [re.findall(r"<t[dh][^>]*>([^<]*)<", row) for row in table.split("<tr>")[1:]]
+    return [dict(zip(rows[0], row, strict=True)) for row in rows[1:]]
+
+
+def test_images_of_a_class_are_measured_where_it_has_enough_pairs(config, tmp_path, monkeypatch):
+    monkeypatch.setattr(image_distances, "LEAST_FOR_KID", 2)
+    monkeypatch.setattr(image_distances, "LEAST_FOR_FRECHET", 4)
+    other = config.model_copy(update={"completion": "retrieval"})
+    results = run_quality(other, num_samples=30)
+    path, page = write_quality(tmp_path, results)
+    classes = json.loads(path.read_text())["retrieval"]["per-class"]
+    pairs = {group["pairs"] for group in classes.values()}
+    assert {1, 2} <= pairs
+    rows = {row["class"]: row for row in by_class(page)}
+    assert set(rows) == set(classes)
+    for name, group in classes.items():
+        for key, title, least in (
+            ("kid", "KID of made to true images", 2),
+            ("frechet", "Fréchet distance of made to true images", 4),
+            ("frechet-of-real", "Fréchet distance among true images", 4),
+        ):
+            assert (group[key] is None) == (group["pairs"] < least)
+            shown = "\N{EN DASH}" if group[key] is None else f"{group[key]:.3g}"
+            assert rows[name][title] == shown
+
+
+def test_few_pairs_of_a_class_are_not_measured(both, tmp_path):
+    result = both["coarse"]
+    for group in result.numbers["per-class"].values():
+        assert group["kid"] is group["frechet"] is group["frechet-of-real"] is None
+        assert group["rouge-l"] is not None
+    _, page = write_quality(tmp_path, {"coarse": result})
+    assert "KID is told from 10 pairs on and the Fréchet distance from 20" in page.read_text()
+    assert {row["KID of made to true images"] for row in by_class(page)} == {"\N{EN DASH}"}
 
 
 def test_retrieval_takes_from_the_other_pairs(config):

@@ -64,6 +64,18 @@ def test_rounds_and_clients_are_ordered_and_the_last_of_a_kind_wins():
     assert [c["partition-id"] for c in record.clients] == [9, 10]
 
 
+def test_evaluations_at_the_clients_that_were_rejected_are_ordered():
+    events = [
+        {"event": "evaluation-rejected", "round": 4, "rejected": []},
+        {"event": "evaluation-rejected", "round": 2, "rejected": [{"client": 1}]},
+        {"event": "evaluation-rejected"},
+        {"event": "evaluation", "round": 2, "where": "clients"},
+    ]
+    record = collect(events, {})
+    assert record.rejected_evaluations == [events[1], events[0]]
+    assert record.client_scores == [events[3]]
+
+
 def test_a_phase_that_did_not_end_has_no_seconds():
     events = [
         {"event": "phase", "name": "probe", "status": "start"},

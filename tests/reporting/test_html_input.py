@@ -23,7 +23,9 @@ def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     run = new_run(rounds=1, class_names=[HOSTILE, "$\\frac{", "\x00\x1b[0m", "x" * 500])
     run.start()
     run.prepare()
+    run.event("client", partition_id=1, name=HOSTILE, samples=1)
     run.round(1, rejected=[{"client": 1, "reason": HOSTILE}])
+    run.event("evaluation-rejected", round=1, rejected=[{"client": 1, "reason": HOSTILE}])
     run.completions(count=2)
     index = run.out / "completions" / "index.json"
     row = json.loads(index.read_text())["completions"][0]

@@ -63,6 +63,9 @@ def test_events_with_nothing_in_them_do_no_harm(parse, tmp_path):
          "train": {"loss": None}, "rejected": [None], "seconds": None, "bytes": {}},
         {"event": "round", "round": 3, "clients": [1], "weights": [0.0], "similarity": [[None]]},
         {"event": "evaluation", "round": 1, "accuracy": {"complete": None}},
+        {"event": "evaluation-rejected"},
+        {"event": "evaluation-rejected", "round": 1, "rejected": None},
+        {"event": "evaluation-rejected", "round": 2, "rejected": [None, {}]},
         {"event": "phase", "name": "training", "status": "end"},
     ]  # fmt: skip
     (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))

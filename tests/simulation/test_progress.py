@@ -26,6 +26,14 @@ EVENTS: list[dict[str, Any]] = [
     },
     {"event": "evaluation", "round": 1, "where": "clients", "accuracy": {"complete": 0.9}},
     {"event": "round", "round": 2, "train-loss": 0.75, "seconds": 1.0},
+    {
+        "event": "evaluation-rejected",
+        "round": 2,
+        "rejected": [
+            {"client": 1, "reason": "no reply within the timeout"},
+            {"client": 4, "reason": "[bold]metric 'accuracy' must be in [0, 1][/bold]"},
+        ],
+    },
     {"event": "run-end", "status": "completed"},
 ]
 
@@ -47,6 +55,9 @@ def test_one_line_per_round_without_a_terminal() -> None:
         "round 1: the reply of client 3 was rejected: not finite: [head]",
         "round 1  accuracy: complete 50.0%  image-only 25.0%  text-only 12.5%",
         "round 2/2  loss 0.750  1.0 s",
+        "round 2: the evaluation by client 1 was rejected: no reply within the timeout",
+        "round 2: the evaluation by client 4 was rejected: "
+        "[bold]metric 'accuracy' must be in [0, 1][/bold]",
     ]
 
 
@@ -63,6 +74,12 @@ def test_a_bar_on_a_terminal() -> None:
     assert "accuracy 50.0%" in last
 
 
+def test_rejected_replies_are_shown_above_the_bar() -> None:
+    shown = _show(EVENTS, terminal=True)
+    assert "round 1: the reply of client 3 was rejected: not finite: [head]" in shown
+    assert "round 2: the evaluation by client 1 was rejected: no reply within" in shown
+
+
 def test_quiet_shows_nothing() -> None:
     assert _show(EVENTS, terminal=False, quiet=True) == ""
     assert _show(EVENTS, terminal=True, quiet=True) == ""
@@ -77,6 +94,8 @@ def test_odd_events_do_no_harm(terminal: bool) -> None:
         {"event": "phase", "status": "start"},
         {"event": "round"},
         {"event": "round", "round": "x", "train": None, "rejected": [None]},
+        {"event": "evaluation-rejected"},
+        {"event": "evaluation-rejected", "round": "x", "rejected": [None]},
         {"event": "evaluation", "where": "server"},
         {"event": "evaluation", "where": "server", "accuracy": {}},
     ]

@@ -1,5 +1,6 @@
 """What the run cost: seconds per phase and round, bytes per message, replies that were lost."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.curves import round_bars, stacked_bars
@@ -14,6 +15,7 @@ _PER_MESSAGE = {"up": "upload-per-client-round", "down": "download-per-client-ro
 _TOTAL = "total"
 _MOST_ROUNDS = 100
 _MOST_REJECTED = 200
+_LONGEST_NAME = 80  # characters; a node calls itself what it likes
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Rejected:
     Attributes:
         rounds: number of rounds looked at.
         total: number of replies left out.
-        table: round, client and reason; None where there are none.
+        table: round, what was asked for, client and reason; None where there are none.
     """
 
     rounds: int
@@ -54,19 +56,29 @@ def build(run: RunRecord) -> Costs:
 
 
 def rejected(run: RunRecord) -> Rejected:
-    """Collect the replies that were left out."""
+    """Collect the replies that were left out, to trainings and to evaluations."""
+    names = {number(client.get("partition-id")): client.get("name") for client in run.clients}
+    asked = [(event, "Training") for event in run.rounds]
+    asked += [(event, "Evaluation") for event in run.rejected_evaluations]
     found = [
-        [whole(event["round"]), whole(item.get("client")), str(item.get("reason", ""))]
-        for event in run.rounds
+        [whole(event["round"]), kind, _who(item, names), str(item.get("reason", ""))]
+        for event, kind in sorted(asked, key=lambda pair: float(pair[0]["round"]))
         for item in event.get("rejected") or []
         if isinstance(item, dict)
     ]
     table = None
     if found:
-        header = ["Round", "Client", "Reason"]
+        header = ["Round", "Asked for", "Client", "Reason"]
         caption = "Replies that were left out of the average"
         table = Table(caption, header, found[:_MOST_REJECTED], numeric=False)
     return Rejected(len(run.rounds), len(found), table)
+
+
+def _who(item: Event, names: Mapping[float | None, object]) -> str:
+    """A client's key, and its name where it told one."""
+    key = number(item.get("client"))
+    name = str(names.get(key) or "")[:_LONGEST_NAME]
+    return f"{whole(key)} ({name})" if name else whole(key)
 
 
 def _phase_seconds(run: RunRecord) -> dict[str, float | None]:

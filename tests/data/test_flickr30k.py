@@ -1,0 +1,58 @@
+"""Rows of one image, under any spelling of its name."""
+
+import pytest
+
+from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.errors import DataError
+
+
+def everything(dataset):
+    return {s.key: s for split in dataset.splits.values() for s in split}
+
+
+@pytest.fixture
+def flickr(tmp_path, picture):
+    """Six images with two rows each; `change` may edit the rows (name, text, label, site)."""
+
+    def build(change=lambda rows: None):
+        root = tmp_path / "flickr"
+        (root / "images").mkdir(parents=True)
+        rows = []
+        for i in range(6):
+            picture(i).save(root / "images" / f"{i}.jpg")
+            rows += [[f"{i}.jpg", f"{word} {i}", "ab"[i % 2], f"site {i % 3}"] for word in "xy"]
+        change(rows)
+        lines = ["filename,caption,label,site", *(",".join(row) for row in rows)]
+        (root / "captions.csv").write_text("\n".join(lines))
+        return root
+
+    return build
+
+
+@pytest.mark.parametrize("name", ["./1.jpg", ".//1.jpg", " ./1.jpg "])
+def test_spellings_of_one_name_are_one_image(flickr, settings, name):
+    def change(rows):
+        rows[3][0] = name
+
+    dataset = load_dataset(settings(f"flickr30k:{flickr(change)}", captions="joined"))
+    assert sorted(everything(dataset)) == [f"{i}.jpg" for i in range(6)]
+    assert everything(dataset)["1.jpg"].text == "x 1 y 1"
+
+
+def test_rows_of_an_image_with_several_owners(flickr, settings):
+    def change(rows):
+        rows[3][3] = "elsewhere"
+
+    root = flickr(change)
+    expected = r"captions\.csv:4: '1\.jpg' has site elsewhere, site 1"
+    with pytest.raises(DataError, match=expected):
+        load_dataset(settings(f"flickr30k:{root}", partition="column:site"))
+    kept = settings(f"flickr30k:{root}", partition="column:site", bad_samples="skip")
+    assert "1.jpg" not in everything(load_dataset(kept))
+    assert len(everything(load_dataset(settings(f"flickr30k:{root}")))) == 6  # nobody asks
+
+
+def test_an_id_column_is_refused(flickr, settings):
+    root = flickr()
+    with pytest.raises(DataError, match=r"does not read id-column='label': of the columns only im"):
+        load_dataset(settings(f"flickr30k:{root}", id_column="label"))

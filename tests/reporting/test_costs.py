@@ -1,0 +1,65 @@
+"""Replies that were left out, as the report lists them."""
+
+import pytest
+
+from fedmvp_flwr.reporting import write_report
+from fedmvp_flwr.reporting.events import RunRecord, collect
+from fedmvp_flwr.reporting.sections.costs import rejected
+
+LATE = "no reply within the timeout"
+
+
+def training(number, *clients):
+    return {
+        "event": "round",
+        "round": number,
+        "rejected": [{"client": c, "reason": "the array 'head' holds NaN"} for c in clients],
+    }
+
+
+def evaluation(number, *clients):
+    items = [{"client": c, "reason": LATE} for c in clients]
+    return {"event": "evaluation-rejected", "round": number, "rejected": items}
+
+
+def test_trainings_and_evaluations_are_listed_by_round():
+    events = [training(1), training(2, 5), evaluation(2, 0, 5), training(3, 1), evaluation(1, 4)]
+    found = rejected(collect(events, {}))
+    assert (found.rounds, found.total) == (3, 5)
+    assert found.table.header == ["Round", "Asked for", "Client", "Reason"]
+    assert found.table.rows == [
+        ["1", "Evaluation", "4", LATE],
+        ["2", "Training", "5", "the array 'head' holds NaN"],
+        ["2", "Evaluation", "0", LATE],
+        ["2", "Evaluation", "5", LATE],
+        ["3", "Training", "1", "the array 'head' holds NaN"],
+    ]
+
+
+@pytest.mark.parametrize("event", [training(1, 0, 1, 2), evaluation(1, 0, 1, 2)])
+def test_a_node_is_called_by_its_name_where_it_told_one(event):
+    clients = [
+        {"event": "client", "partition-id": 0, "name": "hospital-a"},
+        {"event": "client", "partition-id": 1, "name": ""},
+        {"event": "client", "partition-id": 3, "name": "x" * 4000},
+    ]
+    table = rejected(collect([*clients, event], {})).table
+    assert [row[2] for row in table.rows] == ["0 (hospital-a)", "1", "2"]
+    (row,) = rejected(collect([*clients, evaluation(1, 3)], {})).table.rows
+    assert len(row[2]) < 100
+
+
+def test_without_any_there_is_no_table():
+    assert rejected(RunRecord()).table is None
+    assert rejected(collect([training(1), evaluation(1)], {})).table is None
+
+
+def test_the_page_names_them(parse, new_run):
+    run = new_run(rounds=1)
+    run.start()
+    run.event("client", partition_id=2, name="hospital-c", samples=10)
+    run.round(1)
+    run.event("evaluation-rejected", round=1, rejected=[{"client": 2, "reason": LATE}])
+    page = parse(write_report(run.out))
+    assert f"1 Evaluation 2 (hospital-c) {LATE}" in page.text
+    assert "every reply of" not in page.text
