@@ -37,6 +37,24 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         return load_probe(Path(config.probe_file).expanduser())
     if config.probe_source == "public":
         return _public_probe(dataset, config, models)
+    path = generated_probe_file(dataset, config, models)
+    try:
+        return load_probe(path)
+    except DataError:  # not there yet, or damaged: generate it
+        probe = generate_probe(
+            probe_texts(dataset.class_descriptions, config.probe_per_class),
+            models.image_generator,
+            models.image_encoder,
+            models.text_encoder,
+            config.completion_seed,
+            min(config.images_at_once, config.foundation_batch_size),
+        )
+        save_probe(path, probe)
+        return probe
+
+
+def generated_probe_file(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Path:
+    """Where a generated probe is kept: named after all that it depends on."""
     texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
     key = key_for(
         "probe",
@@ -51,20 +69,7 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             *changed_settings(config, "generator_size", "generator_dtype").values(),
         ],
     )
-    path = cache_folder(config) / "probes" / f"{key}.safetensors"
-    try:
-        return load_probe(path)
-    except DataError:  # not there yet, or damaged: generate it
-        probe = generate_probe(
-            texts,
-            models.image_generator,
-            models.image_encoder,
-            models.text_encoder,
-            config.completion_seed,
-            min(config.images_at_once, config.foundation_batch_size),
-        )
-        save_probe(path, probe)
-        return probe
+    return cache_folder(config) / "probes" / f"{key}.safetensors"
 
 
 def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:

@@ -26,7 +26,7 @@ from fedmvp_flwr.foundation.diffusers_generator import largest_side
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.timed_sources import timed_sources
-from fedmvp_flwr.workload import COMPLETED, ENCODED, GATED, Workload, encodings
+from fedmvp_flwr.workload import COMPLETED, ENCODED, GATED, PROBE, Workload, encodings
 
 _PATIENCE = 30.0  # seconds for each of captioner and generator, after the first item
 _RECORD_BYTES = 2000.0  # of a caption with its prompts
@@ -90,30 +90,39 @@ def time_models(
             seconds[kinds[modality]] = spent / len(items)
             sizes = [len(codec.features_to_bytes(item)) for item in features]
             bytes_each[kinds[modality]] = sum(sizes) / len(sizes)
-    if config.completion == "foundation":
-        completer = FoundationCompleter(models, config)
-        for modality in MODALITIES:
-            sources = given[SOURCE_OF[modality]]
-            with _at_work(models, GENERATOR_ROLES[modality]):
-                each, load, made = _time_completions(completer, modality, sources)
-            seconds[COMPLETED[modality]] = each
-            loading += load
-            sizes = [sum(map(len, codec.completion_items("", item)[1].values())) for item in made]
-            bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
+    for modality in _generated(config):
+        role, sources = GENERATOR_ROLES[modality], given[SOURCE_OF[modality]]
+        spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
+        loading += spent
+        with _at_work(models, role):
+            each, made = _time_completions(FoundationCompleter(models, config), modality, sources)
+        seconds[COMPLETED[modality]] = each
+        sizes = [sum(map(len, codec.completion_items("", item)[1].values())) for item in made]
+        bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
+    if config.generates_probe:  # each pair is drawn and encoded, and its features are kept
+        encoded = ENCODED.values()
+        seconds[PROBE] = seconds[COMPLETED[IMAGE]] + sum(seconds[kind] for kind in encoded)
+        bytes_each[PROBE] = sum(bytes_each[kind] for kind in encoded)
     return Timing(seconds, loading, bytes_each, widths)
+
+
+def _generated(config: RunConfig) -> Sequence[str]:
+    """The modalities that are generated: to fill holes, or images for the probe alone."""
+    if config.completion == "foundation":
+        return MODALITIES
+    return (IMAGE,) if config.generates_probe else ()
 
 
 def _time_completions(
     completer: FoundationCompleter, modality: str, sources: Sequence[Source]
-) -> tuple[float, float, list[Completion]]:
-    """Seconds of each completion and of loading; what is slow is timed on fewer sources."""
-    first, made = _timed(lambda: completer.complete(modality, sources[:1]))
+) -> tuple[float, list[Completion]]:
+    """Seconds of each completion by a loaded model; what is slow is timed on fewer sources."""
+    first, made = _timed(lambda: completer.complete(modality, sources[:1]))  # also warms up
     fewer = sources[: int(_PATIENCE / first)] if first > 0 else sources
-    if not fewer:  # loading cannot be told apart: an estimate from above
-        return first, 0.0, made
+    if not fewer:
+        return first, made
     spent, made = _timed(lambda: completer.complete(modality, fewer))
-    each = spent / len(fewer)
-    return each, max(first - each, 0.0), made
+    return spent / len(fewer), made
 
 
 def estimated_seconds(work: Workload, timing: Timing) -> float:
@@ -150,6 +159,7 @@ def most_bytes(
         **{GATED[m]: each[m] for m in MODALITIES},  # pooled alone: smaller than that
         COMPLETED[IMAGE]: 3.0 * side * side,  # a PNG never takes much more than its pixels
         COMPLETED[TEXT]: _RECORD_BYTES,
+        PROBE: sum(each.values()),
     }
     return sum(count * sizes.get(kind, 0.0) for kind, count in work.left.items())
 

@@ -18,9 +18,11 @@ from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node
 from fedmvp_flwr.preparation import completion_requests, held_out_requests
+from fedmvp_flwr.probe_preparation import generated_probe_file
 
 COMPLETED = {IMAGE: "images to generate", TEXT: "texts to generate"}
 ENCODED = {IMAGE: "image features", TEXT: "text features"}
+PROBE = "pairs of the probe"
 GATED = {IMAGE: "image features of the gate", TEXT: "text features of the gate"}
 
 
@@ -70,9 +72,10 @@ def count_work(
         jobs.append((samples.train, completion_requests(samples.train, config), pool, True))
         jobs.append((samples.test, held_out_requests(samples.test, config), pool, False))
     whole = dataset.splits["test"]
-    test = whole_test_mask(whole, config).apply(whole)
-    pool = retrieval_pool((), dataset, config)
-    jobs.append((test, held_out_requests(test, config), pool, False))
+    if whole:  # a server may own none
+        test = whole_test_mask(whole, config).apply(whole)
+        pool = retrieval_pool((), dataset, config)
+        jobs.append((test, held_out_requests(test, config), pool, False))
     for samples_of_job, wanted, pool, named in jobs:
         by_modality = {
             m: [content_digest(sample, m) for sample in samples_of_job] for m in MODALITIES
@@ -87,7 +90,12 @@ def count_work(
         rows = wanted_completions(samples_of_job, by_modality, wanted, completer, config, names)
         for modality in MODALITIES:
             completions[modality] |= {item.key for item in rows[modality] if item}
-    return _workload(digests, completions, models, store, config.completion == "foundation")
+    work = _workload(digests, completions, models, store, config.completion == "foundation")
+    if config.generates_probe:
+        pairs = len(dataset.class_names) * config.probe_per_class
+        made = generated_probe_file(dataset, config, models).is_file()
+        work.total[PROBE], work.left[PROBE] = pairs, 0 if made else pairs
+    return work
 
 
 def _workload(

@@ -46,6 +46,7 @@ def test_all_is_left_at_first_and_nothing_after_preparing(tmp_path, tiny_models_
         "text features",
         "text features of the gate",
         "texts to generate",
+        "pairs of the probe",
     ]
     assert "completion s" not in first.estimates
     prepare_all(settings, 2)
@@ -171,7 +172,7 @@ def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, tmp_pat
     models = FoundationModels(settings)
     timing = time_models(data.splits["train"], models, settings, data.class_descriptions)
     assert set(timing.seconds) == set(timing.bytes_each)
-    assert len(timing.seconds) == 4
+    assert len(timing.seconds) == 5
     assert all(seconds > 0 for seconds in timing.seconds.values())
     found = timed_sources(train, lacking, data.class_descriptions)
     if lacking == "text":
@@ -221,8 +222,32 @@ def test_what_is_slow_is_timed_on_fewer_samples(monkeypatch, patience, calls):
     monkeypatch.setattr(timing, "_PATIENCE", patience)
     monkeypatch.setattr(timing.time, "perf_counter", lambda: float(next(clock)))
     sources = [Source(f"text {i}", str(i)) for i in range(8)]
-    each, loading, made = timing._time_completions(Slow(), "image", sources)
+    each, made = timing._time_completions(Slow(), "image", sources)
     assert seen == calls
     assert each == 10.0 / calls[-1]
-    assert loading == 10.0 - each
     assert len(made) == calls[-1]
+
+
+def test_the_probe_is_work_of_its_own(tmp_path):
+    settings = config(tmp_path, completion="none")
+    first = preflight(settings, 2, timed=True)
+    rows = {row["work"]: row for row in first.work}
+    pairs = rows["pairs of the probe"]
+    assert pairs["left"] == pairs["all"] == 2 * len(load_dataset(settings).class_names)
+    assert pairs["ms each"] > rows["image features"]["ms each"]
+    assert "images to generate" not in rows
+    prepare_all(settings, 2)
+    again = {row["work"]: row["left"] for row in preflight(settings, 2).work}
+    assert again["pairs of the probe"] == 0
+    plain = preflight(config(tmp_path, completion="none", method="fedavg"), 2)
+    assert "pairs of the probe" not in {row["work"] for row in plain.work}
+
+
+def test_a_generator_for_the_probe_alone_is_tried_too(tmp_path, monkeypatch):
+    def broken(*_, **__):
+        raise RuntimeError("size mismatch")
+
+    monkeypatch.setattr("fedmvp_flwr.completion.completers.FoundationCompleter.complete", broken)
+    (problem,) = preflight(config(tmp_path, completion="none"), 2, timed=True).problems
+    assert "image-generator" in problem
+    assert "size mismatch" in problem

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 LEAST_PAIRS = 4  # two halves of two, for the distances among real images
+_OF_ACCEPTED = ("accepted", "agreement-of-accepted")
 GATES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)  # settings of `quality-gate` that are tried out
 
 
@@ -140,7 +141,7 @@ def measure_quality(
         "pairs": len(pairs),
         "completion": config.completion,
         "prompt-template": config.prompt_template,
-        "similarity": "image-text cosine" if models.comparable else "typicality of the neighbour",
+        "similarity": _kind_of_similarity(models, config),
         "overall": _summary(rows) | overall_distances(*images, prepared.real.labels),
         "per-class": _per_class(rows, *images),
         "gate": [_gated(prepared, rows, quantile) for quantile in GATES],
@@ -231,8 +232,12 @@ def _gated(
     prepared: PreparedSet, rows: Sequence[dict[str, Any]], quantile: float
 ) -> dict[str, Any]:
     """What a gate at this quantile of the real pairs would let through, and how good that is."""
+    result: dict[str, Any] = {"quality-gate": quantile, "threshold": None}
+    if quantile and bool(prepared.pair_similarity.isnan().all()):  # nothing to measure with
+        keys = [f"{name}-{what}" for name in MODALITIES for what in _OF_ACCEPTED]
+        return result | dict.fromkeys(keys)
     threshold = calibrate_threshold(prepared.pair_similarity, quantile)
-    result: dict[str, Any] = {"quality-gate": quantile, "threshold": threshold}
+    result["threshold"] = threshold
     for name in MODALITIES:
         values = prepared.similarity[name]
         passed = gate(values, threshold) if quantile else torch.ones(len(rows), dtype=torch.bool)
@@ -241,6 +246,12 @@ def _gated(
         agrees = [row[f"{name}-agrees"] for row in kept if row[f"{name}-agrees"] is not None]
         result[f"{name}-agreement-of-accepted"] = sum(agrees) / len(agrees) if agrees else None
     return result
+
+
+def _kind_of_similarity(models: FoundationModels, config: RunConfig) -> str:
+    if models.comparable:
+        return "image-text cosine"
+    return "typicality of the neighbour" if config.completion == "retrieval" else "not measured"
 
 
 def _agrees(predicted: Tensor, label: int) -> bool | None:

@@ -17,6 +17,8 @@ from fedmvp_flwr.preparation import require_comparable
 from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.measure import Quality, held_out, measure_quality
 
+_ANY_GATE = 0.05  # what the table tells is the same with each; 0 loads no gate
+
 
 def run_quality(
     config: RunConfig,
@@ -49,6 +51,8 @@ def run_quality(
     source = _source(dataset, config, split, client, num_clients)
     pairs = held_out(source, num_samples, config.seed)
     own = source if client is not None else pairs
+    if config.gate_encoder and not config.quality_gate:  # the gate's table needs its measure
+        config = config.model_copy(update={"quality_gate": _ANY_GATE})
     results = {}
     prompted = config.completion == "foundation"
     for template in (templates or (config.prompt_template,)) if prompted else ("retrieval",):

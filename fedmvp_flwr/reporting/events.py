@@ -33,6 +33,7 @@ class RunRecord:
         server_scores: `evaluation` events of the server, in the order of the rounds.
         client_scores: those of the clients.
         rejected_evaluations: `evaluation-rejected` events in the order of the rounds.
+        failed_attempts: `round-failed` events, of rounds that were trained again, as they came.
         phases: seconds of each phase in the order of their start; None where it did not end.
         result: content of `result.json`; empty where there is none of this run.
         started: UTC time of the first event, ISO 8601, or empty.
@@ -50,6 +51,7 @@ class RunRecord:
     server_scores: list[Event] = field(default_factory=list)
     client_scores: list[Event] = field(default_factory=list)
     rejected_evaluations: list[Event] = field(default_factory=list)
+    failed_attempts: list[Event] = field(default_factory=list)
     phases: dict[str, float | None] = field(default_factory=dict)
     result: Event = field(default_factory=dict)
     started: str = ""
@@ -105,6 +107,11 @@ def collect(events: list[Event], result: Mapping[str, Any]) -> RunRecord:
         server_scores=_ordered(at_server, "round"),
         client_scores=_ordered(at_clients, "round"),
         rejected_evaluations=_ordered(_named(events, "evaluation-rejected"), "round"),
+        failed_attempts=[
+            event
+            for event in _named(events, "round-failed")
+            if number(event.get("round")) is not None
+        ],
         phases=_phases(_named(events, "phase")),
         result=dict(result),
         started=times[0] if times else "",

@@ -67,6 +67,12 @@ class ProgressView:
                 self._line(f"going on after round {event.get('after-round')}")
             case "round":
                 self._show_round(event)
+            case "round-failed":
+                number, attempt = event.get("round"), event.get("attempt")
+                self._line(
+                    f"round {number}: too few valid replies (attempt {attempt})", style="yellow"
+                )
+                self._show_rejected(event, "reply of")
             case "evaluation-rejected":
                 self._show_rejected(event, "evaluation by")
             case "evaluation" if event.get("where") == "server":

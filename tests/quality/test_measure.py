@@ -67,6 +67,33 @@ def test_a_stricter_gate_lets_less_through(both):
         assert shares == sorted(shares, reverse=True)
 
 
+@pytest.fixture
+def apart(config, tiny_models_module, tmp_path):
+    """Encoders that share no space, and no gate."""
+    clip = tiny_models_module.build_open_clip(tmp_path / "clip", seed=5)
+    return config.model_copy(update={"image_encoder": f"open_clip:{clip}", "quality_gate": 0.0})
+
+
+def test_a_gate_encoder_measures_also_where_no_gate_is_set(apart):
+    chosen = apart.model_copy(update={"gate_encoder": "open_clip:embedded"})
+    numbers = run_quality(chosen, num_samples=24)["coarse"].numbers
+    assert numbers["similarity"] == "image-text cosine"
+    assert all(row["threshold"] is not None for row in numbers["gate"])
+    assert any(0 < row["text-accepted"] < 1 for row in numbers["gate"])
+
+
+def test_without_a_common_space_the_gates_table_is_empty(apart, tmp_path):
+    results = run_quality(apart, num_samples=24)
+    numbers = results["coarse"].numbers
+    assert numbers["similarity"] == "not measured"
+    first, *others = numbers["gate"]
+    assert first["image-accepted"] == first["text-accepted"] == 1
+    for row in others:
+        assert row.keys() == first.keys()
+        assert {value for key, value in row.items() if key != "quality-gate"} == {None}
+    write_quality(tmp_path / "new", results)
+
+
 def test_a_run_finds_the_completions_again(both, config):
     again = run_quality(config, num_samples=24)
     assert list(again) == ["coarse"]

@@ -36,6 +36,28 @@ def test_trainings_and_evaluations_are_listed_by_round():
     ]
 
 
+def test_attempts_that_failed_come_before_the_round_that_counted():
+    failed = [
+        {**training(2, 3, 4), "event": "round-failed", "attempt": 1},
+        {**training(2, 3), "event": "round-failed", "attempt": 2},
+    ]
+    found = rejected(collect([training(1), *failed, training(2, 4), {"event": "round-failed"}], {}))
+    assert found.total == 4
+    assert [row[:3] for row in found.table.rows] == [
+        ["2", "Training, attempt 1", "3"],
+        ["2", "Training, attempt 1", "4"],
+        ["2", "Training, attempt 2", "3"],
+        ["2", "Training", "4"],
+    ]
+
+
+def test_a_table_that_is_cut_says_so():
+    found = rejected(collect([training(n, 1, 2, 3) for n in range(1, 101)], {}))
+    assert (found.total, len(found.table.rows)) == (300, 200)
+    assert found.table.caption.endswith("(the first 200 of 300)")
+    assert "first" not in rejected(collect([training(1, 1)], {})).table.caption
+
+
 @pytest.mark.parametrize("event", [training(1, 0, 1, 2), evaluation(1, 0, 1, 2)])
 def test_a_node_is_called_by_its_name_where_it_told_one(event):
     clients = [

@@ -95,6 +95,7 @@ def test_odd_events_do_no_harm(terminal: bool) -> None:
         {"event": "round"},
         {"event": "round", "round": "x", "train": None, "rejected": [None]},
         {"event": "evaluation-rejected"},
+        {"event": "round-failed"},
         {"event": "evaluation-rejected", "round": "x", "rejected": [None]},
         {"event": "evaluation", "where": "server"},
         {"event": "evaluation", "where": "server", "accuracy": {}},
@@ -107,3 +108,12 @@ def test_log_lines_are_shown_as_they_are() -> None:
     with ProgressView(Console(file=out, width=20), None) as view:
         view.on_log("[bold]not markup[/bold] and longer than the console")
     assert out.getvalue() == "[bold]not markup[/bold] and longer than the console\n"
+
+
+@pytest.mark.parametrize("terminal", [True, False])
+def test_a_failed_attempt_is_told(terminal: bool) -> None:
+    reasons = [{"client": 3, "reason": "no reply within the timeout"}]
+    event = {"event": "round-failed", "round": 2, "attempt": 1, "rejected": reasons}
+    shown = _show([event], terminal=terminal)
+    assert "round 2: too few valid replies (attempt 1)" in shown
+    assert "the reply of client 3 was rejected: no reply within the timeout" in shown

@@ -56,9 +56,10 @@ def build(run: RunRecord) -> Costs:
 
 
 def rejected(run: RunRecord) -> Rejected:
-    """Collect the replies that were left out, to trainings and to evaluations."""
+    """Collect the replies that were left out: to trainings, failed ones too, and evaluations."""
     names = {number(client.get("partition-id")): client.get("name") for client in run.clients}
-    asked = [(event, "Training") for event in run.rounds]
+    asked = [(e, f"Training, attempt {whole(e.get('attempt'))}") for e in run.failed_attempts]
+    asked += [(event, "Training") for event in run.rounds]
     asked += [(event, "Evaluation") for event in run.rejected_evaluations]
     found = [
         [whole(event["round"]), kind, _who(item, names), str(item.get("reason", ""))]
@@ -70,6 +71,8 @@ def rejected(run: RunRecord) -> Rejected:
     if found:
         header = ["Round", "Asked for", "Client", "Reason"]
         caption = "Replies that were left out of the average"
+        if len(found) > _MOST_REJECTED:
+            caption += f" (the first {_MOST_REJECTED} of {len(found)})"
         table = Table(caption, header, found[:_MOST_REJECTED], numeric=False)
     return Rejected(len(run.rounds), len(found), table)
 
