@@ -4,6 +4,9 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.completeness import damaged_files, missing_files
 from fedmvp_flwr.foundation.specs import LoadContext, ModelSpec, check_model
+from fedmvp_flwr.foundation.weights import require_safetensors
+
+_CHOOSE_FILES = ("transformers", "diffusers")  # these libraries decide which weights they load
 
 
 def model_problems(spec: ModelSpec, config: RunConfig) -> list[str]:
@@ -28,6 +31,8 @@ def model_problems(spec: ModelSpec, config: RunConfig) -> list[str]:
         return problems
     context = LoadContext(spec.folder, "cpu", config, {}, spec.architecture, spec.weights)
     try:
+        if spec.library in _CHOOSE_FILES:
+            require_safetensors(spec.folder)
         check_model(spec, context)
     except ModelError as error:
         return [str(error)]

@@ -6,7 +6,8 @@ from pathlib import Path
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.fingerprint import model_files
 from fedmvp_flwr.foundation.json_files import json_object
-from fedmvp_flwr.foundation.specs import ModelSpec
+from fedmvp_flwr.foundation.specs import ModelSpec, absent_parts
+from fedmvp_flwr.foundation.walk import files_below
 from fedmvp_flwr.foundation.weights import INDEX, WEIGHTS, damage, shard_names
 
 _IMAGE_PROCESSOR = ("preprocessor_config.json", "processor_config.json")
@@ -43,6 +44,8 @@ def missing_files(spec: ModelSpec) -> list[str]:
     if spec.library == "transformers":
         for choices in _NEEDED_BY_ROLE[spec.role]:
             missing += none_of(spec.folder, "", choices)
+        with suppress(ModelError):  # a malformed list of modules: the check names it
+            missing += absent_parts(spec)
     elif spec.library == "diffusers":
         missing += _missing_parts(spec.folder)
     return sorted(set(missing))
@@ -96,7 +99,7 @@ def _numbers(value: object, names: frozenset[str]) -> list[int]:
 def _missing_shards(folder: Path) -> list[str]:
     """Parts of split weights that the index names."""
     missing = []
-    for index in folder.rglob(INDEX):
+    for index in (path for path in files_below(folder) if path.match(INDEX)):
         with suppress(ModelError):  # a damaged index: see `damaged_files`
             parts = [index.parent / name for name in shard_names(index)]
             gone = [path for path in parts if not path.is_file()]

@@ -1,6 +1,5 @@
 """Text-to-image generator from one diffusers pipeline folder."""
 
-import inspect
 import json
 from collections.abc import Sequence
 from contextlib import suppress
@@ -10,14 +9,16 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.diffusers_call import SETTINGS_FILE, call_arguments, folder_call
+from fedmvp_flwr.foundation.diffusers_parts import require_whole_parts
 from fedmvp_flwr.foundation.dtypes import DTYPES
 from fedmvp_flwr.foundation.quiet import quiet_libraries
 from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.weights import require_safetensors
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SETTINGS_FILE = "fedmvp.json"  # {"call": {...}}: the arguments that the model was made for
 _INDEX = "model_index.json"
 _SMALLEST_BATCH = 2
 _DENOISERS = ("unet", "transformer")
@@ -33,10 +34,6 @@ _SIDE_STEPS = {
     "SanaPipeline": 32,
     "StableDiffusionPipeline": 8,
     "StableDiffusionXLPipeline": 8,
-}
-_FIXED_CALL: dict[str, Any] = {
-    "use_resolution_binning": False,  # the folder's own size, not the nearest of a fixed table
-    "clean_caption": False,  # needs two more libraries, for web scrapes
 }
 
 
@@ -71,7 +68,7 @@ class DiffusersGenerator:
             raise ModelError(
                 f"image-generator: {type(self._pipeline).__name__} does not draw with "
                 f"{self._call}: {error} Change generator-size, generator-steps or "
-                f"generator-guidance, or the folder's {_SETTINGS_FILE}."
+                f"generator-guidance, or the folder's {SETTINGS_FILE}."
             ) from error
         return [image.convert("RGB") for image in output.images[: len(prompts)]]
 
@@ -80,13 +77,15 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     """Load the pipeline from the folder; nothing is fetched and no code of it is run.
 
     Raises:
-        ModelError: the folder's `fedmvp.json` names an argument that the pipeline does not take,
-            or the parts cannot be offloaded as the settings ask.
+        ModelError: the folder's `fedmvp.json` or a setting names an argument that the pipeline
+            does not take, a part lacks weights or names files that are no safetensors, or the
+            parts cannot be offloaded as the settings ask.
     """
     from diffusers import AutoPipelineForText2Image
     from diffusers.utils import is_accelerate_available
 
     pipeline_class: Any = AutoPipelineForText2Image
+    require_safetensors(context.folder)
     with quiet_libraries(diffusers=True):
         pipeline = pipeline_class.from_pretrained(
             context.folder,
@@ -95,16 +94,10 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
             low_cpu_mem_usage=is_accelerate_available(),  # it would warn about its own default
             dtype=DTYPES[context.config.generator_dtype],
         )
+        require_whole_parts(pipeline, context.folder)
     pipeline = _place(pipeline, context)
     pipeline.set_progress_bar_config(disable=True)
-    config = context.config
-    call = _call_arguments(pipeline, context.folder)
-    if config.generator_steps > 0:
-        call["num_inference_steps"] = config.generator_steps
-    if config.generator_guidance >= 0:
-        call["guidance_scale"] = config.generator_guidance
-    if config.generator_size > 0:
-        call["height"] = call["width"] = config.generator_size
+    call = call_arguments(pipeline, context.folder, context.config)
     return DiffusersGenerator(pipeline, call)
 
 
@@ -115,7 +108,7 @@ def check_folder(context: LoadContext) -> None:
         ModelError: the folder's `fedmvp.json` is malformed, or the pipeline draws no images of
             this `generator-size`.
     """
-    _folder_call(context.folder)
+    folder_call(context.folder)
     try:
         name = json.loads((context.folder / _INDEX).read_bytes())["_class_name"]
     except (OSError, ValueError, KeyError, TypeError) as error:
@@ -140,7 +133,7 @@ def largest_side(folder: Path) -> int:
     Raises:
         ModelError: the folder's `fedmvp.json` is malformed.
     """
-    call = _folder_call(folder)
+    call = folder_call(folder)
     named = [int(call[name]) for name in ("height", "width") if isinstance(call.get(name), int)]
     if named:
         return max(named)
@@ -174,31 +167,3 @@ def _place(pipeline: Any, context: LoadContext) -> Any:  # noqa: ANN401 - an unt
     }
     offload[way](device=context.device)
     return pipeline
-
-
-def _call_arguments(pipeline: Any, folder: Path) -> dict[str, Any]:  # noqa: ANN401 - an untyped library's object
-    known = inspect.signature(pipeline.__call__).parameters
-    call = {name: value for name, value in _FIXED_CALL.items() if name in known}
-    if "max_sequence_length" in known:
-        longest = int(pipeline.tokenizer.model_max_length)
-        call["max_sequence_length"] = min(known["max_sequence_length"].default, longest)
-    call |= _folder_call(folder)
-    unknown = sorted(set(call) - set(known))
-    if unknown:
-        raise ModelError(
-            f"{folder / _SETTINGS_FILE}: {type(pipeline).__name__} takes no {', '.join(unknown)}."
-        )
-    return call
-
-
-def _folder_call(folder: Path) -> dict[str, Any]:
-    path = folder / _SETTINGS_FILE
-    if not path.is_file():
-        return {}
-    try:
-        call = json.loads(path.read_text(encoding="utf-8"))["call"]
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(f'{path}: expected {{"call": {{...}}}} in JSON: {error!r}') from error
-    if not isinstance(call, dict):
-        raise ModelError(f'{path}: expected an object under "call", found {call!r}.')
-    return call

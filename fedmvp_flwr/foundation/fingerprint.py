@@ -2,7 +2,7 @@
 
 Everything in the feature store is keyed by this name: other weights, another tokenizer or a
 changed adapter give another name, and a model that moved to another folder keeps its name. A hub
-model is named by its repository and the commit that it was resolved to.
+model is named by its repository, the commit that it was resolved to, and which of its files count.
 """
 
 import functools
@@ -10,8 +10,9 @@ import hashlib
 from pathlib import Path
 
 from fedmvp_flwr.errors import ModelError
-from fedmvp_flwr.foundation.hub import revision_of
+from fedmvp_flwr.foundation.hub import is_fetched, revision_of
 from fedmvp_flwr.foundation.specs import ModelSpec
+from fedmvp_flwr.foundation.walk import files_below
 
 # Configs, weights, vocabularies, prompts.
 _RELEVANT = {".json", ".safetensors", ".txt", ".model", ".bpe", ".jinja"}
@@ -45,8 +46,8 @@ def model_files(spec: ModelSpec) -> list[Path]:
     """
     files = [
         path
-        for path in sorted(spec.folder.rglob("*"))
-        if path.suffix in _RELEVANT and path.is_file() and not path.name.startswith(".")
+        for path in files_below(spec.folder)
+        if path.suffix in _RELEVANT and not path.name.startswith(".")
     ]
     if spec.weights is not None:  # other weights beside the named ones have no part in it
         chosen = spec.folder / spec.weights
@@ -68,8 +69,8 @@ def _combine(prefix: str, spec: ModelSpec) -> str:
     files = model_files(spec)
     combined = hashlib.sha256(prefix.encode())
     revision = revision_of(spec.folder)
-    if revision is not None:  # the cache's files are named by their hashes: none to compute
-        combined.update(f"\n{revision}".encode())
+    if revision is not None:  # it says what the files hold, but not which are there and are named
+        combined.update("\n".join(("", revision, *_hub_names(files, spec))).encode())
         return combined.hexdigest()
     try:
         for path in files:
@@ -79,6 +80,18 @@ def _combine(prefix: str, spec: ModelSpec) -> str:
     except OSError as error:
         raise ModelError(f"The model file {error.filename} cannot be read: {error}") from error
     return combined.hexdigest()
+
+
+def _hub_names(files: list[Path], spec: ModelSpec) -> list[str]:
+    """The names of a hub model's files, sorted.
+
+    What is never fetched (`onnx`, half precision) is left out, unless it is named or there are no
+    other weights: a node whose cache was filled by `hf download` has it, another one has not, and
+    both have the same model.
+    """
+    names = sorted(path.relative_to(spec.folder).as_posix() for path in files)
+    kept = [name for name in names if name == spec.weights or is_fetched(name, spec.library)]
+    return kept if any(name.endswith(_WEIGHTS) for name in kept) else names
 
 
 @functools.lru_cache(maxsize=4096)

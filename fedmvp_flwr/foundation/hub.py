@@ -6,9 +6,12 @@ fetched by the hub's own library, once, unless HF_HUB_OFFLINE forbids it.
 """
 
 import re
+from collections.abc import Callable
+from fnmatch import fnmatchcase
 from pathlib import Path
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.foundation.walk import files_below
 from fedmvp_flwr.foundation.weights import INDEX, WEIGHTS, shard_names
 
 _NAME = re.compile(r"[\w.-]+/[\w.-]+(@[\w./-]+)?")
@@ -16,7 +19,14 @@ _DEFAULT_REVISION = "main"
 _TEXT_FILES = ("*.json", "*.txt", "*.model", "*.bpe", "*.jinja")
 _WANTED = {
     # A pipeline's parts lie in folders of their own; files beside them are second copies.
-    "diffusers": ("model_index.json", "*/*.json", "*/*.txt", "*/*.model", "*/*.safetensors"),
+    "diffusers": (
+        "model_index.json",
+        "fedmvp.json",
+        "*/*.json",
+        "*/*.txt",
+        "*/*.model",
+        "*/*.safetensors",
+    ),
 }
 _UNWANTED = ("*.fp16.*", "*.non_ema.*", "*.fp16-*", "onnx/*", "openvino/*", "*/openvino_*")
 
@@ -26,7 +36,9 @@ def is_hub_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None and ".." not in text
 
 
-def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
+def hub_folder(
+    key: str, name: str, library: str, marker: str, absent: Callable[[Path], list[str]]
+) -> Path:
     """Return the folder of a hub model's revision, fetched now if it is not in the cache.
 
     Args:
@@ -35,6 +47,7 @@ def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
             `main` is used, however old it is.
         library: the library that will load it; decides which files are fetched.
         marker: the file without which the folder is of no use.
+        absent: names what else a folder in the cache lacks, by what the folder itself lists.
 
     Raises:
         ModelError: it is not in the cache and cannot or may not be fetched, or a file of it is
@@ -50,9 +63,13 @@ def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
         ) from error
     cached = _cached(repository, revision or _DEFAULT_REVISION, Path(constants.HF_HUB_CACHE))
     pinned = f" --revision {revision}" if revision else ""
+    cache = constants.HF_HUB_CACHE
+    lacks = f"is not in the hub's cache {cache} ({marker} and safetensors weights are needed)"
     try:
         if cached and (cached / marker).is_file() and _has_weights(cached):
-            return cached
+            if not (gone := absent(cached)):
+                return cached
+            lacks = f"lacks {', '.join(gone)} in the hub's cache {cache}"
     except ModelError as error:  # the hub's library takes a damaged file for a fetched one
         raise ModelError(
             f"{key}: '{name}' is damaged in the hub's cache. {error} Where there is a network: "
@@ -64,10 +81,7 @@ def hub_folder(key: str, name: str, library: str, marker: str) -> Path:
         f"{key}='{library}:/absolute/folder'."
     )
     if constants.HF_HUB_OFFLINE:
-        raise ModelError(
-            f"{key}: '{name}' is not in the hub's cache {constants.HF_HUB_CACHE} ({marker} and "
-            f"safetensors weights are needed), and HF_HUB_OFFLINE is set. {how}"
-        )
+        raise ModelError(f"{key}: '{name}' {lacks}, and HF_HUB_OFFLINE is set. {how}")
     return _fetch(key, repository, revision, library, how)
 
 
@@ -94,21 +108,32 @@ def _cached(repository: str, revision: str, cache: Path) -> Path | None:
 
 def _has_weights(folder: Path) -> bool:
     """Whether there are weights, and every part of those that are split into several files."""
-    for index in folder.rglob(INDEX):
+    files = files_below(folder)
+    for index in (path for path in files if path.match(INDEX)):
         if not all((index.parent / part).is_file() for part in shard_names(index)):
             return False
-    return any(folder.rglob(WEIGHTS))
+    return any(path.match(WEIGHTS) for path in files)
+
+
+def is_fetched(name: str, library: str) -> bool:
+    """Whether a file of a repository is among those that a fetch takes for the library."""
+    if any(fnmatchcase(name, pattern) for pattern in _UNWANTED):
+        return False
+    return any(fnmatchcase(name, pattern) for pattern in _wanted(library))
+
+
+def _wanted(library: str) -> tuple[str, ...]:
+    return _WANTED.get(library, (*_TEXT_FILES, WEIGHTS))
 
 
 def _fetch(key: str, repository: str, revision: str, library: str, how: str) -> Path:
     from huggingface_hub import snapshot_download
 
-    wanted = _WANTED.get(library, (*_TEXT_FILES, WEIGHTS))
     try:
         folder = snapshot_download(
             repository,
             revision=revision or None,
-            allow_patterns=list(wanted),
+            allow_patterns=list(_wanted(library)),
             ignore_patterns=list(_UNWANTED),
         )
     except Exception as error:  # the hub's, the network's, the disk's

@@ -6,6 +6,7 @@ architecture, and the scaling of its images (`preprocess_cfg`).
 
 import difflib
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ _CONFIG = "open_clip_config.json"
 _TOKENIZER = "tokenizer_config.json"
 _OWN_WEIGHTS = "open_clip_model.safetensors"  # as open_clip's `push_to_hf_hub` names the file
 _CHANNELS = 3
+_PLAIN_NAME = re.compile(r"[\w.-]+")  # "hf-hub:..." and "local-dir:..." are other places
 
 
 def check_image_folder(context: LoadContext) -> None:
@@ -48,7 +50,7 @@ def architecture_parts(architecture: str) -> dict[str, Any]:
     """Return the parts of a model that open_clip knows by name.
 
     Raises:
-        ModelError: it knows no such model.
+        ModelError: it knows no such model, or the model has a part from the hub.
     """
     import open_clip
 
@@ -57,6 +59,7 @@ def architecture_parts(architecture: str) -> dict[str, Any]:
         near = difflib.get_close_matches(architecture, open_clip.list_models(), n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
         raise ModelError(f"open_clip knows no model '{architecture}'.{hint}")
+    _require_own(f"open_clip's model '{architecture}'", parts["vision_cfg"], parts["text_cfg"])
     return parts
 
 
@@ -99,18 +102,20 @@ def own_parts(folder: Path) -> dict[str, Any]:
     """Return the parts of the model that the folder's config describes.
 
     Raises:
-        ModelError: it describes none, or its tokenizer is not there.
+        ModelError: it describes none, or one with a part from elsewhere, or its tokenizer is not
+            there.
     """
     path = folder / _CONFIG
     try:
         parts = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-        text = dict(parts["text_cfg"]), dict(parts["vision_cfg"])
+        text, vision = dict(parts["text_cfg"]), dict(parts["vision_cfg"])
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ModelError(
             f'{path}: expected {{"model_cfg": {{"vision_cfg": {{...}}, "text_cfg": {{...}}}}}}: '
             f"{error!r}. Without it name an architecture: 'open_clip:ARCHITECTURE:{folder}'."
         ) from error
-    if text[0].get("hf_tokenizer_name") and (missing := none_of(folder, "", VOCABULARY)):
+    _require_own(str(path), vision, text)
+    if text.get("hf_tokenizer_name") and (missing := none_of(folder, "", VOCABULARY)):
         raise ModelError(
             f"{folder} lacks {missing[0]}, the vocabulary of the tokenizer that {_CONFIG} names: "
             "put the files of the tokenizer there."
@@ -143,6 +148,31 @@ def _checked_parts(context: LoadContext) -> dict[str, Any]:
         parts = own_parts(context.folder)
     weights_file(context)
     return parts
+
+
+def _require_own(what: str, vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
+    """Refuse a model that open_clip could make only with a config from the hub or elsewhere.
+
+    Args:
+        what: names the config, for errors.
+        vision: its image part.
+        text: its text part.
+
+    Raises:
+        ModelError: one of the parts names such a place.
+    """
+    network, language = vision.get("timm_model_name"), text.get("hf_model_name")
+    if network and not _PLAIN_NAME.fullmatch(str(network)):
+        raise ModelError(
+            f"{what}: 'timm_model_name' is {network!r}; expected the plain name of one of timm's "
+            "networks: no part of a model is looked for elsewhere. Use another model."
+        )
+    if language:
+        raise ModelError(
+            f"{what}: 'hf_model_name' is {language!r}, a text model whose config open_clip would "
+            "take from the hub; nothing but a setting may name a model there. Use a model "
+            "without it."
+        )
 
 
 def _patches(vision: Mapping[str, Any]) -> tuple[int, int] | None:

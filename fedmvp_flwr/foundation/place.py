@@ -38,16 +38,17 @@ def is_path(text: str) -> bool:
     return text.startswith(("/", "~"))
 
 
-def local_place(key: str, text: str, path: str) -> tuple[Path, str | None]:
+def local_place(key: str, text: str, path: str, one_file: bool) -> tuple[Path, str | None]:
     """Return a local model's folder, and the name of its weights if one file is named.
 
     Args:
         key: the run-config key, for errors.
         text: the whole spec, for errors.
         path: an absolute folder, or an absolute .safetensors file in one.
+        one_file: the library can load one file of a folder.
 
     Raises:
-        ModelError: the path is relative or leads nowhere.
+        ModelError: the path is relative, leads nowhere, or to a file that cannot be loaded.
     """
     place = Path(path).expanduser()
     if not path or not place.is_absolute():
@@ -56,6 +57,12 @@ def local_place(key: str, text: str, path: str) -> tuple[Path, str | None]:
             "processes do not run in your current directory."
         )
     if place.is_file():
+        if not one_file:
+            library = text.partition(":")[0]
+            raise ModelError(
+                f"{key}={text!r}: {library} loads a whole folder and would not look at "
+                f"{place.name}; name the folder: '{library}:{place.parent}'."
+            )
         if place.suffix != _WEIGHTS:
             raise ModelError(
                 f"{key}={text!r}: {place.name} is no {_WEIGHTS} file. Convert the weights to "

@@ -16,6 +16,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.hub import hub_folder, is_hub_name
 from fedmvp_flwr.foundation.place import embedded_folder, is_path, local_place
+from fedmvp_flwr.foundation.sentence_folder import absent_pooling
 
 Role = Literal["image_encoder", "text_encoder", "captioner", "image_generator"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -44,6 +45,7 @@ class Library:
         joint_space: the pooled embeddings of one model's images and texts are comparable.
         joint_types: the same, for the models whose config names one of these `model_type`s.
         architectures: the spec may name an architecture, "library:ARCHITECTURE:/path".
+        one_file: the spec may name one weights file instead of its folder.
         check: "module:function" that takes a `LoadContext` and raises a ModelError for what the
             loader would refuse, as far as that shows without loading; empty: nothing does.
     """
@@ -54,6 +56,7 @@ class Library:
     joint_space: bool = False
     joint_types: frozenset[str] = frozenset()
     architectures: bool = False
+    one_file: bool = False
     check: str = ""
 
 
@@ -67,6 +70,7 @@ def _open_clip(side: str) -> Library:
         "open_clip_config.json",
         joint_space=True,
         architectures=True,
+        one_file=True,
         check=f"{_ADAPTERS}.open_clip_folder:check_{side}_folder",
     )
 
@@ -89,6 +93,7 @@ LIBRARIES: dict[Role, dict[str, Library]] = {
             1,
             "config.json",
             architectures=True,
+            one_file=True,
             check=f"{_ADAPTERS}.timm_folder:check_folder",
         ),
         "transformers": _transformers("image"),
@@ -243,19 +248,36 @@ def _locate(role: Role, library: str, rest: str, key: str, text: str) -> ModelSp
         if library not in models:
             raise ModelError(f"{key}={text!r}: {_unknown('embedded library', library, models)}")
         return ModelSpec(role, library, embedded_folder(key, models[library]))
-    if name == _LOCAL or is_path(rest):
-        folder, weights = local_place(key, text, path if name == _LOCAL else rest)
-        return ModelSpec(role, library, folder, weights=weights)
     adapter = LIBRARIES[role][library]
+    if name == _LOCAL or is_path(rest):
+        folder, weights = local_place(key, text, path if name == _LOCAL else rest, adapter.one_file)
+        return ModelSpec(role, library, folder, weights=weights)
     if adapter.architectures and colon and is_path(path):
-        folder, weights = local_place(key, text, path)
+        folder, weights = local_place(key, text, path, adapter.one_file)
         return ModelSpec(role, library, folder, name, weights)
     if library == "open_clip" and colon and path:
         rest = _pretrained_name(key, text, name, path)
     if not is_hub_name(rest):
         unknown = _unknown("name", name, _NAMES)
         raise ModelError(f"{key}={text!r}: {unknown} Or a hub name, {library}:owner/name.")
-    return ModelSpec(role, library, hub_folder(key, rest, library, adapter.marker))
+    folder = hub_folder(
+        key,
+        rest,
+        library,
+        adapter.marker,
+        lambda cached: absent_parts(ModelSpec(role, library, cached)),
+    )
+    return ModelSpec(role, library, folder)
+
+
+def absent_parts(spec: ModelSpec) -> list[str]:
+    """Name the files that a model's folder itself lists, beside its weights, and does not hold.
+
+    Raises:
+        ModelError: the list is malformed.
+    """
+    sentences = spec.library == "transformers" and spec.role == "text_encoder"
+    return absent_pooling(spec.folder) if sentences and not spec.joint else []
 
 
 def _pretrained_name(key: str, text: str, architecture: str, tag: str) -> str:

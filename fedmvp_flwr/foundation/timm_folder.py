@@ -5,6 +5,7 @@ the spec names it), `num_classes`, `model_args`, and in `pretrained_cfg` the inp
 scaling.
 """
 
+import inspect
 import json
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,8 @@ _NEEDED = ("mean", "std", "input_size")
 _CHANNELS_LAST = "NHWC"
 _MAP_DIMENSIONS = 4  # (N, D, rows, columns)
 _INPUT_DIMENSIONS = 3  # (channels, rows, columns)
+# Of timm's builder behind `create_model`: they load other weights or make it another kind of model.
+_BUILDER_ARGUMENTS = frozenset({"feature_cfg", "feature_cls", "features_only", "out_indices"})
 
 
 @dataclass(frozen=True)
@@ -47,12 +50,12 @@ def read_folder(context: LoadContext) -> TimmFolder:
 
     Raises:
         ModelError: the config lacks something, or names another architecture than the spec, or
-            there is not one file of weights.
+            an argument that loads something, or there is not one file of weights.
     """
     path = context.folder / _CONFIG
     config = _read_config(path)
     architecture = _architecture(path, config, context.architecture)
-    arguments = dict(config.get("model_args") or {})
+    arguments = _model_arguments(path, config)
     for name in ("num_classes", "global_pool"):
         if name in config:
             arguments.setdefault(name, config[name])
@@ -124,6 +127,23 @@ def _read_config(path: Path) -> dict[str, Any]:
             f"{path}: expected three numbers each in 'pretrained_cfg' under {', '.join(wrong)}."
         )
     return dict(config)
+
+
+def _model_arguments(path: Path, config: dict[str, Any]) -> dict[str, Any]:
+    """Return the network's own arguments; those of timm's functions could name a pickle."""
+    import timm
+
+    arguments = config.get("model_args") or {}
+    if not isinstance(arguments, dict):
+        raise ModelError(f"{path}: expected an object under 'model_args', found {arguments!r}.")
+    of_timm = _BUILDER_ARGUMENTS | set(inspect.signature(timm.create_model).parameters)
+    refused = sorted(n for n in arguments if n in of_timm or n.startswith("pretrained"))
+    if refused:
+        raise ModelError(
+            f"{path}: 'model_args' holds {', '.join(refused)}; expected arguments of the network "
+            "alone, because the weights come from the folder's .safetensors file. Take it out."
+        )
+    return dict(arguments)
 
 
 def _is_triple(value: object) -> bool:

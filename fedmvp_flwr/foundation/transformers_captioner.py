@@ -7,7 +7,8 @@ from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.dtypes import DTYPES
 from fedmvp_flwr.foundation.protocols import Captioner
 from fedmvp_flwr.foundation.specs import LoadContext
-from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY
+from fedmvp_flwr.foundation.transformers_model import LOCAL_ONLY, require_whole
+from fedmvp_flwr.foundation.weights import require_safetensors
 
 MAX_NEW_TOKENS = 48  # twice BLIP's usual caption; decoding stops at the end token anyway
 _KNOWN = ("blip", "blip-2")
@@ -17,7 +18,8 @@ def load_captioner(context: LoadContext) -> Captioner:
     """Load model and processor from the folder; nothing is fetched and no code of it is run.
 
     Raises:
-        ModelError: a model that is neither BLIP nor BLIP-2 and has no chat template.
+        ModelError: a model that is neither BLIP nor BLIP-2 and has no chat template, or one whose
+            folder lacks weights or names files of weights that are no safetensors.
     """
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
@@ -37,12 +39,15 @@ def load_captioner(context: LoadContext) -> Captioner:
                 f"captioner: {context.folder} is a '{kind}' without a chat template; expected "
                 "BLIP, BLIP-2, or an image-text-to-text model whose processor has one."
             )
-        model = model_class.from_pretrained(
+        require_safetensors(context.folder)
+        model, info = model_class.from_pretrained(
             context.folder,
             use_safetensors=True,
+            output_loading_info=True,
             dtype=DTYPES[context.config.captioner_dtype],
             **LOCAL_ONLY,
         )
+    require_whole(context.folder, model, info["missing_keys"])
     model = model.to(context.device).eval().requires_grad_(False)
     longest = context.config.captioner_max_tokens or MAX_NEW_TOKENS
     adapters: dict[str, Callable[[Any, Any, str, int], Captioner]] = {

@@ -1,20 +1,22 @@
 """What a transformers folder says before its model is loaded: token map and pooling."""
 
 import json
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.json_files import json_object
+from fedmvp_flwr.foundation.sentence_folder import (
+    MODULES,
+    kind_and_path,
+    modules_of,
+    pooling_file,
+)
 from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext, model_type
 from fedmvp_flwr.foundation.tokens import require_grid, rows_and_columns
 
 CLASS_TOKEN, MEAN = "cls", "mean"
 _CONFIG = "config.json"
 _PREPROCESSING = (("preprocessor_config.json", ""), ("processor_config.json", "image_processor"))
-_MODULES = "modules.json"  # the layout of sentence encoders
-_POOLING = "1_Pooling"
 _KNOWN_MODULES = ("Transformer", "Pooling", "Normalize")
 
 
@@ -44,37 +46,21 @@ def pooling_of(folder: Path) -> str:
 
     Raises:
         ModelError: a sentence encoder pools in another way than over the mean or the class token,
-            or goes on with a module that is not known here.
+            goes on with a module that is not known here, or lacks the file of its pooling.
     """
-    place = _POOLING
-    for module in _modules(folder / _MODULES):
-        kind, path = str(module.get("type", "")).rpartition(".")[2], str(module.get("path", ""))
+    for module in modules_of(folder):
+        kind, path = kind_and_path(module)
         if kind not in _KNOWN_MODULES:
             raise ModelError(
-                f"{folder / _MODULES} lists the module '{path}' ({kind}), which is not computed "
+                f"{folder / MODULES} lists the module '{path}' ({kind}), which is not computed "
                 "here: the embeddings would differ from the sentence encoder's own. Known modules: "
                 f"{', '.join(_KNOWN_MODULES)}. Choose a sentence encoder of these."
             )
-        place = path if kind == "Pooling" else place
-    return _pooling(folder / place / _CONFIG)
-
-
-def _modules(path: Path) -> list[Mapping[str, Any]]:
-    """The modules of a sentence encoder in their order; none if it is no sentence encoder."""
-    if not path.is_file():
-        return []
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path}: expected the modules in JSON: {error!r}") from error
-    if not isinstance(found, list) or not all(isinstance(module, dict) for module in found):
-        raise ModelError(f'{path}: expected a list of {{"type": ..., "path": ...}} in JSON.')
-    return found
+    told = pooling_file(folder)
+    return MEAN if told is None else _pooling(told)
 
 
 def _pooling(path: Path) -> str:
-    if not path.is_file():
-        return MEAN
     try:
         modes = json.loads(path.read_text(encoding="utf-8"))
         chosen = [name for name, on in modes.items() if name.startswith("pooling_mode") and on]

@@ -1,5 +1,7 @@
 """Loads a transformers encoder so that nothing is fetched, run or left at random."""
 
+from collections.abc import Iterable
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -7,6 +9,7 @@ import torch
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.quiet import quiet_libraries
 from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext
+from fedmvp_flwr.foundation.weights import require_safetensors
 
 LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # Heads that our features do not use; a checkpoint may lack them.
@@ -18,12 +21,14 @@ def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped l
     """Load the model of a folder through AutoModel, once for all roles that share the folder.
 
     Raises:
-        ModelError: the folder lacks weights that the features need; they would be random.
+        ModelError: the folder lacks weights that the features need; they would be random. Or it
+            names files of weights that are no safetensors.
     """
     name = f"transformers:{context.folder}"
     if name not in context.shared:
         from transformers import AutoModel
 
+        require_safetensors(context.folder)
         model_class: Any = AutoModel
         with quiet_libraries():
             model, info = model_class.from_pretrained(
@@ -34,17 +39,33 @@ def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped l
                 **LOCAL_ONLY,
             )
         joint = model.config.model_type in JOINT_TYPES
-        missing = sorted(
-            key for key in info["missing_keys"] if joint or not any(part in key for part in _UNUSED)
+        require_whole(
+            context.folder,
+            model,
+            (k for k in info["missing_keys"] if joint or not any(part in k for part in _UNUSED)),
         )
-        if missing:
-            raise ModelError(
-                f"{context.folder} lacks {len(missing)} weights of {type(model).__name__} "
-                f"({', '.join(missing[:_SHOWN_KEYS])}, ...): they would be random. Use a complete "
-                "checkpoint."
-            )
         context.shared[name] = model.to(context.device).eval().requires_grad_(False)
     return context.shared[name]
+
+
+def require_whole(folder: Path, model: Any, missing: Iterable[str]) -> None:  # noqa: ANN401 - an untyped library's object
+    """Refuse a checkpoint that lacks weights, which its library fills with random numbers.
+
+    Args:
+        folder: of the checkpoint.
+        model: what was loaded from it.
+        missing: names of the weights that were not there.
+
+    Raises:
+        ModelError: something is missing; names the first ones.
+    """
+    names = sorted(missing)
+    if names:
+        shown = ", ".join(names[:_SHOWN_KEYS]) + (", ..." if len(names) > _SHOWN_KEYS else "")
+        raise ModelError(
+            f"{folder} lacks {len(names)} weights of {type(model).__name__} ({shown}): they would "
+            "be random. Use a complete checkpoint."
+        )
 
 
 def is_joint(model: Any) -> bool:  # noqa: ANN401 - an untyped library's object

@@ -133,6 +133,14 @@ def test_open_clip_of_a_named_architecture(copy):
         ),
         ({"architecture": "no_such_net"}, "timm knows no model 'no_such_net'"),
         ({"architecture": None}, "timm knows no model"),
+        ({"model_args": [1]}, "expected an object under 'model_args'"),
+        ({"model_args": {"checkpoint_path": "/x/w.pt"}}, "'model_args' holds checkpoint_path"),
+        ({"model_args": {"pretrained": True}}, "'model_args' holds pretrained"),
+        ({"model_args": {"pretrained_model_args": {}}}, "holds pretrained_model_args"),
+        (
+            {"model_args": {"scriptable": True, "cache_dir": "/x", "features_only": True}},
+            "holds cache_dir, features_only, scriptable; expected arguments of the network",
+        ),
     ],
 )
 def test_timm_configs_that_the_loader_refuses(changes, message, copy):

@@ -102,6 +102,16 @@ def test_missing_parts_of_split_weights(copy):
     assert missing_files(spec) == ["model-2-of-3.safetensors", "model-3-of-3.safetensors"]
 
 
+def test_linked_parts_are_looked_into(copy, tmp_path):
+    spec = copy("stable_diffusion")
+    (spec.folder / "unet").rename(tmp_path / "elsewhere")
+    (spec.folder / "unet").symlink_to(tmp_path / "elsewhere")
+    assert missing_files(spec) == []
+    index = tmp_path / "elsewhere" / "diffusion_pytorch_model.safetensors.index.json"
+    index.write_text(json.dumps({"weight_map": {"w": "absent.safetensors"}}))
+    assert missing_files(spec) == ["unet/absent.safetensors"]
+
+
 def test_the_preflight_lists_the_missing_files_of_all_models(copy, tmp_path):
     text, captions = copy("bert", "tokenizer*", "vocab*"), copy("blip", "*processor_config.json")
     config = RunConfig(

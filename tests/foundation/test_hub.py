@@ -76,6 +76,100 @@ def test_a_hub_model_is_named_by_its_commit(hub):
     assert model_fingerprint(local) == first
 
 
+def fingerprint(text, role="image_encoder"):
+    return model_fingerprint(parse_spec(role, text))
+
+
+def test_a_hub_model_is_named_by_the_weights_file_too(hub):
+    folder = cached_model(hub)
+    (folder / "ema.safetensors").write_bytes(b"others")
+    named = {fingerprint(f"timm:{folder}/{name}.safetensors") for name in ("model", "ema")}
+    assert len(named) == 2
+    (folder / "model.safetensors").rename(folder / "model.fp16.safetensors")
+    half = fingerprint(f"timm:{folder}/model.fp16.safetensors")  # named, though never fetched
+    assert half not in {*named, fingerprint(f"timm:{folder}")}
+    (folder / "ema.safetensors").unlink()
+    assert fingerprint(f"timm:{folder}") == half
+
+
+def test_a_hub_model_is_named_by_the_files_that_are_there(hub):
+    folder = cached_model(hub)
+    first = fingerprint("transformers:owner/name")
+    (folder / "model.safetensors").write_bytes(b"the commit tells what they hold")
+    assert fingerprint("transformers:owner/name") == first
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    more = fingerprint("transformers:owner/name")
+    assert more != first
+    for name in ("onnx/config.json", "model.fp16.safetensors", "README.md", "pytorch_model.bin"):
+        (folder / name).parent.mkdir(exist_ok=True)
+        (folder / name).write_text("what `hf download` brings, and a run's own fetch does not")
+    assert fingerprint("transformers:owner/name") == more
+
+
+def test_a_pipeline_of_the_hub_is_named_by_its_settings_too(hub):
+    folder = cached_model(hub, marker="model_index.json")
+    (folder / "unet").mkdir()
+    (folder / "model.safetensors").rename(folder / "unet" / "model.safetensors")
+    first = fingerprint("diffusers:owner/name", "image_generator")
+    (folder / "whole.safetensors").write_bytes(b"a second copy")
+    assert fingerprint("diffusers:owner/name", "image_generator") == first
+    (folder / "fedmvp.json").write_text('{"call": {}}')
+    assert fingerprint("diffusers:owner/name", "image_generator") != first
+
+
+def test_weights_whose_link_leads_nowhere_are_absent(hub):
+    weights = cached_model(hub) / "model.safetensors"
+    weights.unlink()
+    weights.symlink_to("../../blobs/gone")
+    with pytest.raises(ModelError, match="safetensors weights are needed"):
+        parse_spec("image_encoder", "transformers:owner/name")
+
+
+def sentence_encoder(cache, kind="bert"):
+    folder = cached_model(cache)
+    (folder / "config.json").write_text(json.dumps({"model_type": kind}))
+    pooling = {"path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}
+    (folder / "modules.json").write_text(json.dumps([pooling]))
+    return folder
+
+
+def test_offline_an_absent_pooling_is_named(hub):
+    folder = sentence_encoder(hub)
+    with pytest.raises(
+        ModelError,
+        match=r"text-encoder: 'owner/name' lacks 1_Pooling/config\.json in the hub's cache.*"
+        r"HF_HUB_OFFLINE.*hf download owner/name",
+    ):
+        parse_spec("text_encoder", "transformers:owner/name")
+    (folder / "1_Pooling").mkdir()
+    (folder / "1_Pooling" / "config.json").write_text("{}")
+    assert parse_spec("text_encoder", "transformers:owner/name").folder == folder
+
+
+def test_only_a_text_model_needs_its_pooling(hub):
+    folder = sentence_encoder(hub)
+    assert parse_spec("image_encoder", "transformers:owner/name").folder == folder
+    (folder / "config.json").write_text('{"model_type": "clip"}')
+    assert parse_spec("text_encoder", "transformers:owner/name").folder == folder
+
+
+def test_online_an_absent_pooling_is_fetched_once(hub, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", False)
+    folder, calls = sentence_encoder(hub), []
+
+    def download(repository, **options):
+        calls.append(options["allow_patterns"])
+        (folder / "1_Pooling").mkdir()
+        (folder / "1_Pooling" / "config.json").write_text("{}")
+        return str(folder)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", download)
+    for _ in range(2):
+        assert parse_spec("text_encoder", "transformers:owner/name").folder == folder
+    assert len(calls) == 1
+
+
 def test_a_folder_of_one_s_own_has_no_revision(tmp_path):
     assert revision_of(tmp_path / "model") is None
 

@@ -76,6 +76,18 @@ def test_a_folder_of_something_else(tmp_path):
         parse_spec("image_generator", f"diffusers:local:{tmp_path}")
 
 
+@pytest.mark.parametrize("text", ["transformers:{}", "transformers:local:{}", "diffusers:{}"])
+def test_a_file_that_the_library_would_not_load_is_refused(text, tmp_path):
+    for marker in ("config.json", "model_index.json"):
+        (tmp_path / marker).write_text("{}")
+    (tmp_path / "other.safetensors").write_bytes(b"weights")
+    role = "image_generator" if text.startswith("diffusers") else "image_encoder"
+    library = text.partition(":")[0]
+    parse_spec(role, text.format(tmp_path))
+    with pytest.raises(ModelError, match=f"name the folder: '{library}:{tmp_path}'"):
+        parse_spec(role, text.format(tmp_path / "other.safetensors"))
+
+
 def test_missing_assets_package(monkeypatch):
     monkeypatch.setitem(sys.modules, "fedmvp_assets", None)
     with pytest.raises(ModelError, match=r"captioner.*not installed.*fedmvp_assets"):
@@ -131,6 +143,15 @@ def test_fingerprint_changes_with_what_matters(change, spec, folder):
         weights.rename(folder / "weights.safetensors")
     else:
         (folder / "vocab.txt").write_text("word")
+    assert model_fingerprint(spec) != before
+
+
+def test_fingerprint_sees_linked_folders(spec, folder, tmp_path):
+    before = model_fingerprint(spec)
+    (folder / "part").rename(tmp_path / "elsewhere")
+    (folder / "part").symlink_to(tmp_path / "elsewhere")
+    assert model_fingerprint(spec) == before
+    (tmp_path / "elsewhere" / "weights.safetensors").write_bytes(b"others")
     assert model_fingerprint(spec) != before
 
 

@@ -8,7 +8,8 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.checks import model_problems
-from fedmvp_flwr.foundation.specs import parse_spec
+from fedmvp_flwr.foundation.completeness import missing_files
+from fedmvp_flwr.foundation.specs import LoadContext, check_model, parse_spec
 from fedmvp_flwr.foundation.transformers_folder import pooling_of
 
 
@@ -53,3 +54,30 @@ def test_an_image_text_model_pools_by_itself(tiny_models_module, tmp_path):
     spec = f"transformers:{folder}"
     assert model_problems(parse_spec("text_encoder", spec), RunConfig()) == []
     assert FoundationModels(RunConfig(text_encoder=spec)).text_encoder.pooled_width
+
+
+def test_a_listed_pooling_that_is_not_there_is_no_mean(tiny_models_module, tmp_path):
+    """As `cp *` without -r leaves a sentence encoder."""
+    folder = tiny_models_module.build_bert(tmp_path / "bert", pooling="cls")
+    list_modules(folder, ("Transformer", ""), ("Pooling", "1_Pooling"))
+    config = RunConfig(text_encoder=f"transformers:{folder}")
+    spec = parse_spec("text_encoder", config.text_encoder)
+    assert missing_files(spec) == []
+    (folder / "1_Pooling" / "config.json").unlink()
+    assert missing_files(spec) == ["1_Pooling/config.json"]
+    (found,) = model_problems(spec, config)
+    assert "lacks 1 file(s): 1_Pooling/config.json" in found
+    message = r"modules\.json lists.*'1_Pooling'.*1_Pooling/config\.json is not there.*cp -r"
+    with pytest.raises(ModelError, match=message):
+        check_model(spec, LoadContext(folder, "cpu", config, {}))
+    with pytest.raises(ModelError, match=message):
+        _ = FoundationModels(config).text_encoder
+
+
+def test_a_malformed_list_of_modules_is_told_by_the_check(tiny_models_module, tmp_path):
+    folder = tiny_models_module.build_bert(tmp_path / "bert")
+    (folder / "modules.json").write_text("{}")
+    spec = parse_spec("text_encoder", f"transformers:{folder}")
+    assert missing_files(spec) == []
+    (found,) = model_problems(spec, RunConfig())
+    assert "modules.json: expected a list" in found
