@@ -7,7 +7,6 @@ full disk) are left out, and named, where these are missing.
 """
 
 import argparse
-import itertools
 import os
 import re
 import subprocess
@@ -15,9 +14,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from datetime import datetime
 from pathlib import Path
-from typing import Any
 
 from reliability.fault_table import (
     NOTHING_LOST,
@@ -39,6 +36,16 @@ from reliability.federation import (
 )
 from reliability.flora import export, settings
 from reliability.kills import kills, round_events
+from reliability.misbehaviour import (
+    EVALUATED,
+    PLAN,
+    ROUND_OF,
+    ROUNDS,
+    SPOILT,
+    row_of,
+    row_of_evaluation,
+    second_answer,
+)
 from reliability.outcome import completed, read_result
 from reliability.processes import Service, end_on_sigterm, wait_for
 from reliability.proxy import HOST
@@ -46,32 +53,9 @@ from reliability.proxy import HOST
 ROGUE = "node-2"
 ROGUE_FOLDER = Path(__file__).parent / "rogue"
 ROUND_TIMEOUT = 180.0  # seconds; also how late the late reply is, and a half more
-_NODES = {0, 1, 2}
-_ROGUE_KEY = 2
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED_TIMEOUT = 300.0
 _DISK = "3m"  # of the full disk
-
-PLAN = {
-    "nan": "an array of NaN",
-    "garbage": "random bytes in the place of the arrays",
-    "huge": "an array of 50 MB in the place of a small one",
-    "bomb": "50 kB that unpack to 50 MB",
-    "claim": "an array whose header claims 10^12 values",
-    "keys": "an array is missing",
-    "weight": "a negative number of examples",
-    "overflow": "a float32 value that float16 cannot hold",
-    "header": "arrays without a parcel, one with a damaged header",
-    "raise": "the ClientApp raises an error",
-    "kill": "the ClientApp's process is killed with SIGKILL",
-    "damaged-prepared": "the node's prepared features are damaged",
-    "damaged-store": "prepared features and feature store are damaged",
-    "late": "the reply comes after the timeout",
-}
-HARMLESS = ("damaged-prepared", "damaged-store")
-ROUND_OF = {fault: 2 * i + 1 for i, fault in enumerate(PLAN)}
-"""In every second round; nothing is done to the rounds between."""
-_ROUNDS = 2 * len(PLAN) + 2  # the late reply costs the next round as well
 
 
 def main() -> int:
@@ -196,6 +180,7 @@ def misbehave(root: Path, folders: list[Path]) -> list[Row]:
         "PYTHONPATH": os.pathsep.join([str(ROGUE_FOLDER), str(REPOSITORY)]),
         "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for fault, n in ROUND_OF.items()),
         "FEDMVP_ROGUE_SLEEP": str(1.5 * ROUND_TIMEOUT),
+        "FEDMVP_ROGUE_EVALUATION": str(SPOILT),
     }
     federation = Federation(root, folders)
     federation.specs[ROGUE].env |= rogue
@@ -208,19 +193,20 @@ def misbehave(root: Path, folders: list[Path]) -> list[Row]:
         config = settings(
             root,
             folders,
-            num_server_rounds=_ROUNDS,
-            evaluate_every=_ROUNDS,
+            num_server_rounds=ROUNDS,
+            evaluate_every=EVALUATED,
             round_timeout=ROUND_TIMEOUT,
         )
         status = federation.wait(federation.submit(config), out)
     finally:
         federation.stop()
-    problems = completed(status, read_result(out), out, _ROUNDS)
+    problems = completed(status, read_result(out), out, ROUNDS)
     found = round_events(out)
-    rows = [row_of(fault, found) for fault in PLAN]
+    rows = [row_of(fault, found, second_answer(federation.specs[ROGUE].cache)) for fault in PLAN]
+    rows.append(row_of_evaluation(events(out)))
     said = f": {'; '.join(problems)}" if problems else ""
     happened = f"the run is {status}{said}"
-    lost = str(_ROUNDS - len(found))
+    lost = str(ROUNDS - len(found))
     rows.append(Row("all of these in one run", happened, lost, "", not problems))
     return rows
 
@@ -254,42 +240,6 @@ def killed(root: Path, folders: list[Path]) -> list[Row]:
             fine and not lost,
         ),
     ]
-
-
-def row_of(fault: str, rounds: list[dict[str, Any]]) -> Row:
-    """The line of one misbehaviour.
-
-    Args:
-        fault: key of `PLAN`.
-        rounds: the events of all rounds of the run.
-    """
-    name = PLAN[fault]
-    later = [event for event in rounds if event["round"] >= ROUND_OF[fault]]
-    if not later or later[0]["round"] != ROUND_OF[fault]:
-        return Row(name, "the round was not finished", "1", "", False)
-    event, *later = later
-    rejected = {item["client"]: item["reason"] for item in event["rejected"]}
-    clients, seconds = set(event["clients"]), event["seconds"]["train"]
-    lost = "0" if len(clients) >= len(_NODES) - 1 else "1"
-    if fault in HARMLESS:
-        good = clients == _NODES
-        happened = "computed again, the node took part" if good else f"left out: {rejected}"
-        return Row(name, happened, lost, f"in this round ({seconds:.0f} s)", good)
-    happened = f"left out and named: {rejected.get(_ROGUE_KEY, 'no, it took part')}"
-    good = clients == _NODES - {_ROGUE_KEY} and _ROGUE_KEY in rejected
-    without = [event, *itertools.takewhile(lambda e: set(e["clients"]) != _NODES, later)]
-    whole = later[len(without) - 1 :]
-    if not whole:
-        return Row(name, happened, lost, "never in this run", False)
-    waited = (moment(whole[0]) - moment(event)).total_seconds()
-    lost += f" ({len(without)} without its reply)"
-    normal = f"{waited:.0f} s after this round, which took {seconds:.0f} s"
-    return Row(name, happened, lost, normal, good)
-
-
-def moment(event: dict[str, Any]) -> datetime:
-    """When something happened."""
-    return datetime.fromisoformat(event["time"])
 
 
 @contextmanager

@@ -13,6 +13,10 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 _MODULE = "client_app.app"
+_NODE_PROGRAM = "flower-supernode"
+_PUSH = "/v1/fleet/push-messages"
+_FLAG, _ANSWER = "send-twice", "sent-twice"  # files in the node's cache
+_SCORE = 7.0  # of an accuracy, which is at most 1
 _CLAIM = 10**12  # values that an array claims to have
 _LARGE = 1e30  # a value of float32 that float16 lacks
 _HUGE = 50_000_000  # bytes that it really has
@@ -62,12 +66,44 @@ def act(fault: str, message: Any, reply: Any) -> Any:
     return reply
 
 
+def spoil_scores(reply: Any) -> Any:
+    """An evaluation's reply with accuracies that no model can have."""
+    from flwr.app import MetricRecord
+
+    metrics = reply.content.metric_records["metrics"]
+    wrong = {key: _SCORE for key in metrics if key.startswith("accuracy")}
+    reply.content.metric_records["metrics"] = MetricRecord({**metrics, **wrong})
+    return reply
+
+
+def install_twice(cache: str) -> None:
+    """Let a SuperNode send the next reply twice, whenever its ClientApp has left the flag."""
+    import httpx
+
+    send = httpx.Client.send
+
+    def repeated(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        response = send(client, request, **options)
+        flag = os.path.join(cache, _FLAG)
+        if request.url.path == _PUSH and os.path.exists(flag):
+            os.unlink(flag)
+            status = send(client, request, **options).status_code
+            with open(os.path.join(cache, _ANSWER), "w", encoding="utf-8") as file:
+                file.write(str(status))
+        return response
+
+    httpx.Client.send = repeated  # type: ignore[method-assign]
+
+
 def before(fault: str) -> None:
     """What happens before the real ClientApp is called."""
     if fault == "kill":
         os.kill(os.getpid(), signal.SIGKILL)
     elif fault == "raise":
         raise RuntimeError("a bug in the ClientApp")
+    elif fault == "twice":
+        with open(os.path.join(os.environ["FEDMVP_CACHE"], _FLAG), "w", encoding="utf-8"):
+            pass
     elif fault in ("damaged-prepared", "damaged-store"):
         from pathlib import Path
 
@@ -85,13 +121,18 @@ def patch(module: Any) -> None:
     from flwr.clientapp import ClientApp
 
     plan = dict(item.split(":") for item in os.environ.get("FEDMVP_ROGUE", "").split())
+    evaluation = os.environ.get("FEDMVP_ROGUE_EVALUATION", "")
     original = module.app
 
     class Rogue(ClientApp):
         def __call__(self, message: Any, context: Any) -> Any:
-            if message.metadata.message_type != "train":
+            kind = message.metadata.message_type
+            if kind not in ("train", "evaluate"):
                 return original(message, context)
             number = str(message.content.config_records["config"]["server-round"])
+            if kind == "evaluate":
+                reply = original(message, context)
+                return spoil_scores(reply) if number == evaluation else reply
             fault = plan.get(number, "")
             before(fault)
             return act(fault, message, original(message, context))
@@ -123,3 +164,5 @@ class _Finder(MetaPathFinder):
 
 if os.environ.get("FEDMVP_ROGUE"):
     sys.meta_path.insert(0, _Finder())
+    if any(_NODE_PROGRAM in word for word in sys.orig_argv[:3]):
+        install_twice(os.environ["FEDMVP_CACHE"])

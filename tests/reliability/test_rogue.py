@@ -10,7 +10,15 @@ from flwr.app import Message, MetricRecord, RecordDict
 from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import check_replies
 from fedmvp_flwr.aggregation.wire import pack
-from reliability.faults import HARMLESS, PLAN, ROUND_OF, last_reason, row_of
+from reliability.faults import last_reason
+from reliability.misbehaviour import (
+    HARMLESS,
+    PLAN,
+    ROUND_OF,
+    row_of,
+    row_of_evaluation,
+    second_answer,
+)
 
 ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
 CAUGHT = {
@@ -108,6 +116,76 @@ def test_what_a_fault_costs_is_counted_in_the_rounds_after_it():
     assert row.normal_after == "23 s after this round, which took 12 s"
     alone = row_of("nan", [event(first, [0], [1, 2]), event(first + 1, [0, 1, 2])])
     assert alone.rounds_lost.startswith("1")
+
+
+def test_a_reply_that_is_sent_twice_counts_once():
+    number = ROUND_OF["twice"]
+    good = row_of("twice", [event(number, [0, 1, 2])], "HTTP 200")
+    assert good.as_it_must_be
+    assert good.happened.endswith("with HTTP 200")
+    assert not row_of("twice", [event(number, [0, 1, 2])]).as_it_must_be, "it was not sent"
+    assert not row_of("twice", [event(number, [0, 1, 2, 2])], "HTTP 200").as_it_must_be
+
+
+def evaluations(*rejected):
+    def at(number, kind, **others):
+        time = f"2026-01-01T00:00:{number:02}.000+00:00"
+        return {"time": time, "event": kind, "round": number, **others}
+
+    events = []
+    for number in (8, 16):
+        clients = [{"client": c, "reason": "bad"} for n, c in rejected if n == number]
+        if clients:
+            events.append(at(number, "evaluation-rejected", rejected=clients))
+        events.append(at(number, "evaluation", where="clients"))
+    return events
+
+
+def test_a_spoilt_evaluation_is_left_out_and_the_next_one_counts():
+    row = row_of_evaluation(evaluations((8, 2)))
+    assert row.as_it_must_be
+    assert row.normal_after == "the next evaluation, 8 s later"
+    assert not row_of_evaluation(evaluations()).as_it_must_be, "not noticed"
+    assert not row_of_evaluation(evaluations((8, 1))).as_it_must_be, "wrong node"
+    assert not row_of_evaluation(evaluations((8, 2), (16, 2))).as_it_must_be, "never normal"
+    assert not row_of_evaluation([]).as_it_must_be
+
+
+def test_scores_are_spoilt(rogue, reply):
+    scores = MetricRecord({"accuracy.complete": 0.5, "loss": 0.25, "num-examples": 3})
+    reply.content.metric_records["metrics"] = scores
+    spoilt = rogue.spoil_scores(reply).content.metric_records["metrics"]
+    assert dict(spoilt) == {"accuracy.complete": 7.0, "loss": 0.25, "num-examples": 3}
+
+
+def test_a_node_sends_twice_once_the_flag_is_there(rogue, tmp_path, monkeypatch):
+    import httpx
+
+    seen = []
+
+    def send(client, request, **options):
+        seen.append(request.url.path)
+        return httpx.Response(200)
+
+    monkeypatch.setattr(httpx.Client, "send", send)
+    rogue.install_twice(str(tmp_path))
+    push = "https://link/v1/fleet/push-messages"
+    monkeypatch.setenv("FEDMVP_CACHE", str(tmp_path))
+    with httpx.Client() as client:
+        client.post(push)
+        rogue.before("twice")
+        client.post("https://link/v1/fleet/pull-messages")
+        client.post(push)
+        client.post(push)
+    assert [path.rsplit("/", 1)[1] for path in seen] == [
+        "push-messages",
+        "pull-messages",
+        "push-messages",
+        "push-messages",
+        "push-messages",
+    ]
+    assert second_answer(tmp_path) == "HTTP 200"
+    assert second_answer(tmp_path / "other") == ""
 
 
 def test_a_log_tells_why_without_its_colours():
