@@ -12,7 +12,7 @@ import re
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -42,8 +42,10 @@ from reliability.misbehaviour import (
     ROUND_OF,
     ROUNDS,
     SPOILT,
+    TWICE,
     row_of,
     row_of_evaluation,
+    row_of_twice,
     second_answer,
 )
 from reliability.outcome import completed, read_result
@@ -51,10 +53,12 @@ from reliability.processes import Service, end_on_sigterm, wait_for
 from reliability.proxy import HOST
 
 ROGUE = "node-2"
+ROGUE_CACHE = "cache-2"
 ROGUE_FOLDER = Path(__file__).parent / "rogue"
 ROUND_TIMEOUT = 180.0  # seconds; also how late the late reply is, and a half more
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED_TIMEOUT = 300.0
+_ROUNDS_OF_TWICE = 4
 _DISK = "3m"  # of the full disk
 
 
@@ -175,10 +179,42 @@ def disk(root: Path, folders: list[Path]) -> list[Row]:
 
 
 def misbehave(root: Path, folders: list[Path]) -> list[Row]:
-    """One run; a node misbehaves in another way in each round."""
+    """One run; a node misbehaves in another way in every second round."""
+    status, problems = rogue_run(root, folders, ROUND_OF, ROUNDS)
+    out = root / "out"
+    found = round_events(out)
+    rows = [row_of(fault, found) for fault in PLAN]
+    rows.append(row_of_evaluation(events(out)))
+    said = f": {'; '.join(problems)}" if problems else ""
+    lost = str(ROUNDS - len(found))
+    rows.append(
+        Row("all of these in one run", f"the run is {status}{said}", lost, "", not problems)
+    )
+    return rows
+
+
+def duplicate(root: Path, folders: list[Path]) -> list[Row]:
+    """A short run; a node announces its first reply twice."""
+    _, problems = rogue_run(root, folders, {TWICE: 1}, _ROUNDS_OF_TWICE)
+    row = row_of_twice(round_events(root / "out"), second_answer(root / ROGUE_CACHE))
+    row.as_it_must_be &= not problems
+    return [row]
+
+
+def rogue_run(
+    root: Path, folders: list[Path], plan: Mapping[str, int], rounds: int
+) -> tuple[str, list[str]]:
+    """Run with one node that misbehaves; return the run's status, and what is wrong with its end.
+
+    Args:
+        root: of the deployment.
+        folders: the nodes' data.
+        plan: by fault its round.
+        rounds: how many there are.
+    """
     rogue = {
         "PYTHONPATH": os.pathsep.join([str(ROGUE_FOLDER), str(REPOSITORY)]),
-        "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for fault, n in ROUND_OF.items()),
+        "FEDMVP_ROGUE": " ".join(f"{n}:{fault}" for fault, n in plan.items()),
         "FEDMVP_ROGUE_SLEEP": str(1.5 * ROUND_TIMEOUT),
         "FEDMVP_ROGUE_EVALUATION": str(SPOILT),
     }
@@ -193,22 +229,14 @@ def misbehave(root: Path, folders: list[Path]) -> list[Row]:
         config = settings(
             root,
             folders,
-            num_server_rounds=ROUNDS,
+            num_server_rounds=rounds,
             evaluate_every=EVALUATED,
             round_timeout=ROUND_TIMEOUT,
         )
         status = federation.wait(federation.submit(config), out)
     finally:
         federation.stop()
-    problems = completed(status, read_result(out), out, ROUNDS)
-    found = round_events(out)
-    rows = [row_of(fault, found, second_answer(federation.specs[ROGUE].cache)) for fault in PLAN]
-    rows.append(row_of_evaluation(events(out)))
-    said = f": {'; '.join(problems)}" if problems else ""
-    happened = f"the run is {status}{said}"
-    lost = str(ROUNDS - len(found))
-    rows.append(Row("all of these in one run", happened, lost, "", not problems))
-    return rows
+    return status, completed(status, read_result(out), out, rounds)
 
 
 def killed(root: Path, folders: list[Path]) -> list[Row]:
@@ -268,6 +296,7 @@ PARTS: dict[str, Callable[[Path, list[Path]], list[Row]]] = {
     "connect": connect,
     "disk": disk,
     "rounds": misbehave,
+    "duplicate": duplicate,
     "killed": killed,
 }
 

@@ -22,16 +22,13 @@ PLAN = {
     "header": "arrays without a parcel, one with a damaged header",
     "raise": "the ClientApp raises an error",
     "kill": "the ClientApp's process is killed with SIGKILL",
-    "twice": "the SuperNode sends its reply twice",
     "damaged-prepared": "the node's prepared features are damaged",
     "damaged-store": "prepared features and feature store are damaged",
     "late": "the reply comes after the timeout",
 }
-HARMLESS = {
-    "twice": "counted once; the SuperLink answered the second one with {answer}",
-    "damaged-prepared": "computed again, the node took part",
-    "damaged-store": "computed again, the node took part",
-}
+HARMLESS = ("damaged-prepared", "damaged-store")
+TWICE = "twice"  # in a run of its own: the round may wait until Flower gives the reply up
+TWICE_NAME = "the SuperNode announces its reply twice"
 ROUND_OF = {fault: 2 * i + 1 for i, fault in enumerate(PLAN)}
 """In every second round; nothing is done to the rounds between."""
 ROUNDS = 2 * len(PLAN) + 2  # the late reply costs the next round as well
@@ -45,25 +42,48 @@ def second_answer(cache: Path) -> str:
     return f"HTTP {path.read_text(encoding='utf-8')}" if path.is_file() else ""
 
 
-def row_of(fault: str, rounds: list[dict[str, Any]], answer: str = "") -> Row:
+def row_of_twice(rounds: list[dict[str, Any]], answer: str) -> Row:
+    """The line of a reply that is announced twice, in the first round: it counts at most once.
+
+    Flower may also give it up, with a named error; the node is back in the next round then.
+
+    Args:
+        rounds: the events of all rounds of the run.
+        answer: to the second one; empty if none was sent.
+    """
+    first = next((event for event in rounds if event["round"] == 1), None)
+    if first is not None and sorted(first["clients"]) == sorted(_NODES):
+        normal = f"in this round ({first['seconds']['train']:.0f} s)"
+        row = Row(TWICE_NAME, "counted once", "0", normal)
+    else:
+        row = row_of(TWICE, rounds, TWICE_NAME, 1)
+    row.happened += f"; the second one was answered with {answer}"
+    row.as_it_must_be &= bool(answer)
+    return row
+
+
+def row_of(
+    fault: str, rounds: list[dict[str, Any]], name: str = "", number: int | None = None
+) -> Row:
     """The line of one misbehaviour.
 
     Args:
         fault: key of `PLAN`.
         rounds: the events of all rounds of the run.
-        answer: to the reply that was sent a second time; empty if none was.
+        name: of the fault; default: that in `PLAN`.
+        number: of its round; default: that in `ROUND_OF`.
     """
-    name = PLAN[fault]
-    later = [event for event in rounds if event["round"] >= ROUND_OF[fault]]
-    if not later or later[0]["round"] != ROUND_OF[fault]:
+    name, number = name or PLAN[fault], number or ROUND_OF[fault]
+    later = [event for event in rounds if event["round"] >= number]
+    if not later or later[0]["round"] != number:
         return Row(name, "the round was not finished", "1", "", False)
     event, *later = later
     rejected = {item["client"]: item["reason"] for item in event["rejected"]}
     clients, seconds = set(event["clients"]), event["seconds"]["train"]
     lost = "0" if len(clients) >= len(_NODES) - 1 else "1"
     if fault in HARMLESS:
-        good = sorted(event["clients"]) == sorted(_NODES) and (fault != "twice" or bool(answer))
-        happened = HARMLESS[fault].format(answer=answer) if good else f"left out: {rejected}"
+        good = clients == _NODES
+        happened = "computed again, the node took part" if good else f"left out: {rejected}"
         return Row(name, happened, lost, f"in this round ({seconds:.0f} s)", good)
     happened = f"left out and named: {rejected.get(_ROGUE_KEY, 'no, it took part')}"
     good = clients == _NODES - {_ROGUE_KEY} and _ROGUE_KEY in rejected

@@ -17,6 +17,7 @@ from reliability.misbehaviour import (
     ROUND_OF,
     row_of,
     row_of_evaluation,
+    row_of_twice,
     second_answer,
 )
 
@@ -118,13 +119,20 @@ def test_what_a_fault_costs_is_counted_in_the_rounds_after_it():
     assert alone.rounds_lost.startswith("1")
 
 
-def test_a_reply_that_is_sent_twice_counts_once():
-    number = ROUND_OF["twice"]
-    good = row_of("twice", [event(number, [0, 1, 2])], "HTTP 200")
+def test_a_reply_that_is_announced_twice():
+    found = [event(1, [0, 1], [2]), event(2, [0, 1, 2])]
+    good = row_of_twice(found, "HTTP 200")
     assert good.as_it_must_be
-    assert good.happened.endswith("with HTTP 200")
-    assert not row_of("twice", [event(number, [0, 1, 2])]).as_it_must_be, "it was not sent"
-    assert not row_of("twice", [event(number, [0, 1, 2, 2])], "HTTP 200").as_it_must_be
+    assert good.happened.endswith("answered with HTTP 200")
+    assert good.rounds_lost == "0 (1 without its reply)"
+    assert not row_of_twice(found, "").as_it_must_be, "no second one was sent"
+    once = row_of_twice([event(1, [0, 1, 2])], "HTTP 200")
+    assert once.as_it_must_be
+    assert once.happened.startswith("counted once")
+    assert not row_of_twice([event(1, [0, 1, 2])], "").as_it_must_be, "no second one was sent"
+    twice = [event(1, [0, 1, 2, 2]), event(2, [0, 1, 2])]
+    assert not row_of_twice(twice, "HTTP 200").as_it_must_be, "counted twice"
+    assert not row_of_twice(found[:1], "HTTP 200").as_it_must_be, "never normal again"
 
 
 def evaluations(*rejected):
