@@ -1,9 +1,11 @@
-"""Runs a Flower service and ends it when it is dead without knowing it.
+"""Runs a Flower service and ends it when it is dead, or deaf, without knowing it.
 
 After an error of the SuperLink (500, as when its database is locked for five seconds), or if the
 SuperLink is killed in the middle of an answer (an SSL error), the SuperNode of Flower 1.41 stops
 asking for messages but its process stays, and a `flower-superexec` that met a 500 is gone while its
-parent goes on. No restart policy sees that. This one does:
+parent goes on. And a SuperNode that fetches a message in the moment in which its run is stopped
+lets a ClientApp answer it all the same, and is one reply behind from then on: it sends one only
+after it has fetched a further message. No restart policy sees any of that. This one does:
 `python -m fedmvp_flwr.supervise --fatal REGEX --needs NAME --alive FILE -- PROGRAM ARGUMENT...`
 
 And it keeps a node that was killed away until the SuperLink has noticed. A message that the dead

@@ -19,7 +19,7 @@ from reliability.proxy import HOST
 if TYPE_CHECKING:
     from reliability.guide import Guide
 
-_TIMEOUT = 1500.0  # seconds; generous, for machines that are busy
+_TIMEOUT = 600.0  # seconds; generous, for machines that are busy
 _REFUSED_TIMEOUT = 300.0
 _SLOW_POLL = 5.0  # seconds; each question to the SuperLink costs a second of CPU
 _RESULTS = ("model.safetensors", "metrics.jsonl", "result.json", "report.html")

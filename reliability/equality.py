@@ -15,7 +15,7 @@ from reliability.outcome import completed, newest_checkpoint, read_result
 from reliability.processes import wait_for
 
 _ROUNDS = 4
-_TIMEOUT = 1500.0
+_TIMEOUT = 600.0
 _ALL = 3  # nodes, in each round of both runs: with others it would be another training
 _CHANCE_OF_THE_CLOCK = ("time", "seconds", "bytes")
 

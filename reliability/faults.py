@@ -9,13 +9,12 @@ full disk) are left out, and named, where these are missing.
 import argparse
 import os
 import re
-import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from reliability.disks import disks
 from reliability.fault_table import (
     NOTHING_LOST,
     Row,
@@ -49,8 +48,10 @@ from reliability.misbehaviour import (
     second_answer,
 )
 from reliability.outcome import completed, read_result
+from reliability.preparations import preparations
 from reliability.processes import Service, end_on_sigterm, wait_for
 from reliability.proxy import HOST
+from reliability.stops import stopped
 
 ROGUE = "node-2"
 ROGUE_CACHE = "cache-2"
@@ -59,7 +60,6 @@ ROUND_TIMEOUT = 180.0  # seconds; also how late the late reply is, and a half mo
 _COLOURS = re.compile(r"\x1b\[[0-9;]*m")
 _REFUSED_TIMEOUT = 300.0
 _ROUNDS_OF_TWICE = 4
-_DISK = "3m"  # of the full disk
 
 
 def main() -> int:
@@ -156,28 +156,6 @@ def keyless(federation: Federation) -> Service:
     return Service("keyless", command, federation.env, federation.root / "keyless.log")
 
 
-def disk(root: Path, folders: list[Path]) -> list[Row]:
-    """A node whose disk is full while it prepares: the others train without it."""
-    fault = f"full disk at a node (cache on a tmpfs of {_DISK})"
-    with small_disk(root / "small") as small:
-        if small is None:
-            return [Row(fault, "not tried: mounting a tmpfs needs rights", "", "")]
-        with deployed(root, folders) as federation:
-            node = federation.nodes.pop(ROGUE)
-            node.stop()
-            federation.specs[ROGUE].cache = small / "cache"
-            # Flower's own files lie elsewhere: only the feature store meets the full disk.
-            federation.start_node(ROGUE)
-            config = settings(root, folders, num_server_rounds=1, evaluate_every=1)
-            out = root / "out"
-            run_id = federation.submit(config)
-            status = federation.wait(run_id, out)
-    refused = [e["reason"] for e in events(out) if e["event"] == "client-refused"]
-    problems = completed(status, read_result(out), out, 1)
-    happened = f"the node is left out ({'; '.join(dict.fromkeys(refused))}), the run is {status}"
-    return [Row(fault, happened, "0", "at once", bool(refused) and not problems)]
-
-
 def misbehave(root: Path, folders: list[Path]) -> list[Row]:
     """One run; a node misbehaves in another way in every second round."""
     status, problems = rogue_run(root, folders, ROUND_OF, ROUNDS)
@@ -270,21 +248,6 @@ def killed(root: Path, folders: list[Path]) -> list[Row]:
     ]
 
 
-@contextmanager
-def small_disk(path: Path) -> Iterator[Path | None]:
-    """A file system with next to no room; None where it cannot be had."""
-    path.mkdir(parents=True)
-    command = ["mount", "-t", "tmpfs", "-o", f"size={_DISK}", "tmpfs", str(path)]
-    if os.geteuid() or subprocess.run(command, check=False, capture_output=True).returncode:
-        yield None
-        return
-    try:
-        (path / "filler").write_bytes(b"x" * (2 << 20))
-        yield path
-    finally:
-        subprocess.run(["umount", "-l", str(path)], check=False, capture_output=True)
-
-
 def last_reason(text: str) -> str:
     """The last line of a log that says why."""
     lines = [line.strip() for line in _COLOURS.sub("", text).splitlines() if line.strip()]
@@ -294,10 +257,12 @@ def last_reason(text: str) -> str:
 
 PARTS: dict[str, Callable[[Path, list[Path]], list[Row]]] = {
     "connect": connect,
-    "disk": disk,
+    "disk": disks,
+    "prepare": preparations,
     "rounds": misbehave,
     "duplicate": duplicate,
     "killed": killed,
+    "stopped": stopped,
 }
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from reliability.proxy import HOST
 
 PAGE = REPOSITORY / "docs" / "deploy.md"
 PREFIX = "/srv/fedmvp"
-COMMAND_TIMEOUT = 3000.0  # seconds; a run that is waited for is a command
+COMMAND_TIMEOUT = 900.0  # seconds; a run that is waited for is a command
 _TAIL = 40  # lines of each log
 
 

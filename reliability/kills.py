@@ -20,7 +20,7 @@ from reliability.traffic import between, read
 
 _OPEN_END = 100_000  # rounds: more than pass on any machine
 _LAST = 2  # rounds that are left for the end
-_EVENT_TIMEOUT = 1500.0  # seconds for a round; generous, for machines that are busy
+_EVENT_TIMEOUT = 600.0  # seconds for a round; generous, for machines that are busy
 _KILLED_NODE = "node-2"
 _ALL = 3  # nodes
 
@@ -58,11 +58,11 @@ def kills(federation: Federation, folders: list[Path]) -> tuple[dict[str, Any], 
     nodes_back_after = time.monotonic() - killed_at
 
     federation.flwr("stop", second, "fedmvp")
-    second_status = federation.wait(second, out)
+    second_status = federation.wait(second, out, _EVENT_TIMEOUT)
     last = newest_checkpoint(out) + _LAST
     third = federation.submit(config | {"resume": str(out), "num-server-rounds": last})
     wait_for("the second resumption", lambda: len(resumptions(out)) == 2, _EVENT_TIMEOUT)
-    status = federation.wait(third, out)
+    status = federation.wait(third, out, _EVENT_TIMEOUT)
 
     first_status = federation.status(first)  # a restarted SuperLink takes a while to notice
     problems = completed(status, read_result(out), out, last)

@@ -26,7 +26,7 @@ from reliability.outcome import (
 from reliability.processes import end_on_sigterm, wait_for
 from reliability.traffic import between, read, trace
 
-_EVENT_TIMEOUT = 1500.0  # seconds for a round; generous, for machines that are busy
+_EVENT_TIMEOUT = 600.0  # seconds for a round; generous, for machines that are busy
 
 
 def main() -> int:

@@ -37,6 +37,7 @@ def test_a_fatal_line_ends_a_process_that_stays(capsys):
 
 def test_a_node_is_ended_at_the_lines_after_which_flower_is_deaf():
     from flwr.supercore.retry import http_retry
+    from flwr.supernode import start_client_internal
 
     script = Path(__file__).resolve().parents[1] / "docker" / "scripts" / "supernode.sh"
     words = shlex.split(script.read_text().partition("exec ")[2], comments=True)
@@ -45,6 +46,11 @@ def test_a_node_is_ended_at_the_lines_after_which_flower_is_deaf():
     assert said in inspect.getsource(http_retry)
     assert pattern.search(f"ERROR :     {said}")
     assert pattern.search("Server error '500 Internal Server Error' for url 'https://x/v1/fleet'")
+    # A task is there for a message of a run that has been stopped: its reply would be one too many.
+    said = "status. Ignoring message %s."
+    assert said in inspect.getsource(start_client_internal)
+    assert pattern.search(f"INFO :      Run ID 7 is not in `RUNNING` {said}")
+    assert not pattern.search("Run ID 7 is not in `RUNNING` status. Ignoring reply message ab.")
     assert not pattern.search("Connection attempt failed, retrying in 0.86 seconds")
 
 

@@ -3,7 +3,8 @@
 # It ends when the SuperLink refuses it (code 2004): let something start it again (compose: restart:
 # unless-stopped; systemd: Restart=always). After a crash it waits until the SuperLink has noticed.
 # Flower's process would stay, deaf, after an error of the SuperLink, or if that was killed while it
-# answered (an SSL error then): `supervise` ends it, and it comes back.
+# answered (an SSL error then); and one reply behind for ever if a run was stopped while it fetched a
+# message of it ("Ignoring message"): `supervise` ends it, and it comes back.
 set -eu
 : "${FEDMVP_NODE_NAME:?the name of the node}"
 : "${FEDMVP_SUPERLINK:=superlink:8000}" "${FEDMVP_CERTIFICATES:=/certificates}"
@@ -13,7 +14,7 @@ export FLWR_HOME="${FLWR_HOME:-$FEDMVP_CACHE/flwr}"
 mkdir -p "$FLWR_HOME"
 cd "$FLWR_HOME"
 exec python -m fedmvp_flwr.supervise --needs flower-superexec --alive "$FLWR_HOME/alive" \
-    --fatal "Server error '5[0-9][0-9]|SSL/TLS handshake error" -- flower-supernode \
+    --fatal "Server error '5[0-9][0-9]|SSL/TLS handshake error|Ignoring message" -- flower-supernode \
     --superlink "$FEDMVP_SUPERLINK" \
     --root-certificates "$FEDMVP_CERTIFICATES/ca.crt" \
     --auth-supernode-private-key "$FEDMVP_NODE_KEY" \

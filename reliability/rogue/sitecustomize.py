@@ -1,7 +1,8 @@
 """Makes the ClientApp of one SuperNode misbehave; Python imports this file by its name at start-up.
 
-Only processes with this folder on PYTHONPATH see it, and only `FEDMVP_ROGUE` says what happens in
-which round: `1:nan 2:garbage`. The product itself holds no such code.
+Only processes with this folder on PYTHONPATH see it. `FEDMVP_ROGUE` says what happens in which
+round, `1:nan 2:garbage`, `FEDMVP_ROGUE_PREPARE` what is wrong with its answers when it is asked to
+prepare, `text lie`, one after the other. The product itself holds no such code.
 """
 
 import json
@@ -14,8 +15,12 @@ from typing import Any
 
 _MODULE = "client_app.app"
 _NODE_PROGRAM = "flower-supernode"
-_PUSH = "/v1/fleet/push-messages"
+_PUSH, _CONFIRM = "/v1/fleet/push-messages", "/v1/fleet/confirm-message-received"
 _FLAG, _ANSWER = "send-twice", "sent-twice"  # files in the node's cache
+_HOLD, _HELD = "hold", "held"  # files in the folder that FEDMVP_ROGUE_HOLD names
+_HELD_AT_MOST = 120.0  # seconds
+_ASKED = "asked"  # file in the node's cache: a letter for each `prepare`
+_DEEP = 100_000  # levels of nested lists
 _SCORE = 7.0  # of an accuracy, which is at most 1
 _CLAIM = 10**12  # values that an array claims to have
 _LARGE = 1e30  # a value of float32 that float16 lacks
@@ -76,6 +81,39 @@ def spoil_scores(reply: Any) -> Any:
     return reply
 
 
+def spoil_summary(fault: str, reply: Any) -> Any:
+    """An answer to `prepare` that cannot be true, or cannot be read."""
+    from flwr.app import ConfigRecord
+
+    record = dict(reply.content.config_records["prepared"])
+    summary = json.loads(str(record["summary"]))
+    if fault == "lie":
+        summary["samples"] = _CLAIM * _CLAIM
+    elif fault == "nan":
+        summary["trainable"] = float("nan")
+    elif fault == "large":
+        summary["name"] = "x" * _HUGE
+    text = json.dumps(summary)
+    if fault == "text":
+        text = text[: len(text) // 2]
+    elif fault == "deep":
+        text = "[" * _DEEP
+    reply.content.config_records["prepared"] = ConfigRecord({**record, "summary": text})
+    return reply
+
+
+def next_preparation() -> str:
+    """What is wrong with this answer to `prepare`; nothing once all have had their turn."""
+    faults = os.environ.get("FEDMVP_ROGUE_PREPARE", "").split()
+    os.makedirs(os.environ["FEDMVP_CACHE"], exist_ok=True)
+    path = os.path.join(os.environ["FEDMVP_CACHE"], _ASKED)
+    with open(path, "a+", encoding="utf-8") as file:
+        file.seek(0)
+        asked = len(file.read())
+        file.write("x")
+    return faults[asked] if asked < len(faults) else ""
+
+
 def install_twice(cache: str) -> None:
     """Let a SuperNode send the next reply twice, whenever its ClientApp has left the flag."""
     import httpx
@@ -93,6 +131,25 @@ def install_twice(cache: str) -> None:
         return response
 
     httpx.Client.send = repeated  # type: ignore[method-assign]
+
+
+def install_hold(folder: str) -> None:
+    """Let a SuperNode confirm no message while the file `hold` is there."""
+    import httpx
+
+    send = httpx.Client.send
+
+    def held(client: httpx.Client, request: httpx.Request, **options: Any) -> httpx.Response:
+        deadline = time.monotonic() + _HELD_AT_MOST
+        while request.url.path == _CONFIRM and os.path.exists(os.path.join(folder, _HOLD)):
+            with open(os.path.join(folder, _HELD), "w", encoding="utf-8"):
+                pass
+            if time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        return send(client, request, **options)
+
+    httpx.Client.send = held  # type: ignore[method-assign]
 
 
 def before(fault: str) -> None:
@@ -127,6 +184,11 @@ def patch(module: Any) -> None:
     class Rogue(ClientApp):
         def __call__(self, message: Any, context: Any) -> Any:
             kind = message.metadata.message_type
+            if kind == "query.prepare":
+                fault = next_preparation()
+                before(fault)
+                reply = original(message, context)
+                return spoil_summary(fault, reply) if fault else reply
             if kind not in ("train", "evaluate"):
                 return original(message, context)
             number = str(message.content.config_records["config"]["server-round"])
@@ -162,7 +224,10 @@ class _Finder(MetaPathFinder):
         return spec
 
 
-if os.environ.get("FEDMVP_ROGUE"):
+_IS_NODE = any(_NODE_PROGRAM in word for word in sys.orig_argv[:3])
+if os.environ.get("FEDMVP_ROGUE") or os.environ.get("FEDMVP_ROGUE_PREPARE"):
     sys.meta_path.insert(0, _Finder())
-    if any(_NODE_PROGRAM in word for word in sys.orig_argv[:3]):
+    if _IS_NODE:
         install_twice(os.environ["FEDMVP_CACHE"])
+if os.environ.get("FEDMVP_ROGUE_HOLD") and _IS_NODE:
+    install_hold(os.environ["FEDMVP_ROGUE_HOLD"])
