@@ -9,6 +9,7 @@ from typing import Any
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.paths import expanded
 
 _HOME = Path("~/.fedmvp")
 
@@ -80,12 +81,11 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
     """
     problems = [_unknown(key) for key in node_config if key not in _KEYS]
     data_path = _folder(node_config.get("data-path", ""), problems)
+    own_cache = _expanded("cache-dir", node_config.get("cache-dir", ""), problems)
     partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    override = str(node_config.get("cache-dir", ""))
-    default = _HOME / "cache" if data_path else cache_folder(config)
-    folder = Path(override or default).expanduser().absolute()
+    folder = own_cache.absolute() if own_cache else _cache("" if data_path else config.cache_dir)
     name = str(node_config.get("name", ""))
     node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
     if not node.lasting and node_id:
@@ -125,10 +125,22 @@ def _unknown(key: str) -> str:
     return f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else "")
 
 
+def _expanded(key: str, value: object, problems: list[str]) -> Path | None:
+    if not value:
+        return None
+    try:
+        return expanded(str(value), ConfigError, key)
+    except ConfigError as error:
+        problems.append(str(error).removesuffix("."))
+        return None
+
+
 def _folder(value: object, problems: list[str]) -> Path | None:
     if not value:
         return None
-    path = Path(str(value)).expanduser()
+    path = _expanded("data-path", value, problems)
+    if path is None:
+        return Path(str(value))  # it is named, though not there
     if not path.is_absolute():
         problems.append(f"data-path='{value}' is not absolute")
     elif not path.is_dir():
@@ -159,19 +171,27 @@ def _partition(
 
 
 def cache_folder(config: RunConfig) -> Path:
-    """Absolute folder of the feature store."""
-    return Path(config.cache_dir or _HOME / "cache").expanduser().absolute()
+    """Absolute folder of the feature store.
+
+    Raises:
+        ConfigError: it lies in the home folder of nobody.
+    """
+    return _cache(config.cache_dir)
+
+
+def _cache(chosen: str) -> Path:
+    return expanded(chosen or _HOME / "cache", ConfigError, "cache-dir").absolute()
 
 
 def output_folder(config: RunConfig, run_id: int) -> Path:
     """Absolute folder of a run's results: the one it goes on with, where none is given.
 
     Raises:
-        ConfigError: the folder cannot be written.
+        ConfigError: the folder cannot be written, or lies in the home folder of nobody.
     """
     chosen = config.out_dir or config.resume or _HOME / "runs" / str(run_id)
-    folder = Path(chosen).expanduser().absolute()
-    return require_writable(folder, "out-dir")
+    key = "resume" if config.resume and not config.out_dir else "out-dir"
+    return require_writable(expanded(chosen, ConfigError, key).absolute(), "out-dir")
 
 
 def require_writable(folder: Path, key: str) -> Path:

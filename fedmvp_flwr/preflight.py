@@ -1,7 +1,6 @@
 """Everything that a user can get wrong, found before a run is started, all of it at once."""
 
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from fedmvp_flwr.aggregation.probe import load_probe
@@ -12,6 +11,7 @@ from fedmvp_flwr.data_preflight import client_row, data_notes
 from fedmvp_flwr.devices import resolve_device
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import cache_folder, output_folder, require_writable
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.preflight_models import add_models, add_workload
 from fedmvp_flwr.preflight_report import PreflightReport, attempt
 from fedmvp_flwr.preparation import require_comparable
@@ -43,7 +43,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if models and not report.problems:
         check("the quality gate", lambda: require_comparable(models, config))
     if config.probe_file and config.needs_probe:
-        check("probe-file", lambda: load_probe(Path(config.probe_file).expanduser()))
+        check("probe-file", lambda: load_probe(expanded(config.probe_file, key="probe-file")))
     dataset = check("the data set", lambda: load_dataset(config))
     if config.resume:
         names = dataset.class_names if dataset else None

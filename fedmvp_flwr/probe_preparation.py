@@ -22,6 +22,7 @@ from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.node import cache_folder
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.seeds import torch_generator
 
 _PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
@@ -34,7 +35,7 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         DataError: the file cannot be used, or its features do not fit the encoders.
     """
     if config.probe_file:
-        return load_probe(Path(config.probe_file).expanduser())
+        return load_probe(expanded(config.probe_file, key="probe-file"))
     if config.probe_source == "public":
         return _public_probe(dataset, config, models)
     path = generated_probe_file(dataset, config, models)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.records import record_hash, write_atomic
 from fedmvp_flwr.errors import ConfigError, ModelError
+from fedmvp_flwr.paths import expanded
 
 if TYPE_CHECKING:
     from torch import Tensor
@@ -158,12 +159,13 @@ def require_overwritable(out: Path) -> None:
         out: folder of the results; it need not be there.
 
     Raises:
-        ConfigError: it holds finished rounds of a run that was not completed.
+        ConfigError: it holds finished rounds of a run that was not completed, or lies in the home
+            folder of nobody.
     """
-    newest = newest_round(out)
-    if newest is None or is_completed(out):
+    folder = expanded(out, ConfigError, "out-dir").absolute()
+    newest = newest_round(folder)
+    if newest is None or is_completed(folder):
         return
-    folder = out.expanduser().absolute()
     raise ConfigError(
         f"out-dir='{folder}' holds a run that was not completed; its newest checkpoint, "
         f'{newest.name}, would be deleted. Go on with that run: resume = "{folder}" in the '

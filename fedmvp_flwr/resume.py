@@ -17,6 +17,7 @@ from fedmvp_flwr.aggregation.selection import Selection
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.errors import CheckpointError
+from fedmvp_flwr.paths import expanded
 
 CHECKPOINTS = "checkpoints"
 HISTORY = "metrics.jsonl"
@@ -88,7 +89,7 @@ def load_resume_point(folder: Path) -> ResumePoint:
     Raises:
         CheckpointError: no such folder, no finished round, or a checkpoint of another version.
     """
-    folder = folder.expanduser().absolute()
+    folder = expanded(folder, CheckpointError, "resume").absolute()
     if not folder.is_dir():
         raise CheckpointError(
             f"resume='{folder}' is no folder. Name the out-dir of an interrupted run."

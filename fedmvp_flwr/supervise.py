@@ -8,6 +8,10 @@ lets a ClientApp answer it all the same, and is one reply behind from then on: i
 after it has fetched a further message. No restart policy sees any of that. This one does:
 `python -m fedmvp_flwr.supervise --fatal REGEX --needs NAME --alive FILE -- PROGRAM ARGUMENT...`
 
+Flower installs an app once and takes a folder that is there for an installed app, also where a
+full disk or a kill left half of it. `--apps FOLDER` empties the folder at the start, and `--broken
+REGEX` whenever a line says that an app cannot be loaded: the next message installs it anew.
+
 And it keeps a node that was killed away until the SuperLink has noticed. A message that the dead
 process had fetched is answered, with an error, only while the node counts as offline; one that came
 back in that very moment would leave its round waiting until `round-timeout`.
@@ -15,6 +19,7 @@ back in that very moment would leave its round waiting until `round-timeout`.
 
 import argparse
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -40,9 +45,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--fatal", help="a line of output that says that it is dead")
     parser.add_argument("--needs", help="name of a child without which it is dead")
     parser.add_argument("--alive", type=Path, help="file that says when it was last seen alive")
+    parser.add_argument(
+        "--apps", type=Path, help="where Flower installs apps; emptied at the start"
+    )
+    parser.add_argument("--broken", help="a line that says that an app there is not whole")
     parser.add_argument("command", nargs="+", help="-- and the program with its arguments")
     options = parser.parse_args(arguments)
-    return supervise(options.command, options.fatal, options.needs, options.alive)
+    apps = Apps(options.apps, options.broken) if options.apps else None
+    return supervise(options.command, options.fatal, options.needs, options.alive, apps)
+
+
+class Apps:
+    """The folder in which Flower installs apps: nothing but copies of what it is sent.
+
+    Args:
+        folder: is emptied at once.
+        broken: regular expression of a line after which it is emptied again.
+    """
+
+    def __init__(self, folder: Path, broken: str | None = None) -> None:
+        self._folder = folder
+        self._broken = re.compile(broken) if broken else None
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def look(self, line: str) -> None:
+        """Empty the folder if a line of output asks for it."""
+        if self._broken and self._broken.search(line) and self._folder.exists():
+            shutil.rmtree(self._folder, ignore_errors=True)
+            sys.stdout.write("fedmvp: the app is not installed whole; it is installed anew.\n")
+            sys.stdout.flush()
 
 
 def supervise(
@@ -50,6 +81,7 @@ def supervise(
     fatal: str | None = None,
     needs: str | None = None,
     alive: Path | None = None,
+    apps: Apps | None = None,
 ) -> int:
     """Run a program, copy its output, and end it when it is dead.
 
@@ -59,6 +91,7 @@ def supervise(
         needs: name of a child process that must stay, once it was seen.
         alive: file that is touched while the program runs, and is gone after an end in good order;
             if it is there, the program was killed, and is kept away for a while.
+        apps: where it installs apps.
 
     Returns:
         The program's exit status; 1 if it was ended for being dead.
@@ -74,7 +107,7 @@ def supervise(
 
     for number in (signal.SIGTERM, signal.SIGINT):
         signal.signal(number, pass_on)
-    reader = threading.Thread(target=_copy, args=(process, fatal, dead.set), daemon=True)
+    reader = threading.Thread(target=_copy, args=(process, fatal, dead.set, apps), daemon=True)
     reader.start()
     watch = _ChildWatch(process.pid, needs) if needs else None
     ended = False
@@ -144,7 +177,10 @@ def descendants(parent: int) -> list[str]:
 
 
 def _copy(
-    process: subprocess.Popen[bytes], fatal: str | None, on_fatal: Callable[[], None]
+    process: subprocess.Popen[bytes],
+    fatal: str | None,
+    on_fatal: Callable[[], None],
+    apps: Apps | None,
 ) -> None:
     pattern = re.compile(fatal) if fatal else None
     assert process.stdout is not None  # for mypy: stdout=PIPE above
@@ -154,6 +190,8 @@ def _copy(
         sys.stdout.flush()
         if pattern and pattern.search(text):
             on_fatal()
+        if apps:
+            apps.look(text)
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -1,17 +1,32 @@
 """Paths that no folder can have."""
 
+import pwd
+from pathlib import Path
+
 import pytest
+from typer.testing import CliRunner
 
 from fedmvp_flwr import RunConfig
+from fedmvp_flwr.cli import app
+from fedmvp_flwr.commands.simulate import replaces_completed
 from fedmvp_flwr.data.assignment import assign
 from fedmvp_flwr.data.classes import read_classes
 from fedmvp_flwr.data.files import require_folder
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data.samples import Sample
-from fedmvp_flwr.errors import ConfigError, DataError
+from fedmvp_flwr.errors import CheckpointError, ConfigError, DataError, ModelError
+from fedmvp_flwr.foundation.specs import parse_spec
+from fedmvp_flwr.node import cache_folder, output_folder, read_node
 from fedmvp_flwr.paths import expanded
+from fedmvp_flwr.preflight import preflight
+from fedmvp_flwr.probe_preparation import prepare_probe
+from fedmvp_flwr.quality.run import default_folder
+from fedmvp_flwr.results import require_overwritable
+from fedmvp_flwr.resume import load_resume_point
 from fedmvp_flwr.simulation.app import absolute_paths, load_app, parse_overrides
+from fedmvp_flwr.simulation.launcher import run_simulation
 
+REPOSITORY = Path(__file__).resolve().parents[1]
 NOBODY = "~nobody-of-that-name/shop"
 SAID = r"'~nobody-of-that-name/shop[^']*': there is no home folder '~nobody-of-that-name'"
 
@@ -67,3 +82,83 @@ def test_apps_and_files_of_settings(tmp_path):
         parse_overrides([f"{NOBODY}.toml"])
     with pytest.raises(ConfigError, match=SAID):
         load_app(type(tmp_path)(NOBODY))
+
+
+def test_the_error_names_the_key(monkeypatch):
+    with pytest.raises(ConfigError, match=f"^out-dir={SAID}. Write '~/...' for your own, or give"):
+        expanded(NOBODY, ConfigError, "out-dir")
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)  # as in a container, for a user without a name
+    with pytest.raises(
+        ConfigError, match=r"no home folder '~'\. Set HOME, or give an absolute path"
+    ):
+        cache_folder(RunConfig())
+
+
+@pytest.mark.parametrize("kind", ["", "local:", "ViT-B-32:"])
+def test_models(kind):
+    with pytest.raises(ModelError, match=f"^image-encoder={SAID}"):
+        parse_spec("image_encoder", f"open_clip:{kind}{NOBODY}", "image-encoder")
+
+
+def simulated(out):
+    return run_simulation(REPOSITORY, run_config={}, num_clients=2, out=out)
+
+
+def test_folders_of_runs():
+    for call, key, error in (
+        (lambda: cache_folder(RunConfig(cache_dir=NOBODY)), "cache-dir", ConfigError),
+        (lambda: output_folder(RunConfig(out_dir=NOBODY), 1), "out-dir", ConfigError),
+        (lambda: output_folder(RunConfig(resume=NOBODY), 1), "resume", ConfigError),
+        (lambda: require_overwritable(Path(NOBODY)), "out-dir", ConfigError),
+        (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
+        (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
+        (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
+        (lambda: default_folder(Path(NOBODY), ""), "--out", ConfigError),
+        (lambda: prepare_probe(None, RunConfig(probe_file=NOBODY), None), "probe-file", DataError),
+        (lambda: absolute_paths({"out-dir": NOBODY}, Path()), "out-dir", ConfigError),
+        (lambda: simulated(Path(NOBODY)), "out-dir", ConfigError),
+    ):
+        with pytest.raises(error, match=f"^{key}={SAID}"):
+            call()
+
+
+def test_a_node_is_told_of_all_its_folders_at_once():
+    paths = {"data-path": NOBODY, "cache-dir": NOBODY}
+    with pytest.raises(ConfigError) as error:
+        read_node(paths, RunConfig())
+    for key in paths:
+        assert f"{key}='{NOBODY}': there is no home folder" in str(error.value)
+    assert "partition-id" not in str(error.value).partition("Start a node")[0]
+
+
+def test_the_preflight_lists_them():
+    keys = {"out_dir": NOBODY, "cache_dir": NOBODY, "probe_file": NOBODY, "resume": NOBODY}
+    keys |= {"captioner": f"transformers:{NOBODY}"}
+    problems = preflight(RunConfig(train_samples=20, **keys), 2).problems
+    for name in keys:
+        key = name.replace("_", "-")
+        assert [p for p in problems if p.startswith(f"{key}='{NOBODY}': there is no home")], key
+    assert not [problem for problem in problems if "broke down" in problem]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", NOBODY],
+        ["quality", "--out", NOBODY],
+        ["pretrain", "--data", "flora", "--out", NOBODY],
+        ["simulate", "--out", NOBODY],
+        ["simulate", "--resume", NOBODY],
+        ["simulate", "-c", f"out-dir='{NOBODY}'"],
+    ],
+    ids=" ".join,
+)
+def test_commands(arguments):
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ConfigError | CheckpointError)
+    assert f"='{NOBODY}': there is no home folder" in str(result.exception)

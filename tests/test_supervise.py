@@ -35,13 +35,17 @@ def test_a_fatal_line_ends_a_process_that_stays(capsys):
     assert "dead without knowing it" in capsys.readouterr().out
 
 
+def pattern_of(option):
+    script = Path(__file__).resolve().parents[1] / "docker" / "scripts" / "supernode.sh"
+    words = shlex.split(script.read_text().partition("exec ")[2], comments=True)
+    return re.compile(words[words.index(option) + 1])
+
+
 def test_a_node_is_ended_at_the_lines_after_which_flower_is_deaf():
     from flwr.supercore.retry import http_retry
     from flwr.supernode import start_client_internal
 
-    script = Path(__file__).resolve().parents[1] / "docker" / "scripts" / "supernode.sh"
-    words = shlex.split(script.read_text().partition("exec ")[2], comments=True)
-    pattern = re.compile(words[words.index("--fatal") + 1])
+    pattern = pattern_of("--fatal")
     said = "SSL/TLS handshake error detected."
     assert said in inspect.getsource(http_retry)
     assert pattern.search(f"ERROR :     {said}")
@@ -52,6 +56,38 @@ def test_a_node_is_ended_at_the_lines_after_which_flower_is_deaf():
     assert pattern.search(f"INFO :      Run ID 7 is not in `RUNNING` {said}")
     assert not pattern.search("Run ID 7 is not in `RUNNING` status. Ignoring reply message ab.")
     assert not pattern.search("Connection attempt failed, retrying in 0.86 seconds")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "flwr.clientapp.client_app.LoadClientAppError: Failed to load ClientApp.",
+        "shutil.Error: [('/tmp/a.py', '/cache/flwr/apps/x/a.py', '[Errno 28] No space left')]",
+        "OSError: [Errno 28] No space left on device: '/cache/flwr/apps/x/pyproject.toml'",
+    ],
+)
+def test_an_app_that_is_not_whole_is_removed(tmp_path, capsys, line):
+    from flwr.clientapp.client_app import LoadClientAppError
+
+    assert LoadClientAppError.__name__ in pattern_of("--broken").pattern
+    apps = tmp_path / "apps"
+    show = f"import pathlib; (pathlib.Path({str(apps)!r}) / 'half').mkdir(parents=True)"
+    program = f"{show}; print({line!r}, flush=True)"
+    keeper = module.Apps(apps, pattern_of("--broken").pattern)
+    assert supervise([sys.executable, "-c", program], apps=keeper) == 0
+    assert not apps.exists()
+    assert "installed anew" in capsys.readouterr().out
+
+
+def test_an_app_stays_while_nothing_is_wrong_with_it(tmp_path):
+    apps = tmp_path / "apps"
+    (apps / "of-an-earlier-start").mkdir(parents=True)
+    keeper = module.Apps(apps, pattern_of("--broken").pattern)
+    assert not apps.exists()
+    (apps / "new").mkdir(parents=True)
+    program = "print('StoreError: [Errno 28] No space left on device: /cache/features')"
+    assert supervise([sys.executable, "-c", program], apps=keeper) == 0
+    assert (apps / "new").is_dir()
 
 
 def test_a_lost_child_ends_its_parent(monkeypatch):

@@ -4,7 +4,8 @@
 # unless-stopped; systemd: Restart=always). After a crash it waits until the SuperLink has noticed.
 # Flower's process would stay, deaf, after an error of the SuperLink, or if that was killed while it
 # answered (an SSL error then); and one reply behind for ever if a run was stopped while it fetched a
-# message of it ("Ignoring message"): `supervise` ends it, and it comes back.
+# message of it ("Ignoring message"): `supervise` ends it, and it comes back. It also removes an app
+# that a full disk or a kill has left half installed.
 set -eu
 : "${FEDMVP_NODE_NAME:?the name of the node}"
 : "${FEDMVP_SUPERLINK:=superlink:8000}" "${FEDMVP_CERTIFICATES:=/certificates}"
@@ -14,6 +15,8 @@ export FLWR_HOME="${FLWR_HOME:-$FEDMVP_CACHE/flwr}"
 mkdir -p "$FLWR_HOME"
 cd "$FLWR_HOME"
 exec python -m fedmvp_flwr.supervise --needs flower-superexec --alive "$FLWR_HOME/alive" \
+    --apps "$FLWR_HOME/apps" \
+    --broken "LoadClientAppError|(shutil\.Error|No space left on device).*/apps/" \
     --fatal "Server error '5[0-9][0-9]|SSL/TLS handshake error|Ignoring message" -- flower-supernode \
     --superlink "$FEDMVP_SUPERLINK" \
     --root-certificates "$FEDMVP_CERTIFICATES/ca.crt" \

@@ -14,6 +14,8 @@ from fedmvp_flwr.commands.options import (
     candidates,
     overrides,
 )
+from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.simulation.app import find_app
 
 
@@ -43,7 +45,7 @@ def pretrain(
     console = Console()
     settings = pretraining.PretrainSettings(
         split=split,
-        out=out.expanduser().resolve(),
+        out=expanded(out, ConfigError, "--out").resolve(),
         minutes=minutes,
         steps=pretraining.NO_LIMIT if steps is None else steps,
         shape=Shape(image_size=image_size, patch=patch, width=width, context=context),

@@ -42,6 +42,7 @@ def quality(
     from fedmvp_flwr.quality.run import default_folder, run_quality
 
     config = build_config(find_app(app_dir, candidates()), overrides(run_config, cache))
+    folder = default_folder(out, f"quality-{dated()}")
     console = Console()
     names = tuple(name.strip() for name in templates.split(",") if name.strip())
     with interruptible(), progress_bars(console) as show:
@@ -54,7 +55,6 @@ def quality(
             templates=names,
             on_progress=show,
         )
-        folder = default_folder(out, f"quality-{dated()}")
         paths = write_quality(folder, results)
     overall = {name: result.numbers["overall"] for name, result in results.items()}
     rows = [

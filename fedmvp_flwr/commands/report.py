@@ -6,6 +6,9 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.paths import expanded
+
 
 def report(
     run_dir: Annotated[Path, typer.Argument(metavar="DIR", help="Folder of a run's results.")],
@@ -13,4 +16,5 @@ def report(
     """Write the HTML report of a run again."""
     from fedmvp_flwr.reporting import write_report
 
-    Console().print(str(write_report(run_dir.expanduser().resolve())), soft_wrap=True)
+    folder = expanded(run_dir, ConfigError, "DIR").resolve()
+    Console().print(str(write_report(folder)), soft_wrap=True)

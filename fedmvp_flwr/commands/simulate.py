@@ -18,6 +18,8 @@ from fedmvp_flwr.commands.options import (
     overrides,
 )
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.preflight_child import preflight_apart
 from fedmvp_flwr.results import clear_results, is_completed, require_overwritable
 from fedmvp_flwr.simulation.app import ConfigValue, find_app
@@ -71,6 +73,7 @@ def simulate(
         num_clients = num_clients or of_run
         out = out or resume
     chosen_out = out or Path(str(chosen.get("out-dir") or f"runs/{dated()}"))
+    chosen_out = expanded(chosen_out, ConfigError, "out-dir")
     own = flower_app.ships_library
     replaces = own and replaces_completed(chosen_out, str(chosen.get("resume") or ""))
     rounds = (flower_app.defaults | chosen).get("num-server-rounds")
@@ -85,7 +88,7 @@ def simulate(
         # The folder is claimed and its `result.json` deleted by now. The rest goes, too: without
         # that file, the ServerApp would take the completed run for an interrupted one.
         if replaces and event.get("step") == "superlink":
-            clear_results(chosen_out.expanduser())
+            clear_results(chosen_out)
         view.on_event(event)
 
     with interruptible(), view:
@@ -118,12 +121,14 @@ def replaces_completed(out: Path, resume: str) -> bool:
         resume: folder of the run that is gone on with, or empty.
 
     Raises:
-        ConfigError: it would take the place of a run that was not completed.
+        ConfigError: it would take the place of a run that was not completed, or one of the two
+            lies in the home folder of nobody.
     """
-    if resume and Path(resume).expanduser().resolve() == out.expanduser().resolve():
+    out = expanded(out, ConfigError, "out-dir")
+    if resume and expanded(resume, ConfigError, "resume").resolve() == out.resolve():
         return False
-    require_overwritable(out.expanduser())
-    return is_completed(out.expanduser())
+    require_overwritable(out)
+    return is_completed(out)
 
 
 def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: bool) -> None:

@@ -48,8 +48,8 @@ class DataSettings(Section):
     )
     text_column: str = Field(
         "",
-        description="Column of the texts; empty: the source's own. `folder` and `hf` without any: "
-        "none.",
+        description="Column of the texts; empty: the source's own. `folder`, `hf`, `fashion` and "
+        "`flickr30k` without any: none.",
     )
     label_column: str = Field("", description="Column of the labels; empty: the source's own.")
     id_column: str = Field(

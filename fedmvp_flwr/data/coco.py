@@ -46,6 +46,8 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
     Raises:
         DataError: a file is missing or broken; names the file and the entry.
     """
+    findings = Findings(f"coco:{path}")
+    refuse_columns(config, findings.source)
     root = require_folder(path)
     files = sorted((root / _ANNOTATIONS).glob(f"{_CAPTIONS}*.json"))
     if not files:
@@ -53,8 +55,6 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
             f"'{root}/{_ANNOTATIONS}' has no {_CAPTIONS}NAME.json, for example "
             f"{_CAPTIONS}train2017.json."
         )
-    findings = Findings(f"coco:{path}")
-    refuse_columns(config, findings.source)
     entries: list[Entry] = []
     classes: set[str] = set()
     for file in files:

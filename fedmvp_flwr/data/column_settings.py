@@ -3,19 +3,28 @@
 from collections.abc import Collection
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.columns import NONE
 from fedmvp_flwr.errors import DataError
 
+_WITHOUT = (
+    " To train with fewer images or texts, set missing-ratio and missing-image-share; data that "
+    "has no image, or no text, is for dataset='folder:PATH'."
+)
 
-def refuse_columns(config: RunConfig, source: str, used: Collection[str] = ()) -> None:
+
+def refuse_columns(
+    config: RunConfig, source: str, used: Collection[str] = (), optional: Collection[str] = ()
+) -> None:
     """Refuse settings that name a column and that a source does not read.
 
     Args:
         config: the settings.
         source: the data set, as the user named it.
         used: keys that the source reads, as "label-column"; "partition" for its owners.
+        optional: those of them that may say that there is no such column.
 
     Raises:
-        DataError: names every such key.
+        DataError: names every such key, or the one that says so and may not.
     """
     given = {
         "image-column": config.image_column,
@@ -35,4 +44,30 @@ def refuse_columns(config: RunConfig, source: str, used: Collection[str] = ()) -
         )
         raise DataError(
             f"dataset='{source}' does not read {', '.join(unread)}: {what}. Leave it out."
+            + (_WITHOUT if set(_left_out(config)) - set(used) else "")
         )
+    refuse_none(config, source, optional)
+
+
+def refuse_none(config: RunConfig, source: str, optional: Collection[str] = ()) -> None:
+    """Refuse `image-column='none'` and `text-column='none'` for data that has images and texts.
+
+    Args:
+        config: the settings.
+        source: the data set, as the user named it.
+        optional: keys that may be 'none'.
+
+    Raises:
+        DataError: one of the others is; says what leaves out images or texts.
+    """
+    for key in _left_out(config):
+        if key not in optional:
+            raise DataError(
+                f"dataset='{source}' does not take {key}='{NONE}': what it reads has "
+                f"{key.partition('-')[0]}s. Leave it out.{_WITHOUT}"
+            )
+
+
+def _left_out(config: RunConfig) -> list[str]:
+    given = {"image-column": config.image_column, "text-column": config.text_column}
+    return [key for key, value in given.items() if value == NONE]

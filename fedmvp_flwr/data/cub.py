@@ -41,11 +41,11 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
     Raises:
         DataError: a file is missing or broken, or a link leads out; names file and line.
     """
+    findings = Findings(f"cub:{path}")
+    refuse_columns(config, findings.source)
     root = require_folder(path)
     if (root / ARCHIVE).is_dir():
         root = require_inside(root, root / ARCHIVE).resolve()
-    findings = Findings(f"cub:{path}")
-    refuse_columns(config, findings.source)
     names = _read_pairs(root, _IMAGES, findings)
     labels = _read_pairs(root, _LABELS, findings)
     split = _read_pairs(root, _SPLIT, findings)

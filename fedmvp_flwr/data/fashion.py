@@ -8,6 +8,7 @@ from typing import Any
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.column_settings import refuse_columns
+from fedmvp_flwr.data.columns import NONE
 from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset, printable
 from fedmvp_flwr.data.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.findings import BROKEN_LINE, Findings
@@ -25,8 +26,8 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
     """Read the products of `styles.csv`, or of `styles/ID.json` where there is no table.
 
     The text is the description of `styles/ID.json` without its HTML tags, or the product's name
-    where there is none; `text-column` chooses another field. The label is `articleType`.
-    `mask-class-words` keeps the class out of the texts.
+    where there is none; `text-column` chooses another field, and 'none' reads no text. The label
+    is `articleType`. `mask-class-words` keeps the class out of the texts.
 
     Args:
         path: the folder.
@@ -35,9 +36,9 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
     Raises:
         DataError: the folder holds no such data; bad samples; names file and line.
     """
-    root = require_folder(path)
     findings = Findings(f"fashion:{path}")
-    refuse_columns(config, findings.source, _USED)
+    refuse_columns(config, findings.source, _USED, ("text-column",))
+    root = require_folder(path)
     rows = _rows(root, findings)
     label = config.label_column or LABEL_COLUMN
     wanted = {
@@ -46,7 +47,7 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
         "split-column": config.split_column,
         "partition": config.owner_column,
     }
-    if config.text_column not in ("", DESCRIPTION):
+    if config.text_column not in ("", DESCRIPTION, NONE):
         wanted["text-column"] = config.text_column
     named = {key: column for key, column in wanted.items() if column}
     require_columns(rows, named, STYLES, findings)
@@ -97,7 +98,9 @@ def _rows(root: Path, findings: Findings) -> Table:
 def _texts(
     root: Path, row: Row, config: RunConfig, findings: Findings
 ) -> tuple[object, ...] | None:
-    """The text of a product; None if its JSON file is a finding."""
+    """The text of a product, if there is to be one; None if its JSON file is a finding."""
+    if config.text_column == NONE:
+        return ()
     if config.text_column not in ("", DESCRIPTION):
         return (row.cells.get(config.text_column),)
     number = str(row.cells["id"]).strip()

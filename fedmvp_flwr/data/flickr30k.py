@@ -5,6 +5,7 @@ from pathlib import Path, PurePosixPath
 
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.column_settings import refuse_columns
+from fedmvp_flwr.data.columns import NONE
 from fedmvp_flwr.data.entries import Entry, LoadedDataset, as_label, build_dataset, printable
 from fedmvp_flwr.data.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.findings import CONTRADICTION, NO_IMAGE_NAME, Findings
@@ -24,7 +25,7 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
 
     Columns are separated by commas, or by bars as in `results.csv`; rows of one image are its
     captions, and `a.jpg` and `./a.jpg` are one. A column with the label is needed, which Flickr30k
-    itself does not have.
+    itself does not have. `text-column='none'` reads no caption.
 
     Args:
         path: the CSV file or its folder.
@@ -33,10 +34,10 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
     Raises:
         DataError: a file or a column is missing; bad samples; names file and line.
     """
+    findings = Findings(f"flickr30k:{path}")
+    refuse_columns(config, findings.source, _USED, ("text-column",))
     file = _csv_file(path)
     root = require_folder(file.parent)
-    findings = Findings(f"flickr30k:{path}")
-    refuse_columns(config, findings.source, _USED)
     try:
         with file.open("rb") as stream:
             bars = b"|" in stream.readline()
@@ -64,7 +65,7 @@ def load_flickr30k(path: str, config: RunConfig) -> LoadedDataset:
                     key=printable(name),
                     label=as_label(first[columns.label]),
                     image=image,
-                    texts=tuple(row.cells.get(columns.text) for row in own),
+                    texts=tuple(row.cells.get(columns.text) for row in own if columns.text),
                     split=as_label(first.get(columns.split)),
                     owner=as_label(first.get(columns.owner)),
                 )
@@ -78,7 +79,8 @@ class _Columns:
     def __init__(self, rows: Table, name: str, config: RunConfig, findings: Findings) -> None:
         there = rows.columns
         self.image = config.image_column or next((c for c in _IMAGE_COLUMNS if c in there), "image")
-        self.text = config.text_column or next((c for c in _TEXT_COLUMNS if c in there), "caption")
+        text = config.text_column or next((c for c in _TEXT_COLUMNS if c in there), "caption")
+        self.text = None if text == NONE else text
         self.label = config.label_column or LABEL_COLUMN
         self.split = config.split_column or SPLIT_COLUMN
         self.owner = config.owner_column

@@ -40,9 +40,9 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
     Raises:
         DataError: a file is missing or broken, or they do not fit each other.
     """
-    root = require_folder(path)
     findings = Findings(f"flowers:{path}")
     refuse_columns(config, findings.source)
+    root = require_folder(path)
     labels = _read_mat(root, _LABELS, ("labels",))["labels"]
     split = _read_splits(root)
     beyond = sorted(number for number in split if not 1 <= number <= len(labels))

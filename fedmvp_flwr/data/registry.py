@@ -25,6 +25,9 @@ def load_dataset(config: RunConfig) -> Dataset:
 
 
 def _flora(config: RunConfig) -> Dataset:
+    from fedmvp_flwr.data.column_settings import refuse_none
+
+    refuse_none(config, config.dataset)
     # The data set itself never changes with the seed of a run: only its use does. `flora:N` is
     # another set of the same species, for tuning without a look at the test split of `flora`.
     seed = config.dataset.partition(":")[2] or "0"

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.paths import expanded
 
 _EMBEDDED = "embedded"
 _WEIGHTS = ".safetensors"
@@ -48,9 +49,10 @@ def local_place(key: str, text: str, path: str, one_file: bool) -> tuple[Path, s
         one_file: the library can load one file of a folder.
 
     Raises:
-        ModelError: the path is relative, leads nowhere, or to a file that cannot be loaded.
+        ModelError: the path is relative, leads nowhere, to the home folder of nobody, or to a
+            file that cannot be loaded.
     """
-    place = Path(path).expanduser()
+    place = expanded(path, ModelError, key)
     if not path or not place.is_absolute():
         raise ModelError(
             f"{key}={text!r}: expected an absolute folder, 'library:local:/folder'; Flower's "

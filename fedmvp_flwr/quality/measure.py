@@ -4,16 +4,14 @@ For every pair the text is made from the image and the image from the text, by t
 a run takes; the real ones are what the completions are compared with.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.completion.completers import NamesCompletions
-from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
-from fedmvp_flwr.completion.plan import load_image
+from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.quality import calibrate_threshold, gate
 from fedmvp_flwr.completion.store import FeatureStore
@@ -26,29 +24,12 @@ from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
 from fedmvp_flwr.quality.image_distances import class_distances, overall_distances
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
+from fedmvp_flwr.quality.pairs import SHOWN, Completions, Pair
 from fedmvp_flwr.seeds import torch_generator
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 LEAST_PAIRS = 4  # two halves of two, for the distances among real images
 _OF_ACCEPTED = ("accepted", "agreement-of-accepted")
 GATES = (0.0, 0.01, 0.05, 0.1, 0.2, 0.5)  # settings of `quality-gate` that are tried out
-
-
-@dataclass(frozen=True)
-class Pair:
-    """A held-out pair and what was made of each side; None where nothing could be made.
-
-    Attributes:
-        sample: the real pair.
-        image: the image made from the text.
-        text: the text made from the image.
-    """
-
-    sample: Sample
-    image: "Image | None"
-    text: str | None
 
 
 @dataclass(frozen=True)
@@ -57,8 +38,9 @@ class Quality:
 
     Attributes:
         numbers: JSON values: overall, per class, and per setting of the gate.
-        pairs: the held-out pairs with their completions, in the order of the rows.
-        rows: JSON values per pair.
+        pairs: the first of the held-out pairs, with their completions, to look at; those of the
+            first rows.
+        rows: JSON values per held-out pair.
     """
 
     numbers: dict[str, Any]
@@ -121,8 +103,7 @@ def measure_quality(
         raise DataError(
             "Nothing to take from: retrieval needs complete pairs beside the one to complete."
         )
-    completer = completer_for(models, config, pool)
-    made = tuple(_completed(sample, models, store, config, completer) for sample in pairs)
+    made = Completions(models, store, config, completer_for(models, config, pool))
     classes = {
         name: cross_fitted_classes(
             prepared.real.modalities[name].pooled,
@@ -132,7 +113,7 @@ def measure_quality(
         )
         for name in MODALITIES
     }
-    rows = tuple(_rows(made, prepared, classes, class_names))
+    rows = tuple(_rows(pairs, map(made.text, pairs), prepared, classes, class_names))
     images = (
         prepared.completed[IMAGE].pooled.float(),
         prepared.real.modalities[IMAGE].pooled.float(),
@@ -149,29 +130,12 @@ def measure_quality(
         "seconds": prepared.seconds,
         "models": models.identities(),
     }
-    return Quality(numbers, made, rows)
-
-
-def _completed(
-    sample: Sample,
-    models: FoundationModels,
-    store: FeatureStore,
-    config: RunConfig,
-    completer: NamesCompletions | None,
-) -> Pair:
-    image, text = (
-        load_completion(
-            sample, name, models=models, store=store, config=config, completer=completer
-        )
-        for name in MODALITIES
-    )
-    return Pair(
-        sample, None if isinstance(image, str) else image, text if isinstance(text, str) else None
-    )
+    return Quality(numbers, tuple(made.pair(sample) for sample in pairs[:SHOWN]), rows)
 
 
 def _rows(
-    pairs: Sequence[Pair],
+    samples: Sequence[Sample],
+    texts: Iterable[str | None],
     prepared: PreparedSet,
     classes: dict[str, tuple[Tensor, Tensor]],
     class_names: Sequence[str],
@@ -181,17 +145,17 @@ def _rows(
         completed[IMAGE].pooled.float(), real[IMAGE].pooled.float(), dim=1
     )
     rows = []
-    for row, pair in enumerate(pairs):
-        label = pair.sample.label
+    for row, (sample, text) in enumerate(zip(samples, texts, strict=True)):
+        label = sample.label
         rows.append(
             {
-                "key": pair.sample.key,
+                "key": sample.key,
                 "class": class_names[label],
                 "true-similarity": _number(prepared.pair_similarity[row]),
                 "image-similarity": _number(prepared.similarity[IMAGE][row]),
                 "text-similarity": _number(prepared.similarity[TEXT][row]),
                 "image-to-true-image": float(alike[row]),
-                "rouge-l": rouge_l(pair.text or "", pair.sample.text or ""),
+                "rouge-l": rouge_l(text or "", sample.text or ""),
                 "token-match": token_match(
                     completed[TEXT].tokens[row][completed[TEXT].mask[row]],
                     real[TEXT].tokens[row][real[TEXT].mask[row]],
@@ -260,12 +224,3 @@ def _agrees(predicted: Tensor, label: int) -> bool | None:
 
 def _number(value: Tensor) -> float | None:
     return None if bool(value.isnan()) else float(value)
-
-
-def real_image(pair: Pair) -> "Image":
-    """Decode the real image of a pair.
-
-    Raises:
-        DataError: it cannot be decoded.
-    """
-    return load_image(pair.sample)

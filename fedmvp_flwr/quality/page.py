@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING, Any
 
 from fedmvp_flwr.data.records import write_atomic
 from fedmvp_flwr.quality.image_distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
-from fedmvp_flwr.quality.measure import Quality, real_image
+from fedmvp_flwr.quality.measure import Quality
+from fedmvp_flwr.quality.pairs import real_image, thumbnail
 from fedmvp_flwr.reporting.text import DASH
 from fedmvp_flwr.results import write_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_SHOWN = 24  # pairs in the grid
-_THUMBNAIL = 160  # pixels
 _MOST_CHARACTERS = 240
 _MEASURES: dict[str, str] = {
     "true-similarity": "similarity of the true pairs",
@@ -102,8 +101,8 @@ def _section(name: str, result: Quality) -> list[str]:
         _table(list(gates[0]), [[_value(row[key]) for key in gates[0]] for row in gates]),
         "<h3>By class</h3>",
         _table(["class", "pairs", *(_MEASURES[key] for key in measures)], classes, small=True),
-        f"<h3>The first {min(_SHOWN, len(result.pairs))} pairs</h3><div class=grid>",
-        *(_pair(result, row) for row in range(min(_SHOWN, len(result.pairs)))),
+        f"<h3>The first {len(result.pairs)} pairs</h3><div class=grid>",
+        *(_pair(result, row) for row in range(len(result.pairs))),
         "</div>",
     ]
 
@@ -134,10 +133,8 @@ def _text(text: str | None) -> str:
 
 
 def _image(image: "Image", title: str) -> str:
-    small = image.convert("RGB")
-    small.thumbnail((_THUMBNAIL, _THUMBNAIL))
     buffer = io.BytesIO()
-    small.save(buffer, format="PNG")
+    thumbnail(image).save(buffer, format="PNG")
     data = base64.b64encode(buffer.getvalue()).decode()
     return f"<img alt='{title}' title='{title}' src='data:image/png;base64,{data}'>"
 

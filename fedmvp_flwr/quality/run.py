@@ -10,9 +10,10 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data.samples import Dataset, Sample
 from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.errors import ConfigError, DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.node import Node, cache_folder
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.preparation import require_comparable
 from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.measure import Quality, held_out, measure_quality
@@ -74,8 +75,12 @@ def run_quality(
 
 
 def default_folder(out: Path | None, name: str) -> Path:
-    """Return the folder of the report: the given one, or `runs/NAME`."""
-    return (out or Path("runs") / name).expanduser().absolute()
+    """Return the folder of the report: the given one, or `runs/NAME`.
+
+    Raises:
+        ConfigError: it lies in the home folder of nobody.
+    """
+    return expanded(out or Path("runs") / name, ConfigError, "--out").absolute()
 
 
 def _source(

@@ -57,7 +57,7 @@ def load_app(path: Path) -> FlowerApp:
     Raises:
         ConfigError: no pyproject.toml, not TOML, or no `[tool.flwr.app]` in it.
     """
-    folder = expanded(path, ConfigError).resolve()
+    folder = expanded(path, ConfigError, "--app").resolve()
     try:
         table = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
     except OSError as error:
@@ -118,11 +118,11 @@ def _absolute(key: str, value: ConfigValue, base: Path) -> ConfigValue:
     if not value:
         return value
     if key in PATH_KEYS:
-        return str((base / expanded(str(value), ConfigError)).resolve())
+        return str((base / expanded(str(value), ConfigError, key)).resolve())
     kind, colon, place = str(value).partition(":")
     if not colon or not place or kind not in PATHS_AFTER.get(key, ()):
         return value
-    path = (base / expanded(place, ConfigError)).resolve()
+    path = (base / expanded(place, ConfigError, key)).resolve()
     # What `hf` names is a data set of the hub, unless there is such a folder here.
     return value if kind == "hf" and not os.path.exists(path) else f"{kind}:{path}"
 
@@ -158,7 +158,9 @@ def _to_toml(value: ConfigValue) -> str:
 
 def _read_toml(path: Path) -> dict[str, ConfigValue]:
     try:
-        table = tomllib.loads(expanded(path, ConfigError).read_text(encoding="utf-8"))
+        table = tomllib.loads(
+            expanded(path, ConfigError, "--run-config").read_text(encoding="utf-8")
+        )
     except OSError as error:
         raise ConfigError(f"--run-config {path}: cannot read it ({error.strerror}).") from error
     except tomllib.TOMLDecodeError as error:

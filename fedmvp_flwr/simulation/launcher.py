@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Literal, TextIO
 
 from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.paths import expanded
 from fedmvp_flwr.simulation.app import (
     ConfigValue,
     FlowerApp,
@@ -105,7 +106,7 @@ def run_simulation(
         SimulationError: Flower could not be started or asked.
     """
     flower_app = load_app(app)
-    out = out.expanduser().resolve()
+    out = expanded(out, ConfigError, "out-dir").resolve()
     overrides = _prepare_overrides(flower_app, run_config, out, validate)
     _check_resources(num_clients, num_cpus, num_gpus)
     federation = {

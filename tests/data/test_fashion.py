@@ -91,3 +91,17 @@ def test_columns_that_cannot_be_chosen_are_refused(fashion, settings):
     chosen = settings(f"fashion:{root}", label_column="nope")
     with pytest.raises(DataError, match=r"no column 'nope' \(label-column\)"):
         load_dataset(chosen)
+
+
+def test_texts_may_be_left_out_on_purpose(fashion, settings):
+    root = fashion()
+    (root / "styles").mkdir()
+    (root / "styles" / f"{IDS[0]}.json").write_text("{")  # not read, as it is not needed
+    dataset = load_dataset(settings(f"fashion:{root}", text_column="none"))
+    assert sorted(everything(dataset)) == sorted(IDS)
+    assert all(s.image and s.text is None for s in everything(dataset).values())
+
+
+def test_images_may_not(settings):
+    with pytest.raises(DataError, match=r"read image-column='none': .*dataset='folder:PATH'\.$"):
+        load_dataset(settings("fashion:/no/such/folder", image_column="none"))

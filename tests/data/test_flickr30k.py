@@ -16,7 +16,7 @@ def flickr(tmp_path, picture):
 
     def build(change=lambda rows: None):
         root = tmp_path / "flickr"
-        (root / "images").mkdir(parents=True)
+        (root / "images").mkdir(parents=True, exist_ok=True)
         rows = []
         for i in range(6):
             picture(i).save(root / "images" / f"{i}.jpg")
@@ -56,3 +56,25 @@ def test_an_id_column_is_refused(flickr, settings):
     root = flickr()
     with pytest.raises(DataError, match=r"does not read id-column='label': of the columns only im"):
         load_dataset(settings(f"flickr30k:{root}", id_column="label"))
+
+
+def test_captions_may_be_left_out_on_purpose(flickr, settings):
+    def change(rows):
+        for row in rows:
+            row[1] = ""
+
+    dataset = load_dataset(settings(f"flickr30k:{flickr()}", text_column="none"))
+    assert len(everything(dataset)) == 6
+    assert all(s.image and s.text is None for s in everything(dataset).values())
+    empty = load_dataset(settings(f"flickr30k:{flickr(change)}"))
+    assert everything(empty).keys() == everything(dataset).keys()
+    assert empty.findings.notes == dataset.findings.notes
+
+
+def test_images_may_not(settings):
+    for keys in ({}, {"text_column": "none"}):
+        config = settings("flickr30k:/no/such/folder", image_column="none", **keys)
+        with pytest.raises(
+            DataError, match=r"take image-column='none': .* images\. Leave it out\."
+        ):
+            load_dataset(config)

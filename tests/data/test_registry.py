@@ -46,3 +46,13 @@ def test_flora_takes_a_number_and_nothing_else():
     assert keys[0] == keys[1] != keys[2]
     with pytest.raises(DataError, match="flora:NUMBER"):
         load_dataset(RunConfig(dataset="flora:many"))
+
+
+@pytest.mark.parametrize("key", ["image_column", "text_column"])
+@pytest.mark.parametrize("source", ["flora", "flora:1", "coco:/no", "cub:/no", "flowers:/no"])
+def test_data_with_images_and_texts_is_not_taken_for_less(source, key):
+    name = key.replace("_", "-")
+    with pytest.raises(DataError, match=f"dataset='{source}' does not .* {name}='none'") as error:
+        load_dataset(RunConfig(dataset=source, **{key: "none"}))
+    for part in ("Leave it out.", "missing-image-share", "dataset='folder:PATH'"):
+        assert part in str(error.value)

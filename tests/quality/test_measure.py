@@ -4,12 +4,15 @@ import json
 import re
 
 import pytest
+from PIL import Image
 
+from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.registry import load_dataset
 from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.errors import DataError, FedMVPError
-from fedmvp_flwr.quality import image_distances
+from fedmvp_flwr.quality import image_distances, measure
+from fedmvp_flwr.quality import pairs as quality_pairs
 from fedmvp_flwr.quality.measure import GATES, held_out
 from fedmvp_flwr.quality.page import write_quality
 from fedmvp_flwr.quality.run import run_quality
@@ -111,6 +114,45 @@ def test_the_page_and_the_numbers(both, tmp_path):
     assert "http" not in text.replace("http-equiv", "")
     for word in ("coarse-to-fine", "KID", "ROUGE-L"):
         assert word in text
+
+
+def test_only_the_pictures_of_the_page_are_kept(both, config, tmp_path, monkeypatch):
+    loaded = []
+
+    def load(sample, modality, **keys):
+        loaded.append((sample.key, modality))
+        return load_completion(sample, modality, **keys)
+
+    monkeypatch.setattr(quality_pairs, "load_completion", load)
+    monkeypatch.setattr(quality_pairs, "THUMBNAIL", 20)
+    monkeypatch.setattr(measure, "SHOWN", 5)
+    result = run_quality(config, num_samples=24)["coarse"]
+    assert result.rows == both["coarse"].rows
+    assert result.numbers["overall"] == both["coarse"].numbers["overall"]
+    first = both["coarse"].pairs[:5]
+    assert [(p.sample.key, p.text) for p in result.pairs] == [(p.sample.key, p.text) for p in first]
+    assert [pair.image.size for pair in result.pairs] == [(20, 20)] * 5
+    images = [key for key, modality in loaded if modality == "image"]
+    assert images == [pair.sample.key for pair in first], "the others are not decoded"
+    _, page = write_quality(tmp_path, {"coarse": result})
+    assert page.read_text().count("data:image/png;base64") == 2 * 5
+    assert "The first 5 pairs" in page.read_text()
+
+
+def test_the_page_shows_24_pairs_of_more(config, tmp_path):
+    other = config.model_copy(update={"completion": "retrieval"})
+    result = run_quality(other, num_samples=30)["retrieval"]
+    assert (len(result.rows), len(result.pairs)) == (30, 24)
+    assert [row["key"] for row in result.rows[:24]] == [p.sample.key for p in result.pairs]
+    write_quality(tmp_path, {"retrieval": result})
+    assert "The first 24 pairs" in (tmp_path / "quality.html").read_text()
+
+
+def test_a_thumbnail_is_no_larger_for_being_made_twice():
+    noise = Image.effect_noise((500, 300), 90)
+    once = quality_pairs.thumbnail(noise)
+    assert (once.mode, once.size) == ("RGB", (160, 96))
+    assert quality_pairs.thumbnail(once).tobytes() == once.tobytes()
 
 
 def test_a_page_trusts_no_text(config, both, tmp_path):

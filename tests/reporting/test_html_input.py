@@ -3,6 +3,7 @@
 import json
 
 import pytest
+from PIL import Image
 
 from fedmvp_flwr.reporting import ReportError, write_report
 
@@ -51,6 +52,24 @@ def test_pictures_stay_in_their_folder_and_may_be_missing(parse, new_run, name):
     (folder / "broken.png").write_bytes(b"no picture")
     row = json.loads((folder / "index.json").read_text())["completions"][0]
     (folder / "index.json").write_text(json.dumps([{**row, "original-image": name}]))
+    page = parse(write_report(run.out))
+    assert len(page.all("img")) == 1
+    assert "not available" in page.text
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "TIFF", "EPS"])
+def test_pictures_of_other_formats_than_a_run_writes_are_not_opened(
+    parse, new_run, kind, monkeypatch
+):
+    drawn = Image.new("RGB", (64, 64)).im
+    monkeypatch.setattr("PIL.EpsImagePlugin.Ghostscript", lambda *_, **__: drawn)
+    run = new_run()
+    run.start()
+    run.completions(count=1)
+    original = run.out / "completions" / "0.png"
+    with Image.open(original) as image:
+        image.load()
+    image.save(original, format=kind)
     page = parse(write_report(run.out))
     assert len(page.all("img")) == 1
     assert "not available" in page.text

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 FOLDER = "completions"
 _INDEX = "index.json"
 _MOST = 12
+_FORMATS = ("PNG",)  # what a run writes; Pillow has other programs read some formats
 _SIDE = 256  # pixels; larger pictures are shrunk
 _PNG_UP_TO = 96  # pixels; larger ones are photographs, which JPEG holds in less
 _JPEG_QUALITY = 85
@@ -82,7 +83,7 @@ def build(run: RunRecord, out_dir: Path) -> list[Card]:
 def load_samples(out_dir: Path) -> list[Sample]:
     """Read the completed samples of a run; empty where it saved none.
 
-    Pictures that are missing, damaged or outside the folder are left out.
+    Pictures that are missing, damaged, no PNG or outside the folder are left out.
 
     Raises:
         ReportError: the index is no JSON.
@@ -117,7 +118,7 @@ def _picture(name: object, folder: Path) -> "Image | None":
     if not isinstance(name, str) or not name or Path(name).name != name:
         return None
     try:
-        with Image.open(folder / name) as image:
+        with Image.open(folder / name, formats=_FORMATS) as image:
             image.thumbnail((_SIDE, _SIDE))
             return image.convert("RGB")
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):

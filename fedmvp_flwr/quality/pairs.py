@@ -1,0 +1,95 @@
+"""Held-out pairs with what was made of them: a few to look at, whatever their number.
+
+Pictures are the one thing that is large here. Only those of the first pairs are kept, and no
+larger than the page shows them, so that memory does not grow with the number of pairs.
+"""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from fedmvp_flwr.completion.completers import NamesCompletions
+from fedmvp_flwr.completion.pipeline import load_completion
+from fedmvp_flwr.completion.plan import load_image
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.samples import IMAGE, TEXT, Sample
+from fedmvp_flwr.foundation.bundle import FoundationModels
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+SHOWN = 24  # pairs to look at
+THUMBNAIL = 160  # pixels
+
+
+@dataclass(frozen=True)
+class Pair:
+    """A held-out pair and what was made of each side; None where nothing could be made.
+
+    Attributes:
+        sample: the real pair.
+        image: the image made from the text, as `thumbnail` leaves it.
+        text: the text made from the image.
+    """
+
+    sample: Sample
+    image: "Image | None"
+    text: str | None
+
+
+@dataclass(frozen=True)
+class Completions:
+    """Reads the completions of pairs from the store.
+
+    Attributes:
+        models: the frozen models that made them.
+        store: where they are kept.
+        config: the settings they were made with.
+        completer: names them; None if the settings make none.
+    """
+
+    models: FoundationModels
+    store: FeatureStore
+    config: RunConfig
+    completer: NamesCompletions | None
+
+    def pair(self, sample: Sample) -> Pair:
+        """A pair with both of its completions.
+
+        Raises:
+            DataError: the image of the pair that it was taken from cannot be decoded.
+        """
+        image = self._load(sample, IMAGE)
+        small = None if image is None or isinstance(image, str) else thumbnail(image)
+        return Pair(sample, small, self.text(sample))
+
+    def text(self, sample: Sample) -> str | None:
+        """The text made from a pair's image; its made image is not decoded."""
+        text = self._load(sample, TEXT)
+        return text if isinstance(text, str) else None
+
+    def _load(self, sample: Sample, modality: str) -> "str | Image | None":
+        return load_completion(
+            sample,
+            modality,
+            models=self.models,
+            store=self.store,
+            config=self.config,
+            completer=self.completer,
+        )
+
+
+def thumbnail(image: "Image") -> "Image":
+    """A copy in RGB of at most 160 pixels a side."""
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return small
+
+
+def real_image(pair: Pair) -> "Image":
+    """Decode the real image of a pair.
+
+    Raises:
+        DataError: it cannot be decoded.
+    """
+    return load_image(pair.sample)
