@@ -5,29 +5,6 @@ import pytest
 from fedmvp_flwr.aggregation.summary import known_fields, malformed
 
 
-@pytest.fixture
-def summary():
-    """What a healthy node tells."""
-    counts = {"made": 1, "reused": 2, "rejected": 0}
-    model = {"spec": "tiny", "fingerprint": "ab12", "revision": None}
-    return {
-        "partition-id": 3,
-        "samples": 5,
-        "held-out": 2,
-        "complete": 2,
-        "trainable": 5,
-        "missing": {"image": 3, "text": 0},
-        "labels": [3, 0, 2],
-        "completions": {"image": counts, "text": counts},
-        "gate-threshold": 0.25,
-        "widths": {"image": [8, 4], "text": [8, 4]},
-        "seconds": {"completion": 0.0, "features": 1.5},
-        "models": {"image-encoder": model, "text-encoder": model},
-        "hashes": {"split": "0a", "mask": "1b", "test-mask": "2c", "keys": "3d"},
-        "name": "",
-    }
-
-
 def test_a_healthy_summary_passes_whole(summary):
     read = json.loads(json.dumps(summary))
     assert malformed(read) is None

@@ -1,8 +1,6 @@
 """The rogue answers to `prepare` are refused, and the table tells what they cost."""
 
-import importlib.util
 import json
-from pathlib import Path
 
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
@@ -11,7 +9,6 @@ from fedmvp_flwr.aggregation.admission import read_answer
 from fedmvp_flwr.aggregation.summary import malformed
 from reliability.preparations import ANSWERS, rows_of
 
-ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
 CAUGHT = {
     "text": "is not readable",
     "deep": "is not readable",
@@ -21,45 +18,12 @@ CAUGHT = {
 }
 
 
-@pytest.fixture(scope="module")
-def rogue():
-    spec = importlib.util.spec_from_file_location("fedmvp_rogue", ROGUE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def answer(monkeypatch):
-    from flwr.supercore.task_identity import TaskIdentity
-
-    for name in ("_task_id", "_run_id", "_node_id"):
-        monkeypatch.setattr(TaskIdentity, name, 1)
+def answer(in_an_app, summary):
     question = Message(RecordDict(), 7, "query.prepare")
     question.metadata.__dict__["_message_id"] = "m"
-    record = ConfigRecord({"name": "node-2", "summary": json.dumps(summary())})
+    record = ConfigRecord({"name": "node-2", "summary": json.dumps(summary)})
     return Message(RecordDict({"prepared": record}), reply_to=question)
-
-
-def summary():
-    counts = {"made": 1, "reused": 2, "rejected": 0}
-    model = {"spec": "tiny", "fingerprint": "ab12", "revision": None}
-    return {
-        "partition-id": 2,
-        "samples": 5,
-        "held-out": 2,
-        "complete": 2,
-        "trainable": 5,
-        "missing": {"image": 3, "text": 0},
-        "labels": [3, 0, 2],
-        "completions": {"image": counts, "text": counts},
-        "gate-threshold": 0.25,
-        "widths": {"image": [8, 4], "text": [8, 4]},
-        "seconds": {"completion": 0.0, "features": 1.5},
-        "models": {"image-encoder": model, "text-encoder": model},
-        "hashes": {"split": "0a", "mask": "1b", "test-mask": "2c", "keys": "3d"},
-        "name": "node-2",
-    }
 
 
 def problem(reply):

@@ -1,8 +1,5 @@
 """What the rogue node of the fault table does to its reply is wrong, and is caught."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import torch
 from flwr.app import Message, MetricRecord, RecordDict
@@ -21,7 +18,6 @@ from reliability.misbehaviour import (
     second_answer,
 )
 
-ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
 CAUGHT = {
     "nan": "not finite",
     "garbage": "cannot be read",
@@ -35,20 +31,8 @@ CAUGHT = {
 }
 
 
-@pytest.fixture(scope="module")
-def rogue():
-    spec = importlib.util.spec_from_file_location("fedmvp_rogue", ROGUE)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 @pytest.fixture
-def reply(monkeypatch):
-    from flwr.supercore.task_identity import TaskIdentity
-
-    for name in ("_task_id", "_run_id", "_node_id"):
-        monkeypatch.setattr(TaskIdentity, name, 1)
+def reply(in_an_app):
     question = Message(RecordDict(), 7, "train")
     question.metadata.__dict__["_message_id"] = "m"
     arrays = wrap(pack(state(), "fp16"))

@@ -1,8 +1,6 @@
-import importlib.util
 import os
 import threading
 import time
-from pathlib import Path
 
 import httpx
 import pytest
@@ -10,15 +8,11 @@ import pytest
 from reliability.disks import fill, small_disk
 from reliability.stops import row_of_stop
 
-ROGUE = Path(__file__).resolve().parents[2] / "reliability" / "rogue" / "sitecustomize.py"
 CONFIRM = "https://link/v1/fleet/confirm-message-received"
 WHOLE, LACKING = {"clients": [0, 1, 2]}, {"clients": [0, 1]}
 
 
-def test_a_node_confirms_no_message_while_it_is_held(tmp_path, monkeypatch):
-    spec = importlib.util.spec_from_file_location("fedmvp_rogue", ROGUE)
-    rogue = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(rogue)
+def test_a_node_confirms_no_message_while_it_is_held(rogue, tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(
         httpx.Client, "send", lambda c, request, **o: seen.append(request.url.path) or _answer()
