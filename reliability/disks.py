@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import subprocess
 import time
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ _NODE = "node-2"
 _SIZE = "4m"
 _LEFT = 1 << 20  # bytes that the feature store finds: less than it needs
 _PIECE = 1 << 16  # bytes
+_PATH = re.compile(r"/[\w./-]+")
+_SHOWN = 160  # characters of a reason
 _OPEN_END = 100_000  # rounds: more than pass on any machine
 
 
@@ -58,13 +61,21 @@ def _full(root: Path, folders: list[Path], what: str, *, whole_node: bool) -> Ro
             status = federation.wait(run, out)
             starts = node.starts
     refused = dict.fromkeys(e["reason"] for e in events(out) if e["event"] == "client-refused")
-    said = "; ".join(refused) or f"Flower's SuperNode does not come up (started {starts} times)"
+    said = (
+        "; ".join(map(without_paths, refused))
+        or f"Flower's SuperNode does not come up (started {starts} times)"
+    )
     good = not any(map(whole, ([event] for event in without))) and status.startswith(
         "finished:stopped"
     )
     lost = f"0 ({sum(not whole([e]) for e in round_events(out))} without its reply)"
     normal = f"{seconds:.0f} s after the disk has room again, in the same run"
     return Row(fault, f"the node is left out ({said}), the others train", lost, normal, good)
+
+
+def without_paths(reason: str) -> str:
+    """The beginning of a reason, with `...` for each path in it."""
+    return _PATH.sub("...", reason)[:_SHOWN]
 
 
 def fill(path: Path, left: int) -> None:

@@ -9,19 +9,20 @@ from reliability.flora import settings
 from reliability.kills import going, round_events, whole
 from reliability.misbehaviour import moment
 
-_NODE, _NAME = "node-2", "to `prepare`"
+_NODE = "node-2"
+_ASKED = "asked to `prepare`"
 _ROGUE = REPOSITORY / "reliability" / "rogue"
 _OPEN_END = 100_000  # rounds: more than pass on any machine
 _SHOWN = 200  # characters of a reason
 
 ANSWERS = {
-    "text": f"an answer {_NAME} that breaks off",
-    "deep": f"100,000 nested lists {_NAME}",
-    "lie": f"10^24 samples {_NAME}",
-    "nan": f"a count of NaN {_NAME}",
-    "large": f"a name of 50 MB {_NAME}",
-    "raise": f"the ClientApp raises an error {_NAME}",
-    "kill": f"the ClientApp's process is killed {_NAME}",
+    "text": f"{_ASKED}: an answer that breaks off",
+    "deep": f"{_ASKED}: 100,000 nested lists",
+    "lie": f"{_ASKED}: 10^24 samples",
+    "nan": f"{_ASKED}: a count of NaN",
+    "large": f"{_ASKED}: a name of 50 MB",
+    "raise": f"{_ASKED}: the ClientApp raises an error",
+    "kill": f"{_ASKED}: the ClientApp's process is killed with SIGKILL",
 }
 
 
@@ -69,4 +70,4 @@ def rows_of(found: list[dict[str, Any]], status: str) -> list[Row]:
     good = len(refused) == len(ANSWERS) and status.startswith("finished:stopped")
     without = sum(not whole([event]) for event in rounds)
     said = f"{len(rounds)} rounds, {without} of them by the two other nodes; the run is {status}"
-    return [*rows, Row(f"all of these answers {_NAME} in one run", said, "0", "", good)]
+    return [*rows, Row(f"{_ASKED}: all of these in one run", said, "0", "", good)]
