@@ -52,11 +52,17 @@ class ControlGuard:
     Args:
         app: what answers all others.
         networks: other machines that may ask for everything.
+        own_address: whether a request from the very address that it reaches is from this machine.
+            Not so where the SuperLink listens on all addresses: what forwards a port into a
+            container without rights (rootless Podman) shows strangers under the container's own.
     """
 
-    def __init__(self, app: App, networks: Iterable[Network] = ()) -> None:
+    def __init__(
+        self, app: App, networks: Iterable[Network] = (), *, own_address: bool = False
+    ) -> None:
         self._app = app
         self._networks = tuple(networks)
+        self._own_address = own_address
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass a request on, or refuse it."""
@@ -85,8 +91,7 @@ class ControlGuard:
         client, server = _address(scope.get("client")), _address(scope.get("server"))
         if client is None:
             return False
-        # A machine that calls itself by its outer name has the same address on both ends.
-        if client.is_loopback or client == server:
+        if client.is_loopback or (self._own_address and client == server):
             return True
         return any(client in network for network in self._networks)
 

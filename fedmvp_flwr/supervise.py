@@ -72,8 +72,7 @@ class Apps:
         """Empty the folder if a line of output asks for it."""
         if self._broken and self._broken.search(line) and self._folder.exists():
             shutil.rmtree(self._folder, ignore_errors=True)
-            sys.stdout.write("fedmvp: the app is not installed whole; it is installed anew.\n")
-            sys.stdout.flush()
+            _say("fedmvp: the app is not installed whole; it is installed anew.\n")
 
 
 def supervise(
@@ -98,15 +97,19 @@ def supervise(
     """
     if alive:
         _stay_away(alive)
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    dead, asked = threading.Event(), threading.Event()
+    # A group of its own: Ctrl-C in a terminal reaches it once, through `pass_on`. The second signal
+    # would kill Flower's SuperNode before it has said goodbye.
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, process_group=0
+    )
+    dead = threading.Event()
 
     def pass_on(number: int, frame: FrameType | None) -> None:
-        asked.set()
-        process.send_signal(number)
+        process.send_signal(signal.SIGTERM if number == signal.SIGHUP else number)
 
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, pass_on)
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:  # as nohup leaves SIGHUP
+            signal.signal(number, pass_on)
     reader = threading.Thread(target=_copy, args=(process, fatal, dead.set, apps), daemon=True)
     reader.start()
     watch = _ChildWatch(process.pid, needs) if needs else None
@@ -116,13 +119,11 @@ def supervise(
             with suppress(OSError):  # a full disk
                 alive.touch()
         if dead.wait(_POLL) or (watch and watch.missing()):
-            sys.stdout.write("fedmvp: this process is dead without knowing it; it is ended.\n")
-            sys.stdout.flush()
-            asked.set()
+            _say("fedmvp: this process is dead without knowing it; it is ended.\n")
             _end(process)
             ended = True
     reader.join(_GRACE)
-    if alive and (process.returncode >= 0 or asked.is_set()):
+    if alive and (process.returncode >= 0 or ended):
         alive.unlink(missing_ok=True)
     return _DEAD if ended else process.returncode
 
@@ -134,8 +135,7 @@ def _stay_away(alive: Path) -> None:
     except FileNotFoundError:
         return
     if left > 0:
-        sys.stdout.write(f"fedmvp: killed a moment ago; it is started again in {left:.0f} s.\n")
-        sys.stdout.flush()
+        _say(f"fedmvp: killed a moment ago; it is started again in {left:.0f} s.\n")
         time.sleep(left)
 
 
@@ -186,12 +186,18 @@ def _copy(
     assert process.stdout is not None  # for mypy: stdout=PIPE above
     for line in process.stdout:
         text = line.decode(errors="replace")
-        sys.stdout.write(text)
-        sys.stdout.flush()
+        _say(text)
         if pattern and pattern.search(text):
             on_fatal()
         if apps:
             apps.look(text)
+
+
+def _say(line: str) -> None:
+    """Write a line, if that can be: a log on a full disk must not stop the program."""
+    with suppress(OSError, ValueError):
+        sys.stdout.buffer.write(line.encode())
+        sys.stdout.buffer.flush()
 
 
 def _end(process: subprocess.Popen[bytes]) -> None:

@@ -3,12 +3,14 @@
 import errno
 import os
 import re
+import shutil
 import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fedmvp_flwr.node_log import LOG_FILE
 from reliability.fault_table import Row
 from reliability.federation import deployed, events
 from reliability.flora import settings
@@ -60,6 +62,9 @@ def _full(root: Path, folders: list[Path], what: str, *, whole_node: bool) -> Ro
             federation.flwr("stop", run, "fedmvp")
             status = federation.wait(run, out)
             starts = node.starts
+            kept = root / "cache-2"  # the disk vanishes, what it says of the samples stays
+            kept.mkdir()
+            shutil.copy(spec.cache / LOG_FILE, kept)
     refused = dict.fromkeys(e["reason"] for e in events(out) if e["event"] == "client-refused")
     said = (
         "; ".join(map(without_paths, refused))

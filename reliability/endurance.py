@@ -48,6 +48,7 @@ _PROGRAMS = {
     "flower-superlink": "flower-superlink",
     "fedmvp_flwr.superlink": "flower-superlink",
     "flower-supernode": "flower-supernode",
+    "fedmvp_flwr.supernode": "flower-supernode",
     "flower-superexec": "flower-superexec",
     "flwr-serverapp": "flwr-serverapp",
 }

@@ -79,7 +79,7 @@ def main() -> int:
             place.mkdir()
             before = data_digest(folders)
             rows = PARTS[name](place, folders)
-            lost = data_lost(before, folders, sorted(place.glob("cache-[0-9]*")))
+            lost = data_lost(before, folders, sorted(place.rglob("cache-[0-9]*")))
             for row in rows:
                 row.data_lost = lost
                 row.as_it_must_be &= lost == NOTHING_LOST

@@ -9,7 +9,7 @@ from fedmvp_flwr.errors import ConfigError
 HERE = ("192.0.2.1", 8000)
 
 
-def ask(path, client, networks=(), kind="http", server=HERE):
+def ask(path, client, networks=(), kind="http", server=HERE, own_address=False):
     """Status of the answer to a request; 200 if it went through."""
     sent = []
 
@@ -23,7 +23,7 @@ def ask(path, client, networks=(), kind="http", server=HERE):
         return {}
 
     scope = {"type": kind, "path": path, "client": client, "server": server}
-    asyncio.run(ControlGuard(app, networks)(scope, receive, send))
+    asyncio.run(ControlGuard(app, networks, own_address=own_address)(scope, receive, send))
     if sent[0]["type"] == "websocket.close":
         return "closed"
     if sent[0]["status"] != 200:
@@ -57,7 +57,10 @@ def test_all_else_only_from_this_machine(path):
     assert ask(path, ("127.0.0.1", 5)) == 200
     assert ask(path, ("::1", 5)) == 200
     assert ask(path, ("::ffff:127.0.0.1", 5)) == 200
-    assert ask(path, ("192.0.2.1", 5)) == 200  # its own outer address
+    own = ("192.0.2.1", 5)
+    assert ask(path, own) == 403, "a port forwarder without rights shows strangers so"
+    assert ask(path, own, own_address=True) == 200
+    assert ask(path, ("198.51.100.7", 5), own_address=True) == 403
 
 
 @pytest.mark.parametrize("client", [None, ("not an address", 5), ("", 0), ("192.0.2.10", 5)])
@@ -100,8 +103,40 @@ def test_flowers_own_app_is_guarded(monkeypatch):
     assert len(control) > 5
     assert status(*control[0], "198.51.100.7") != 403  # as Flower has it, it would answer
     monkeypatch.setattr(extensions, "get_middleware", extensions.get_middleware)
-    guard_control({})
+    guard_control({}, ["--host", "0.0.0.0", "--port", "8000"])
     for method, path in ours:
         refused = status(method, path, "198.51.100.7") == 403
         assert refused == (path != "/health" and not path.startswith("/v1/fleet/")), path
     assert status(*control[0], "127.0.0.1") != 403
+
+
+@pytest.mark.parametrize(
+    ("arguments", "trusted"),
+    [
+        (["--host", "192.0.2.1", "--port", "8000"], True),
+        (["--host=192.0.2.1"], True),
+        (["--host", "0.0.0.0"], False),
+        (["--host", "::"], False),
+        (["--database", "x"], False),
+    ],
+    ids=["one address", "with =", "all", "all of IPv6", "Flower's default"],
+)
+def test_its_own_address_is_trusted_where_it_listens_on_no_other(monkeypatch, arguments, trusted):
+    from flwr.superlink import extensions
+
+    from fedmvp_flwr.superlink import guard_control
+
+    monkeypatch.setattr(extensions, "get_middleware", extensions.get_middleware)
+    guard_control({}, arguments)
+    assert extensions.get_middleware()[0].kwargs["own_address"] == trusted
+
+
+def test_a_flower_that_takes_no_guard_is_not_started(monkeypatch):
+    from flwr.superlink import extensions, main
+
+    from fedmvp_flwr.superlink import guard_control
+
+    monkeypatch.setattr(extensions, "get_middleware", extensions.get_middleware)
+    monkeypatch.setattr(main, "_get_middleware", list)
+    with pytest.raises(ConfigError, match="takes no guard"):
+        guard_control({}, [])

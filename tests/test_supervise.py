@@ -2,6 +2,8 @@ import inspect
 import os
 import re
 import shlex
+import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -126,6 +128,43 @@ def test_a_program_in_good_order_leaves_no_mark(tmp_path):
     assert not mark.exists()
     assert supervise([sys.executable, "-c", HANGS], fatal="Server error 5", alive=mark) == 1
     assert not mark.exists()  # ended by us: it could say goodbye
+
+
+def test_a_program_that_a_second_signal_killed_leaves_its_mark(tmp_path):
+    """It could not say goodbye, as one that was killed."""
+    mark = tmp_path / "alive"
+    killed = "import os, signal, time; time.sleep(0.5); os.kill(os.getpid(), signal.SIGTERM)"
+    assert supervise([sys.executable, "-c", killed], alive=mark) == -15
+    assert mark.exists()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
+def test_a_log_on_a_full_disk_does_not_stop_the_program():
+    program = "for n in range(20000): print('a line that fills the pipe', n)"
+    command = [sys.executable, "-m", "fedmvp_flwr.supervise", "--", sys.executable, "-c", program]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, check=False, timeout=60)
+    assert done.returncode == 0
+
+
+def test_a_terminal_interrupts_the_program_once_and_not_twice():
+    program = "import os; print(os.getpgid(0) == os.getpid())"
+    command = [sys.executable, "-m", "fedmvp_flwr.supervise", "--", sys.executable, "-c", program]
+    done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
+    assert done.stdout == "True\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda n: n.name)
+def test_a_closed_terminal_ends_the_program_in_good_order(number):
+    program = (
+        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); "
+        "print('up', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-m", "fedmvp_flwr.supervise", "--", sys.executable, "-c", program]
+    with subprocess.Popen(command, stdout=subprocess.PIPE) as keeper:
+        assert keeper.stdout.readline() == b"up\n"
+        keeper.send_signal(number)
+        assert keeper.wait(30) == 5
 
 
 def test_a_killed_program_is_kept_away_until_the_superlink_has_noticed(

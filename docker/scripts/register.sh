@@ -5,10 +5,21 @@
 set -eu
 : "${FEDMVP_SUPERLINK:=superlink:8000}"
 : "${FLWR_HOME:?a folder for the settings of the command flwr}"
-dir=$1
+dir=$(cd "$1" && pwd)
 shift
-export FLWR_HOME
 mkdir -p "$FLWR_HOME/nodes"
+FLWR_HOME=$(cd "$FLWR_HOME" && pwd)
+export FLWR_HOME
+# Nothing goes to the makers of Flower.
+export FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1
+# Flower's processes of one machine speak to each other past any proxy.
+proxyless="${no_proxy:-${NO_PROXY:-}}"
+export NO_PROXY="${proxyless:+$proxyless,}localhost,127.0.0.1"
+export no_proxy="$NO_PROXY"
+if [ -f "$FLWR_HOME/config.toml" ] && ! grep -q '^\[superlink.fedmvp\]' "$FLWR_HOME/config.toml"; then
+    echo "$FLWR_HOME/config.toml is not ours: choose another folder for FLWR_HOME" >&2
+    exit 1
+fi
 cat > "$FLWR_HOME/config.toml" <<CONFIG
 [superlink]
 default = "fedmvp"

@@ -19,8 +19,8 @@ class CompletionSettings(Section):
         "what colour are the petals? => {} petals; what shape are the petals? => {} petals; "
         "how many petals are there? => {} petals; what pattern do the petals have? => {} petals; "
         "what is the centre like? => a {} centre",
-        description="Questions of `coarse-to-fine`, separated by `;`, each with the phrase that "
-        "its answer becomes, and perhaps a place for the class name (docs/models.md).",
+        description="Questions of `coarse-to-fine` and `instruct`, separated by `;`, each with the "
+        "phrase that its answer becomes, and perhaps a place for the class name (docs/models.md).",
     )
     label_in_prompt: bool = Field(
         False,

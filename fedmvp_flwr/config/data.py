@@ -43,17 +43,19 @@ class DataSettings(Section):
     # Your own data (docs/data.md)
     image_column: str = Field(
         "",
-        description="Column of the images; empty: the source's own. `folder` and `hf` without any: "
-        "none.",
+        description="Column of the images; empty: the source's own. `none`: there are no images "
+        "(`folder`, `hf`).",
     )
     text_column: str = Field(
         "",
-        description="Column of the texts; empty: the source's own. `folder`, `hf`, `fashion` and "
-        "`flickr30k` without any: none.",
+        description="Column of the texts; empty: the source's own. `none`: there are no texts "
+        "(`folder`, `hf`, `fashion`, `flickr30k`).",
     )
     label_column: str = Field("", description="Column of the labels; empty: the source's own.")
     id_column: str = Field(
-        "", description="Column of the samples' keys; empty: the image's name, or the row."
+        "",
+        description="`folder`, `hf`: column of the samples' keys; empty: the image's name, else "
+        "file and line (`folder`), or split and row (`hf`). Other sources: docs/data.md.",
     )
     split_column: str = Field(
         "", description="Column that names the split; empty: `split`, where there is one."

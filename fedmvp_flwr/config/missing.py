@@ -44,7 +44,10 @@ class MissingSettings(Section):
         2.0, ge=0, description="How much `class` and `content` differ from chance; 0: not at all."
     )
     test_missing_pattern: str = Field(
-        "random", description="The same for the test samples, with `test-missing-ratio`."
+        "random",
+        description="The same for the test samples, with `test-missing-ratio`. `file:PATH` counts "
+        "at ratio 0, too; `client` hits the clients of `missing-pattern` only with the same ratio "
+        "and image share.",
     )
     test_missing_ratio: float = Field(
         0.0, ge=0, le=1, description="Share of the test samples that lack one modality."

@@ -33,9 +33,17 @@ class FoundationSettings(Section):
 
     # The image generator
     image_generator: str = Field("diffusers:embedded", description="`library:name[:path]`.")
-    generator_steps: int = Field(0, ge=0, description="Sampling steps; 0: the model's own default.")
+    generator_steps: int = Field(
+        0,
+        ge=0,
+        description="Sampling steps; 0: what the model's `fedmvp.json` says, else the default of "
+        "its diffusers pipeline (50 for Stable Diffusion; SD-Turbo and SDXL-Turbo need 1).",
+    )
     generator_guidance: float = Field(
-        -1.0, ge=-1, description="Guidance scale; -1: the model's own default."
+        -1.0,
+        ge=-1,
+        description="Guidance scale; -1: what the model's `fedmvp.json` says, else the default of "
+        "its diffusers pipeline (7.5 for Stable Diffusion; SD-Turbo and SDXL-Turbo need 0).",
     )
     generator_dtype: Dtype = Field("fp32", description="Type that the generator computes in.")
     generator_batch_size: int = Field(

@@ -15,9 +15,16 @@ class ProbeSettings(Section):
         description="`generated`: the probe is generated from class descriptions, as in the paper. "
         "`public`: it is real pairs of the public split.",
     )
-    probe_per_class: int = Field(8, ge=1, description="Synthetic probe samples per class.")
+    probe_per_class: int = Field(
+        8,
+        ge=1,
+        description="Synthetic probe samples per class; with `probe-source='public'` at most so "
+        "many real pairs of each class.",
+    )
     probe_file: str = Field(
-        "", description="Use this saved probe (.safetensors) instead of generating one."
+        "",
+        description="Use this saved probe instead of making one: `probe.safetensors` in the "
+        "`out-dir` of a run, or one of `probes/*.safetensors` in the `cache-dir`.",
     )
     probe_tuning: Literal["auto", "on", "off"] = Field(
         "auto",

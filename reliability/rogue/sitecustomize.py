@@ -14,7 +14,7 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 _MODULE = "client_app.app"
-_NODE_PROGRAM = "flower-supernode"
+_NODE_PROGRAMS = ("flower-supernode", "fedmvp_flwr.supernode")
 _PUSH, _CONFIRM = "/v1/fleet/push-messages", "/v1/fleet/confirm-message-received"
 _FLAG, _ANSWER = "send-twice", "sent-twice"  # files in the node's cache
 _HOLD, _HELD = "hold", "held"  # files in the folder that FEDMVP_ROGUE_HOLD names
@@ -224,7 +224,7 @@ class _Finder(MetaPathFinder):
         return spec
 
 
-_IS_NODE = any(_NODE_PROGRAM in word for word in sys.orig_argv[:3])
+_IS_NODE = any(name in word for name in _NODE_PROGRAMS for word in sys.orig_argv[:3])
 if os.environ.get("FEDMVP_ROGUE") or os.environ.get("FEDMVP_ROGUE_PREPARE"):
     sys.meta_path.insert(0, _Finder())
     if _IS_NODE:

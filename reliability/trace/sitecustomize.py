@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-_PROGRAM = "flower-supernode"
+_PROGRAMS = ("flower-supernode", "fedmvp_flwr.supernode")
 _FLEET = "/v1/fleet/"  # requests to the SuperLink, unlike those within the node
 _LINE_END = 2  # bytes
 _SEPARATOR = 2  # bytes between name and value of a header
@@ -51,5 +51,6 @@ def install(path: str) -> None:
     httpx.Client.send = traced  # type: ignore[method-assign]
 
 
-if os.environ.get("FEDMVP_TRACE") and any(_PROGRAM in word for word in sys.orig_argv[:3]):
+_IS_NODE = any(name in word for name in _PROGRAMS for word in sys.orig_argv[:3])
+if os.environ.get("FEDMVP_TRACE") and _IS_NODE:
     install(os.environ["FEDMVP_TRACE"])
