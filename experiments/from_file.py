@@ -20,13 +20,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from experiments.compare import ROOT, parse_settings, run_one, table_row
+from experiments.compare import ROOT, parse_settings, require_same_runs, run_one, table_row
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _TABLES = {"settings", "methods", "probe"}
 PROBE_FILE = "{probe-file}"  # filled by the runner: the probe made of the file's `probe` table
+_PROBE = "probe.safetensors"  # that probe, in the folder of the experiment's results
 
 
 def read_experiment(path: Path) -> dict[str, Any]:
@@ -110,14 +111,20 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     models = FoundationModels(config, str(resolve_device(config.device)))
     with FeatureStore(cache_folder(config)) as store:
         prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
-    path = out / "probe.safetensors"
+    path = out / _PROBE
     path.parent.mkdir(parents=True, exist_ok=True)
     save_probe(path, probe_of(prepared.real))
     return path
 
 
 def main() -> None:
-    """Run the chosen methods and print the table."""
+    """Run the chosen methods and print the table.
+
+    Raises:
+        CheckpointError: the checkpoints of an interrupted run cannot be read.
+        ConfigError: the experiment file or a setting is wrong, or a folder holds a run of other
+            settings.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
@@ -127,8 +134,13 @@ def main() -> None:
     parser.add_argument("--cache", default="")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
     parser.add_argument("--methods", nargs="+", help="default: all of the file")
-    parser.add_argument("--test-split", help="another split to test on, for trying things")
-    parser.add_argument("--set", nargs="*", default=[], metavar="KEY=JSON", help="for all methods")
+    parser.add_argument(
+        "--test-split",
+        help="another split to test on, for trying things; takes an --out of its own",
+    )
+    parser.add_argument(
+        "--set", nargs="*", action="extend", default=[], metavar="KEY=JSON", help="for all methods"
+    )
     arguments = parser.parse_args()
     tables = read_experiment(arguments.file)
     paths = {name: path for name, _, path in (item.partition("=") for item in arguments.path)}
@@ -148,10 +160,12 @@ def main() -> None:
             f"{arguments.file}: a method has probe-file = {PROBE_FILE!r}, which needs a table "
             "[probe] with `split` and `per-class`."
         )
+    for settings in needs_probe:
+        settings["probe-file"] = str(out / _PROBE)
+    require_same_runs(runs, arguments.seeds, out, probe=not needs_probe)
     if needs_probe:
-        probe = str(save_public_probe(fill(common, paths), tables["probe"], out))
-        for settings in needs_probe:
-            settings["probe-file"] = probe
+        save_public_probe(fill(common, paths), tables["probe"], out)
+        require_same_runs(runs, arguments.seeds, out)
     for name, settings in runs.items():
         results = [run_one(name, settings, seed, out, cache) for seed in arguments.seeds]
         print(table_row(name, results), flush=True)

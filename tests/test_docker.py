@@ -75,6 +75,12 @@ def test_every_service_is_locked_down(compose):
         assert "privileged" not in service, name
 
 
+def test_tools_have_limits(compose):
+    for name, service in compose["services"].items():
+        if "tools" in service.get("profiles", []):
+            assert {"mem_limit", "pids_limit"} <= service.keys(), name
+
+
 def test_services_that_stay_have_limits_health_and_restart(compose):
     stay = {name: s for name, s in compose["services"].items() if "profiles" not in s}
     assert stay

@@ -182,3 +182,44 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, "--methods", "nothing"])
     with pytest.raises(ConfigError, match="no method"):
         main()
+
+    def again(*further):
+        monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, *further])
+        main()
+        return [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines()]
+
+    probe = (out / "probe.safetensors").read_bytes()
+    with pytest.raises(ConfigError, match=r"test-split = 'test', now 'val'.*--out"):
+        again("--test-split", "val")
+    with pytest.raises(ConfigError, match=r"image-grid = 1, now 2.*--out"):
+        again("--set", "dirichlet-alpha=5.0", "image-grid=2")  # the probe would be another one
+    assert (out / "probe.safetensors").read_bytes() == probe
+    file.write_text(MINIATURE.replace("per-class = 2", "per-class = 3"))
+    with pytest.raises(ConfigError, match=r"fedmvp-retrieval.*probe-file.*--out"):
+        again()
+    assert again("--methods", "mask") == [table[1]]
+    file.write_text(MINIATURE)
+    assert again() == table
+    assert (out / "probe.safetensors").read_bytes() == probe
+
+
+def test_figures_of_another_split_are_not_taken_for_those_of_the_test(
+    miniature, tmp_path, monkeypatch, capsys
+):
+    file, paths = miniature
+    arguments = [f"--path={name}={path}" for name, path in paths.items()]
+    arguments += ["--out", str(tmp_path / "out"), "--seeds", "0", "--methods", "mask"]
+    config = RunConfig(
+        method="fedavg", completion="none", test_split="val", dataset=f"folder:{paths['data']}"
+    ).to_run_config()
+    folder = tmp_path / "out" / "mask" / "seed-0"
+    folder.mkdir(parents=True)
+    settings = fill(read_experiment(file)["settings"], {k: str(v) for k, v in paths.items()})
+    result = {"status": "completed", "config": config | settings, "accuracy": {"complete": 0.5}}
+    (folder / "result.json").write_text(json.dumps(result))
+    monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, "--test-split", "val"])
+    main()
+    assert capsys.readouterr().out == "| mask | 50.0 ± 0.0 |\n"
+    monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments])
+    with pytest.raises(ConfigError, match=r"test-split = 'val', now 'test'.*--out"):
+        main()
