@@ -66,11 +66,19 @@ class Service:
         self._process.wait()
 
     def stop(self) -> None:
-        """End it gently, then by force."""
+        """End it gently, then by force.
+
+        As systemd (`KillMode=mixed`), container engines and terminals do, its own process group is
+        asked first: what `supervise` looks after hears of it through `supervise`, once.
+        """
         self._stopped.set()
         members = self._members()
-        for number, grace in ((signal.SIGTERM, 5.0), (signal.SIGKILL, 5.0)):
-            self._signal(members, number)
+        for asked, number, grace in (
+            (group(self.pid), signal.SIGTERM, 10.0),
+            (None, signal.SIGTERM, 5.0),
+            (None, signal.SIGKILL, 5.0),
+        ):
+            self._signal(members if asked is None else asked, number)
             deadline = time.monotonic() + grace
             while members and time.monotonic() < deadline:
                 self._process.poll()
@@ -126,6 +134,16 @@ def session(leader: int) -> list[int]:
     for process in psutil.process_iter(["status"]):
         with suppress(ProcessLookupError):
             if process.info["status"] != psutil.STATUS_ZOMBIE and os.getsid(process.pid) == leader:
+                found.append(process.pid)
+    return found
+
+
+def group(leader: int) -> list[int]:
+    """Ids of the living processes of a process group."""
+    found = []
+    for process in psutil.process_iter(["status"]):
+        with suppress(ProcessLookupError):
+            if process.info["status"] != psutil.STATUS_ZOMBIE and os.getpgid(process.pid) == leader:
                 found.append(process.pid)
     return found
 

@@ -132,3 +132,18 @@ def test_a_program_that_is_ended_from_outside_ends_what_it_started(tmp_path):
     assert program.returncode == 1
     assert b"ended from outside" in said
     assert not family(child)
+
+
+def test_what_is_looked_after_is_asked_to_end_once(tmp_path):
+    """A second SIGTERM would kill Flower's SuperNode before it has said goodbye."""
+    program = (
+        "import signal, time; heard = []; signal.signal(15, lambda *_: heard.append(1)); "
+        "print('up', flush=True); [time.sleep(0.1) for _ in range(600) if not heard]; "
+        "time.sleep(1); print('heard', len(heard), flush=True)"
+    )
+    keeper = [sys.executable, "-m", "fedmvp_flwr.supervise", "--"]
+    command = ["bash", "-c", 'true; "$@"; true', "bash", *keeper, sys.executable, "-c", program]
+    made = Service("looked after", command, os.environ, tmp_path / "log")
+    wait_for("the program", lambda: "up" in made.text(), 30.0, 0.05)
+    made.stop()
+    assert "heard 1" in made.text()
