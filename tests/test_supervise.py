@@ -154,16 +154,38 @@ def test_a_terminal_interrupts_the_program_once_and_not_twice():
     assert done.stdout == "True\n"
 
 
+LEAVES = (
+    "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); "
+    "print('up', flush=True); time.sleep(60)"
+)
+
+
+def kept(of_hangup):
+    """A supervised program that is up, whose keeper was started with this handling of SIGHUP."""
+    starter = (
+        f"import os, signal, sys; signal.signal(signal.SIGHUP, signal.{of_hangup}); "
+        "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
+    )
+    supervised = ["-m", "fedmvp_flwr.supervise", "--", sys.executable, "-c", LEAVES]
+    command = [sys.executable, "-c", starter, *supervised]
+    keeper = subprocess.Popen(command, stdout=subprocess.PIPE)
+    assert keeper.stdout.readline() == b"up\n"
+    return keeper
+
+
 @pytest.mark.parametrize("number", [signal.SIGHUP, signal.SIGTERM], ids=lambda n: n.name)
 def test_a_closed_terminal_ends_the_program_in_good_order(number):
-    program = (
-        "import signal, sys, time; signal.signal(signal.SIGTERM, lambda *_: sys.exit(5)); "
-        "print('up', flush=True); time.sleep(60)"
-    )
-    command = [sys.executable, "-m", "fedmvp_flwr.supervise", "--", sys.executable, "-c", program]
-    with subprocess.Popen(command, stdout=subprocess.PIPE) as keeper:
-        assert keeper.stdout.readline() == b"up\n"
+    with kept("SIG_DFL") as keeper:
         keeper.send_signal(number)
+        assert keeper.wait(30) == 5
+
+
+def test_a_program_under_nohup_outlives_its_terminal():
+    with kept("SIG_IGN") as keeper:
+        keeper.send_signal(signal.SIGHUP)
+        with pytest.raises(subprocess.TimeoutExpired):
+            keeper.wait(1)
+        keeper.terminate()
         assert keeper.wait(30) == 5
 
 
