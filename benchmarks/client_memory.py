@@ -15,14 +15,15 @@ from pathlib import Path
 
 import torch
 
-from fedmvp_flwr.client_samples import split_dataset
-from fedmvp_flwr.client_work import build_network, client_data, prepare_node, release_models
+from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.client.work import build_network, client_data, prepare_node, release_models
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.evaluation import evaluate_conditions
-from fedmvp_flwr.node import Node, cache_folder
-from fedmvp_flwr.seeds import torch_generator
-from fedmvp_flwr.training import train
+from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.client_samples import split_dataset
+from fedmvp_flwr.data.sources.registry import load_dataset
+from fedmvp_flwr.model.evaluation import evaluate_conditions
+from fedmvp_flwr.model.training import train
 
 _STATUS = Path("/proc/self/status")
 _SHOWN = {"VmRSS": "resident", "RssAnon": "of its own", "RssFile": "mapped files", "VmHWM": "peak"}

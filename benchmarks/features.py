@@ -28,7 +28,7 @@ def encode_all(settings: Path, cache: Path) -> dict[str, float]:
     from fedmvp_flwr.completion.pipeline import prepare_samples
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.config import RunConfig
-    from fedmvp_flwr.data.registry import load_dataset
+    from fedmvp_flwr.data.sources.registry import load_dataset
     from fedmvp_flwr.foundation.bundle import FoundationModels
 
     given = tomllib.loads(settings.read_text(encoding="utf-8"))

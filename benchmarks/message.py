@@ -27,7 +27,7 @@ imported_at = time.perf_counter()
 config = {"server-round": 1, "class-names": spec["classes"]}
 content = RecordDict({"config": ConfigRecord(config)})
 if spec["type"] == "train":
-    import fedmvp_flwr.training as training
+    import fedmvp_flwr.model.training as training
     import client_app.app as module
     seconds = 0.0
     def timed(*arguments):
@@ -88,10 +88,10 @@ def child(spec: dict[str, object]) -> dict[str, float]:
 
 def initial_arrays(root: Path, spec: dict[str, object]) -> Path:
     """Write a network for the features of the prepared node."""
-    from fedmvp_flwr.aggregation.checkpoint import save_tensors
-    from fedmvp_flwr.client_work import build_network, client_data
+    from fedmvp_flwr.base.tensor_file import save_tensors
+    from fedmvp_flwr.client.work import build_network, client_data
     from fedmvp_flwr.config import RunConfig
-    from fedmvp_flwr.node import read_node
+    from fedmvp_flwr.config.node import read_node
 
     config = RunConfig.from_run_config(spec["run"])
     classes = spec["classes"]

@@ -12,29 +12,36 @@ import torch
 from flwr.app import ArrayRecord, ConfigRecord, Context, Message, MetricRecord, RecordDict
 from flwr.clientapp import ClientApp
 
-from fedmvp_flwr.aggregation.admission import PREPARE_ACTION, PREPARED, PROBLEM, SUMMARY
+from fedmvp_flwr.aggregation.compression import unwrap, wrap
 from fedmvp_flwr.aggregation.nodes import identity_fields, register_identity
-from fedmvp_flwr.aggregation.parcel import unwrap, wrap
-from fedmvp_flwr.aggregation.scores import client_metrics
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
-from fedmvp_flwr.client_data import CLASS_NAMES, GATE_FALLBACK, ClientData
-from fedmvp_flwr.client_work import (
+from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.errors import DataError, FedMVPError
+from fedmvp_flwr.base.seeds import seed_for, torch_generator
+from fedmvp_flwr.client.data import ClientData
+from fedmvp_flwr.client.log import node_event
+from fedmvp_flwr.client.work import (
     build_network,
     client_data,
     discreet,
     prepare_node,
     release_models,
 )
-from fedmvp_flwr.completion.quality import ACCEPT_ALL
+from fedmvp_flwr.completion.gating import ACCEPT_ALL
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import DataError, FedMVPError
-from fedmvp_flwr.evaluation import evaluate_conditions
+from fedmvp_flwr.config.node import Node, read_node
+from fedmvp_flwr.model.evaluation import evaluate_conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.node import Node, read_node
-from fedmvp_flwr.node_log import node_event
-from fedmvp_flwr.seeds import seed_for, torch_generator
-from fedmvp_flwr.training import train
+from fedmvp_flwr.model.training import train
+from fedmvp_flwr.protocol.messages import (
+    CLASS_NAMES,
+    GATE_FALLBACK,
+    PREPARE_ACTION,
+    PREPARED,
+    PROBLEM,
+    SUMMARY,
+)
+from fedmvp_flwr.protocol.scores import client_metrics
 
 _LOGGED = ("samples", "held-out", "complete", "missing", "completions")  # counts
 

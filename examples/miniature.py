@@ -16,9 +16,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from fedmvp_flwr.data.flora import load_flora
-from fedmvp_flwr.data.samples import Sample
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.data.sources.flora import load_flora
 
 SPECIES = 5
 PER_SPECIES = {"train": 12, "test": 4, "public": 8}

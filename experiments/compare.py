@@ -14,9 +14,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
-from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.results import is_completed, newest_round
+from fedmvp_flwr.server.results import is_completed, newest_round
 
 ROOT = Path(__file__).resolve().parents[1]
 _MASK = {"method": "fedavg", "completion": "none"}
@@ -113,7 +113,7 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
         digest = result.get("hashes", {}).get("probe")
         free = _FREE | {"device"}
     elif newest_round(folder):
-        from fedmvp_flwr.resume import load_resume_point
+        from fedmvp_flwr.server.resume import load_resume_point
 
         state = load_resume_point(folder).state
         before, digest, free = state.config, state.probe, _FREE
@@ -124,8 +124,8 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
         if before.get(key) != now.get(key):
             raise _refusal(folder, key, before.get(key), now.get(key))
     if probe and config.needs_probe and config.probe_file:
-        from fedmvp_flwr.aggregation.probe import load_probe
-        from fedmvp_flwr.paths import expanded
+        from fedmvp_flwr.base.files import expanded
+        from fedmvp_flwr.server.probe import load_probe
 
         wanted = load_probe(expanded(config.probe_file, key="probe-file")).digest
         if digest != wanted:

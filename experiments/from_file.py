@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 from experiments.compare import ROOT, parse_settings, require_same_runs, run_one, table_row
+from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ConfigError
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _TABLES = {"settings", "methods", "probe"}
@@ -85,14 +85,14 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     Raises:
         ConfigError: the table lacks one of them, or the data have no such split.
     """
-    from fedmvp_flwr.aggregation.probe import probe_of, save_probe
+    from fedmvp_flwr.base.devices import resolve_device
+    from fedmvp_flwr.base.seeds import seed_for
     from fedmvp_flwr.completion.pipeline import prepare_samples
     from fedmvp_flwr.completion.store import FeatureStore
-    from fedmvp_flwr.data.registry import load_dataset
-    from fedmvp_flwr.devices import resolve_device
+    from fedmvp_flwr.config.folders import cache_folder
+    from fedmvp_flwr.data.sources.registry import load_dataset
     from fedmvp_flwr.foundation.bundle import FoundationModels
-    from fedmvp_flwr.node import cache_folder
-    from fedmvp_flwr.seeds import seed_for
+    from fedmvp_flwr.server.probe import probe_of, save_probe
 
     if missing := sorted({"split", "per-class"} - set(table)):
         raise ConfigError(f"The table [probe] lacks {missing}: it needs `split` and `per-class`.")

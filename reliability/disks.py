@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from fedmvp_flwr.node_log import LOG_FILE
+from fedmvp_flwr.config.folders import LOG_FILE
 from reliability.fault_table import Row
 from reliability.federation import deployed, events
 from reliability.flora import settings

@@ -46,9 +46,9 @@ BEGIN, END = "<!-- endurance: begin -->\n", "<!-- endurance: end -->\n"
 # By the name of the program, or of the module that Python was told to run.
 _PROGRAMS = {
     "flower-superlink": "flower-superlink",
-    "fedmvp_flwr.superlink": "flower-superlink",
+    "fedmvp_flwr.deploy.superlink": "flower-superlink",
     "flower-supernode": "flower-supernode",
-    "fedmvp_flwr.supernode": "flower-supernode",
+    "fedmvp_flwr.deploy.supernode": "flower-supernode",
     "flower-superexec": "flower-superexec",
     "flwr-serverapp": "flwr-serverapp",
 }

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.export import CLASS_NAMES_FILE, export_parts
-from fedmvp_flwr.data.registry import load_dataset
+from fedmvp_flwr.data.dealing.export import CLASS_NAMES_FILE, export_parts
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 NODES = 3
 _DATA = RunConfig(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)

@@ -6,10 +6,10 @@ from flwr.app import Context
 from flwr.common.logger import log
 from flwr.serverapp import Grid, ServerApp
 
-from fedmvp_flwr.aggregation.patience import PatientGrid
+from fedmvp_flwr.base.errors import FedMVPError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import FedMVPError
-from fedmvp_flwr.node import output_folder
+from fedmvp_flwr.config.folders import output_folder
+from fedmvp_flwr.server.patient_grid import PatientGrid
 from server_app.run import Run
 
 app = ServerApp()

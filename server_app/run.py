@@ -9,33 +9,32 @@ from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
-from fedmvp_flwr.aggregation.admission import Admission
+from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
-from fedmvp_flwr.aggregation.parcel import wrap
-from fedmvp_flwr.aggregation.probe import ProbeRepresenter, save_probe
 from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.aggregation.rounds import FinishedRound
-from fedmvp_flwr.aggregation.scores import average_client_metrics, wrong_losses, wrong_scores
-from fedmvp_flwr.aggregation.selection import Selection
 from fedmvp_flwr.aggregation.strategy import FedMVP
-from fedmvp_flwr.aggregation.summary import Summary
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
-from fedmvp_flwr.client_data import (
-    GATE_FALLBACK,
-    class_names_record,
-    fallback_threshold,
-    feature_widths,
-)
+from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.errors import DataError, ModelError
+from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.records import record_hash
-from fedmvp_flwr.devices import resolve_device
-from fedmvp_flwr.errors import DataError, ModelError
-from fedmvp_flwr.evaluation import unflatten_scores
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.preflight import preflight
-from fedmvp_flwr.probe_tuning import ProbeTuner
+from fedmvp_flwr.model.evaluation import unflatten_scores
+from fedmvp_flwr.preflight.checks import preflight
+from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
+from fedmvp_flwr.protocol.scores import average_client_metrics, wrong_losses, wrong_scores
+from fedmvp_flwr.protocol.summary import Summary, fallback_threshold, feature_widths
 from fedmvp_flwr.reporting.tensorboard import require_tensorboard
-from fedmvp_flwr.results import (
+from fedmvp_flwr.server.admission import Admission
+from fedmvp_flwr.server.best_model import BestModel
+from fedmvp_flwr.server.data import ServerData
+from fedmvp_flwr.server.journal import Journal
+from fedmvp_flwr.server.network import build_network, fitting
+from fedmvp_flwr.server.probe import ProbeRepresenter, save_probe
+from fedmvp_flwr.server.probe_tuning import ProbeTuner
+from fedmvp_flwr.server.results import (
     clear_results,
     is_completed,
     newest_round,
@@ -44,9 +43,8 @@ from fedmvp_flwr.results import (
     run_hashes,
     save_model,
     total_completions,
-    versions,
 )
-from fedmvp_flwr.resume import (
+from fedmvp_flwr.server.resume import (
     CHECKPOINTS,
     PROBE,
     RunState,
@@ -57,11 +55,8 @@ from fedmvp_flwr.resume import (
     require_same_config,
     restore,
 )
-from fedmvp_flwr.server_data import ServerData
-from server_app.best_model import BestModel
-from server_app.journal import Journal
-from server_app.network import build_network, fitting
-from server_app.scoring import Scorer
+from fedmvp_flwr.server.scoring import Scorer
+from fedmvp_flwr.server.selection import Selection
 
 _MIN_CLIENTS = 2
 

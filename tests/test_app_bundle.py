@@ -27,7 +27,7 @@ def test_holds_library_and_apps(bundle):
         "pyproject.toml",
         "fedmvp_flwr/__init__.py",
         "fedmvp_flwr/aggregation/strategy.py",
-        "fedmvp_flwr/data/flora.py",
+        "fedmvp_flwr/data/sources/flora.py",
         "client_app/app.py",
         "server_app/app.py",
     ):

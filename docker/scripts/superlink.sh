@@ -28,9 +28,9 @@ done
 mkdir -p "$FLWR_HOME"
 # A neutral folder: the SuperLink's working directory comes first on the apps' path of imports.
 cd "$FLWR_HOME"
-exec python -m fedmvp_flwr.supervise --needs flower-superexec --apps "$FLWR_HOME/apps" \
+exec python -m fedmvp_flwr.deploy.supervise --needs flower-superexec --apps "$FLWR_HOME/apps" \
     --broken "LoadServerAppError|(shutil\.Error|No space left on device).*/apps/" -- \
-    python -m fedmvp_flwr.superlink \
+    python -m fedmvp_flwr.deploy.superlink \
     --host "$FEDMVP_HOST" --port "$FEDMVP_PORT" \
     --ssl-ca-certfile "$FEDMVP_CERTIFICATES/ca.crt" \
     --ssl-certfile "$FEDMVP_CERTIFICATES/server.pem" \

@@ -30,11 +30,11 @@ for path in "$FEDMVP_CERTIFICATES" "$FEDMVP_NODE_KEY" "$FEDMVP_DATA" "$FEDMVP_CA
 done
 mkdir -p "$FLWR_HOME"
 cd "$FLWR_HOME"
-exec python -m fedmvp_flwr.supervise --needs flower-superexec --alive "$FLWR_HOME/alive" \
+exec python -m fedmvp_flwr.deploy.supervise --needs flower-superexec --alive "$FLWR_HOME/alive" \
     --apps "$FLWR_HOME/apps" \
     --broken "LoadClientAppError|(shutil\.Error|No space left on device).*/apps/" \
     --fatal "Server error '5[0-9][0-9]|SSL/TLS handshake error|Ignoring message" -- \
-    python -m fedmvp_flwr.supernode \
+    python -m fedmvp_flwr.deploy.supernode \
     --superlink "$FEDMVP_SUPERLINK" \
     --root-certificates "$FEDMVP_CERTIFICATES/ca.crt" \
     --auth-supernode-private-key "$FEDMVP_NODE_KEY" \

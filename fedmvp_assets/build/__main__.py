@@ -15,7 +15,7 @@ import torch
 from fedmvp_assets.build import bars, card, words
 from fedmvp_assets.build.bank import FlowerBank, load_bank
 from fedmvp_assets.build.judge import Judge, train_judge
-from fedmvp_flwr.data.flora_render import IMAGE_SIZE
+from fedmvp_flwr.data.sources.flora_render import IMAGE_SIZE
 from fedmvp_flwr.pretraining.autoencoder import (
     load_autoencoder,
     refine_decoder,

@@ -10,11 +10,11 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from fedmvp_assets.build import words
-from fedmvp_flwr.data import flora
-from fedmvp_flwr.data.flora import FlowerSpec
-from fedmvp_flwr.data.flora_render import IMAGE_SIZE
+from fedmvp_flwr.base.seeds import numpy_generator
+from fedmvp_flwr.data.sources import flora
+from fedmvp_flwr.data.sources.flora import FlowerSpec
+from fedmvp_flwr.data.sources.flora_render import IMAGE_SIZE
 from fedmvp_flwr.pretraining.bank import Index
-from fedmvp_flwr.seeds import numpy_generator
 
 # Visible attributes in the order of their columns, with their values.
 ATTRIBUTES: dict[str, tuple[str, ...] | tuple[int, ...]] = {

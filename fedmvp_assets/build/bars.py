@@ -13,9 +13,9 @@ from torch import Tensor
 from fedmvp_assets.build import words
 from fedmvp_assets.build.bank import ATTRIBUTES, FlowerBank
 from fedmvp_assets.build.judge import Judge, accuracy, to_pixels
-from fedmvp_flwr.data import flora
+from fedmvp_flwr.base.seeds import numpy_generator, seed_for
+from fedmvp_flwr.data.sources import flora
 from fedmvp_flwr.pretraining.bank import pixels_of
-from fedmvp_flwr.seeds import numpy_generator, seed_for
 
 NUM_RETRIEVED = 200  # pairs that a caption or a picture is searched among
 _TOP = 5

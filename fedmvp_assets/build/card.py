@@ -27,8 +27,8 @@ token) is shared.
 _RECIPE = """\
 ## Data and recipe
 
-- Only procedural drawings of `fedmvp_flwr.data.flora_render` with captions of
-  `fedmvp_flwr.data.flora`: 30,000 pictures for the training, 2,000 for the figures below.
+- Only procedural drawings of `fedmvp_flwr.data.sources.flora_render` with captions of
+  `fedmvp_flwr.data.sources.flora`: 30,000 pictures for the training, 2,000 for the figures below.
 - Every combination of visible attributes that a species of the data set Flora can show is
   excluded, and 120 further combinations are kept for the figures. So no training picture shows a
   client's flower, and no figure below is measured on a combination that was trained on.

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from fedmvp_flwr.data import flora
-from fedmvp_flwr.data.flora import FlowerSpec
+from fedmvp_flwr.data.sources import flora
+from fedmvp_flwr.data.sources.flora import FlowerSpec
 from fedmvp_flwr.pretraining.tokenizer import END, PAD, START, UNKNOWN, frame
 
 COARSE_PROMPT = "a picture of"

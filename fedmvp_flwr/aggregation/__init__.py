@@ -1,1 +1,1 @@
-"""The CKA graph, the strategy and what travels."""
+"""The reusable strategy: any Flower project can use it. Imports flwr, torch and `base` alone."""

@@ -7,7 +7,7 @@ from flwr.app import ArrayRecord
 
 from fedmvp_flwr.aggregation.replies import Reply
 from fedmvp_flwr.aggregation.wire import as_received, unpack
-from fedmvp_flwr.errors import RoundError
+from fedmvp_flwr.base.errors import RoundError
 
 
 def weighted_average(

@@ -16,7 +16,7 @@ from flwr.clientapp import ClientApp
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
-from fedmvp_flwr.errors import RoundError
+from fedmvp_flwr.base.errors import RoundError
 
 Admit = Callable[[Grid, Sequence[int]], Sequence[int]]
 """From the connected nodes to those that may take part now."""

@@ -8,13 +8,8 @@ import torch
 from flwr.app import ArrayRecord, Message
 from torch import Tensor
 
-from fedmvp_flwr.aggregation.parcel import unpacked_bytes, unwrap
-from fedmvp_flwr.aggregation.reply_metrics import (
-    MetricCheck,
-    disagreements,
-    sole_record,
-    weight_of,
-)
+from fedmvp_flwr.aggregation.compression import unpacked_bytes, unwrap
+from fedmvp_flwr.aggregation.reply_metrics import MetricCheck, disagreements, sole_record, weight_of
 from fedmvp_flwr.aggregation.wire import fits, read, unpack
 
 _T = TypeVar("_T")

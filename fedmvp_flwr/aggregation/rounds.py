@@ -16,7 +16,7 @@ from flwr.serverapp import Grid
 from flwr.serverapp.strategy import Result
 
 from fedmvp_flwr.aggregation.replies import Rejection
-from fedmvp_flwr.errors import TooFewRepliesError
+from fedmvp_flwr.base.errors import TooFewRepliesError
 
 if TYPE_CHECKING:
     from fedmvp_flwr.aggregation.strategy import FedMVP

@@ -20,17 +20,17 @@ from torch import Tensor
 from fedmvp_flwr.aggregation.attribution import by_question, unanswered
 from fedmvp_flwr.aggregation.averaging import require_finite, weighted_average
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
+from fedmvp_flwr.aggregation.choices import Weighting
 from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance
+from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.nodes import Admit, NodeRegistry
-from fedmvp_flwr.aggregation.parcel import wrap
 from fedmvp_flwr.aggregation.replies import Rejection, check_evaluations, check_replies, refuse
 from fedmvp_flwr.aggregation.reply_metrics import MetricCheck, average_metrics
 from fedmvp_flwr.aggregation.representations import Represent, represent_all
 from fedmvp_flwr.aggregation.rounds import Evaluate, FinishedRound, RoundRecord, Rounds
 from fedmvp_flwr.aggregation.weights import client_weights, distance_to_uniform
-from fedmvp_flwr.config import Weighting
-from fedmvp_flwr.errors import TooFewRepliesError
-from fedmvp_flwr.seeds import numpy_generator
+from fedmvp_flwr.base.errors import TooFewRepliesError
+from fedmvp_flwr.base.seeds import numpy_generator
 
 Refine = Callable[[int, ArrayRecord, Any], ArrayRecord]
 Metadata = Mapping[str, Any] | Callable[[], Mapping[str, Any]]
@@ -51,7 +51,7 @@ class FedMVP(FedAvg):
         graph_temperature: below 1 sharpens the graph (see `graph_importance`).
         refine: function from the round, the averaged arrays and the probe to the arrays of the next
             round, for example further training on the probe; None keeps the average.
-        parcel: send the arrays to the clients as one (`fedmvp_flwr.aggregation.parcel`), which
+        parcel: send the arrays to the clients as one (`fedmvp_flwr.aggregation.compression`), which
             costs far fewer requests; the clients have to unwrap it. Replies may come either way.
         seed: fixes which clients are chosen in which round.
         evaluate_every: ask the clients to evaluate each so many rounds, and after the last.

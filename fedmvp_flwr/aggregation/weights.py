@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from fedmvp_flwr.config import Weighting
+from fedmvp_flwr.aggregation.choices import Weighting
 
 
 def client_weights(

@@ -1,1 +1,1 @@
-"""Completion of missing modalities by frozen models, the feature store and the quality gate."""
+"""From holes to prepared features: frozen models fill, a gate decides, a store keeps."""

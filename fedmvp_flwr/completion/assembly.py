@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT
 from fedmvp_flwr.completion.completers import SOURCE_OF
+from fedmvp_flwr.completion.gating import pair_similarity
+from fedmvp_flwr.completion.preparation_state import Work
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.quality import pair_similarity
 from fedmvp_flwr.completion.retrieval import recorded_typicality
-from fedmvp_flwr.completion.work import Work
-from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT
-from fedmvp_flwr.features import Batch
 
 
 def assemble(work: Work) -> PreparedSet:

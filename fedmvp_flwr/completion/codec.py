@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import torch
 from safetensors.torch import load, save
 
+from fedmvp_flwr.base.features import ModalityFeatures
+from fedmvp_flwr.base.samples import IMAGE, TEXT, text_digest
 from fedmvp_flwr.completion.completers import Completion, Content
 from fedmvp_flwr.completion.store import key_for
-from fedmvp_flwr.data.samples import IMAGE, TEXT, text_digest
-from fedmvp_flwr.features import ModalityFeatures
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
 
 if TYPE_CHECKING:

@@ -8,13 +8,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol, Union, cast, runtime_checkable
 
+from fedmvp_flwr.base.samples import IMAGE, TEXT
+from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
 from fedmvp_flwr.completion.store import key_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import IMAGE, TEXT
 from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.protocols import Captioner
-from fedmvp_flwr.seeds import seed_for
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -2,11 +2,11 @@
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
+from fedmvp_flwr.base.errors import StoreError
+from fedmvp_flwr.base.features import ModalityBatch, ModalityFeatures, stack_modality
 from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.completers import Content
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.errors import StoreError
-from fedmvp_flwr.features import ModalityBatch, ModalityFeatures, stack_modality
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 _AT_ONCE = 256  # values in memory as bytes beside what is made of them

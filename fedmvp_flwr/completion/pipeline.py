@@ -8,25 +8,25 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.assembly import assemble
-from fedmvp_flwr.completion.completers import SOURCE_OF, NamesCompletions
-from fedmvp_flwr.completion.passes import (
+from fedmvp_flwr.completion.chunk_passes import (
     pass_over_generated_images,
     pass_over_images,
     pass_over_neighbours,
     pass_over_texts,
 )
+from fedmvp_flwr.completion.completers import SOURCE_OF, NamesCompletions
 from fedmvp_flwr.completion.plan import class_name_for, content_digest, load_image
+from fedmvp_flwr.completion.preparation_state import Work
 from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.completion.registry import completer_for
 from fedmvp_flwr.completion.retrieval import RetrievalCompleter
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.completion.ways import completer_for
-from fedmvp_flwr.completion.work import Work
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import Sample
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.progress import Progress
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -4,10 +4,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fedmvp_flwr.base.errors import DataError, ModelError
+from fedmvp_flwr.base.samples import MODALITIES, TEXT, Sample, text_digest
 from fedmvp_flwr.completion.completers import SOURCE_OF, NamesCompletions
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import MODALITIES, TEXT, Sample, text_digest
-from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 if TYPE_CHECKING:

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from fedmvp_flwr.features import Batch, ModalityBatch
+from fedmvp_flwr.base.features import Batch, ModalityBatch
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.base.errors import ConfigError
 
 _ANSWER_SLOT = "{}"
 _PHRASE_MARK = "=>"

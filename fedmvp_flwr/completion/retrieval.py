@@ -10,15 +10,15 @@ from collections.abc import Mapping, Sequence
 import torch
 from torch import Tensor
 
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.features import ModalityFeatures
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample, text_digest
 from fedmvp_flwr.completion.codec import CompletionRecord
 from fedmvp_flwr.completion.completers import SOURCE_OF
 from fedmvp_flwr.completion.neighbours import NOBODY, nearest, typicality
 from fedmvp_flwr.completion.plan import Wanted, content_digest
 from fedmvp_flwr.completion.store import key_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample, text_digest
-from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.features import ModalityFeatures
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
 
 Features = Mapping[tuple[str, str], ModalityFeatures]  # by (modality, digest)

@@ -21,8 +21,8 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
 
-from fedmvp_flwr.completion import table
-from fedmvp_flwr.errors import StoreError
+from fedmvp_flwr.base.errors import StoreError
+from fedmvp_flwr.completion import sqlite_table as table
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")

@@ -5,9 +5,10 @@ or str. `RunConfig` checks it as a whole and reports everything that is wrong wi
 Each module here holds the settings of one subject.
 """
 
-from fedmvp_flwr.config.method import Method, Weighting
+from fedmvp_flwr.aggregation.choices import Weighting, WireDtype
+from fedmvp_flwr.config.method import Method
 from fedmvp_flwr.config.models import Dtype
-from fedmvp_flwr.config.run import FREE_KEYS, SelectionMetric, WireDtype
+from fedmvp_flwr.config.run import FREE_KEYS, SelectionMetric
 from fedmvp_flwr.config.run_config import RunConfig
 
 __all__ = [

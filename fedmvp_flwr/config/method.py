@@ -4,10 +4,10 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedmvp_flwr.aggregation.choices import Weighting
 from fedmvp_flwr.config.section import Section
 
 Method = Literal["fedmvp", "fedavg"]
-Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
 
 
 class MethodSettings(Section):

@@ -4,6 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from fedmvp_flwr.aggregation.choices import WireDtype
 from fedmvp_flwr.config.section import Section
 
 SelectionMetric = Literal[
@@ -14,7 +15,6 @@ SelectionMetric = Literal[
     "macro-f1.image-only",
     "macro-f1.text-only",
 ]
-WireDtype = Literal["fp16", "bf16", "fp32"]
 
 FREE_KEYS = (
     "num-server-rounds",

@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic import ValidationError, model_validator
 
+from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.config.method import MethodSettings
@@ -15,7 +16,6 @@ from fedmvp_flwr.config.probe import ProbeSettings
 from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.config.section import kebab
 from fedmvp_flwr.config.training import TrainingSettings
-from fedmvp_flwr.errors import ConfigError
 
 
 # pydantic takes the fields of the last base first: read this list, like the keys, from its end.

@@ -1,1 +1,1 @@
-"""Data sets, partitions and missing modalities."""
+"""From a layout on disk to the samples of each client."""

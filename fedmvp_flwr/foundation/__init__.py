@@ -1,1 +1,1 @@
-"""Frozen foundation models, one adapter per library."""
+"""Frozen models: what each role must do, and which adapter loads it. Imports no library."""

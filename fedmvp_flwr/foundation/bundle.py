@@ -4,11 +4,11 @@ import functools
 from collections.abc import Sequence
 from typing import Any, Protocol, cast
 
+from fedmvp_flwr.base.features import ModalityFeatures
+from fedmvp_flwr.base.samples import IMAGE, TEXT
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import IMAGE, TEXT
-from fedmvp_flwr.features import ModalityFeatures
-from fedmvp_flwr.foundation.fingerprint import model_fingerprint, space_fingerprint
-from fedmvp_flwr.foundation.hub import revision_of
+from fedmvp_flwr.foundation.folders.fingerprint import model_fingerprint, space_fingerprint
+from fedmvp_flwr.foundation.folders.hub import revision_of
 from fedmvp_flwr.foundation.protocols import Captioner, ImageEncoder, ImageGenerator, TextEncoder
 from fedmvp_flwr.foundation.specs import LoadContext, ModelSpec, Role, load_model, parse_spec
 

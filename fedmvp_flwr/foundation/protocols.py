@@ -6,7 +6,7 @@ A new library is one file that implements one of these protocols and one line in
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Protocol
 
-from fedmvp_flwr.features import ModalityFeatures
+from fedmvp_flwr.base.features import ModalityFeatures
 
 if TYPE_CHECKING:
     from PIL.Image import Image

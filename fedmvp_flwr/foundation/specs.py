@@ -12,11 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ModelError
-from fedmvp_flwr.foundation.hub import hub_folder, is_hub_name
-from fedmvp_flwr.foundation.place import embedded_folder, is_path, local_place
-from fedmvp_flwr.foundation.sentence_folder import absent_pooling
+from fedmvp_flwr.foundation.folders.hub import hub_folder, is_hub_name
+from fedmvp_flwr.foundation.folders.location import embedded_folder, is_path, local_place
+from fedmvp_flwr.foundation.folders.sentence_folder import absent_pooling
 
 Role = Literal["image_encoder", "text_encoder", "captioner", "image_generator"]
 ROLES: tuple[Role, ...] = get_args(Role)
@@ -60,7 +60,8 @@ class Library:
     check: str = ""
 
 
-_ADAPTERS = "fedmvp_flwr.foundation"
+_ADAPTERS = "fedmvp_flwr.foundation.libraries"
+_FOLDERS = "fedmvp_flwr.foundation.folders"
 
 
 def _open_clip(side: str) -> Library:
@@ -71,7 +72,7 @@ def _open_clip(side: str) -> Library:
         joint_space=True,
         architectures=True,
         one_file=True,
-        check=f"{_ADAPTERS}.open_clip_folder:check_{side}_folder",
+        check=f"{_FOLDERS}.open_clip_folder:check_{side}_folder",
     )
 
 
@@ -81,7 +82,7 @@ def _transformers(side: str) -> Library:
         1,
         "config.json",
         joint_types=JOINT_TYPES,
-        check=f"{_ADAPTERS}.transformers_folder:check_{side}_folder",
+        check=f"{_FOLDERS}.transformers_folder:check_{side}_folder",
     )
 
 
@@ -94,7 +95,7 @@ LIBRARIES: dict[Role, dict[str, Library]] = {
             "config.json",
             architectures=True,
             one_file=True,
-            check=f"{_ADAPTERS}.timm_folder:check_folder",
+            check=f"{_FOLDERS}.timm_folder:check_folder",
         ),
         "transformers": _transformers("image"),
     },

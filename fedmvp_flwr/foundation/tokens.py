@@ -6,8 +6,8 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.errors import ModelError
-from fedmvp_flwr.features import ModalityFeatures
+from fedmvp_flwr.base.errors import ModelError
+from fedmvp_flwr.base.features import ModalityFeatures
 
 
 def pool_to_grid(maps: Tensor, grid: int) -> Tensor:

@@ -1,1 +1,1 @@
-"""The joint encoder and its losses: pure torch."""
+"""Tensors in, tensors out: joint encoder, losses, training, evaluation. No file, no message."""

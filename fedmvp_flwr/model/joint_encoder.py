@@ -7,7 +7,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedmvp_flwr.features import Batch
+from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.model.attention import AttentionBlock, TransformerLayer
 
 _LONGEST_WAVE = 10_000.0  # of the sinusoidal positions, Vaswani et al. 2017

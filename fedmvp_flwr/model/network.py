@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.features import Batch
 from fedmvp_flwr.model.joint_encoder import JointEncoder
 
 _UNIT_VECTOR_GAIN = 10.0  # logits of unit vectors need a wide range to become confident

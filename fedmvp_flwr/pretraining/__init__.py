@@ -1,1 +1,1 @@
-"""Small frozen models of one's own, made from a public split: `fedmvp pretrain`."""
+"""Trains small frozen models on public data, offline."""

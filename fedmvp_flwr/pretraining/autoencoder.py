@@ -9,11 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from fedmvp_flwr.base.seeds import numpy_generator
 from fedmvp_flwr.pretraining.bank import Bank, pixels_of
 from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
 from fedmvp_flwr.pretraining.shape import Shape
-from fedmvp_flwr.seeds import numpy_generator
 
 NAME, DECODER_NAME = "autoencoder", "decoder"
 _RATES = Rates(batch=16, learning_rate=2e-3, matrix_rate=0.02, ema_decay=0.98)

@@ -16,7 +16,7 @@ def model_card(report: Mapping[str, Any]) -> str:
     """Return the card in Markdown.
 
     Args:
-        report: what `fedmvp_flwr.pretraining.run.pretrain` returns.
+        report: what `fedmvp_flwr.pretraining.procedure.pretrain` returns.
     """
     return "\n".join([_introduction(report), _recipe(report), _figures(report), _LIMITS])
 

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from fedmvp_flwr.base.seeds import numpy_generator, torch_generator
 from fedmvp_flwr.pretraining.bank import Bank, Index, pixels_of
 from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.loop import Budget, fit
 from fedmvp_flwr.pretraining.shape import Shape
-from fedmvp_flwr.seeds import numpy_generator, torch_generator
 
 Model = TypeVar("Model", bound=nn.Module)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.pretraining.checkpoints import Trained, resume, save_checkpoint
 from fedmvp_flwr.pretraining.muon import Muon, split_parameters
 

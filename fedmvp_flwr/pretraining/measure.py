@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from fedmvp_flwr.data.samples import Sample
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.pretraining.bank import Bank, pixels_of
 from fedmvp_flwr.pretraining.sample_bank import CAPTION_PROMPTS
 from fedmvp_flwr.quality.overlap import rouge_l
-from fedmvp_flwr.seeds import seed_for
 
 TOP = 5
 _BATCH = 50

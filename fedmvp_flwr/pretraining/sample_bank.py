@@ -10,9 +10,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
+from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion.prompts import TEMPLATES
-from fedmvp_flwr.data.records import record_hash
-from fedmvp_flwr.data.samples import Sample, text_digest
 from fedmvp_flwr.pretraining.bank import Index
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.base.errors import ConfigError
 
 _HALVINGS = 4  # the autoencoder halves an image twice
 _LATENT_PATCH = 2  # latents are read in patches of 2 x 2

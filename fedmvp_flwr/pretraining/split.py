@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import Dataset, Sample
+from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.data.samples import Dataset, Sample
-from fedmvp_flwr.errors import DataError
-from fedmvp_flwr.seeds import seed_for
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 HELD_OUT_SHARE = 0.1
 MAX_HELD_OUT = 200

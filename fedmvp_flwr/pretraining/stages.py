@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.pretraining.autoencoder import (
     DECODER_NAME,
     load_autoencoder,
@@ -22,7 +23,6 @@ from fedmvp_flwr.pretraining.generator import save_generator, train_generator
 from fedmvp_flwr.pretraining.job import Job
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
-from fedmvp_flwr.progress import Progress
 
 # Share of the minutes, as the embedded models were given them.
 SHARES: Mapping[str, float] = {

@@ -6,7 +6,7 @@ Padding is id 0 and the end token has the highest id, as CLIP's pooling needs it
 from collections.abc import Iterable
 from typing import Any
 
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.base.errors import DataError
 
 PAD, UNKNOWN, START, END = "[PAD]", "[UNK]", "[CLS]", "[SEP]"
 BYTES = 256  # every text can be spelt by its bytes

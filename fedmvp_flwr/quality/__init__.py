@@ -1,1 +1,1 @@
-"""How good completions are, measured against what they stand for."""
+"""Measures completions against the truth, offline."""

@@ -11,21 +11,21 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
+from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.completion.gating import calibrate_threshold, gate
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.quality import calibrate_threshold, gate
+from fedmvp_flwr.completion.registry import completer_for
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.completion.ways import completer_for
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import IMAGE, MODALITIES, TEXT, Sample
-from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.progress import Progress
 from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
 from fedmvp_flwr.quality.image_distances import class_distances, overall_distances
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
 from fedmvp_flwr.quality.pairs import SHOWN, Completions, Pair
-from fedmvp_flwr.seeds import torch_generator
 
 LEAST_PAIRS = 4  # two halves of two, for the distances among real images
 _OF_ACCEPTED = ("accepted", "agreement-of-accepted")

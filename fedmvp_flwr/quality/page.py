@@ -7,12 +7,11 @@ from html import escape
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedmvp_flwr.data.records import write_atomic
+from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.quality.image_distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
 from fedmvp_flwr.quality.measure import Quality
 from fedmvp_flwr.quality.pairs import real_image, thumbnail
 from fedmvp_flwr.reporting.text import DASH
-from fedmvp_flwr.results import write_json
 
 if TYPE_CHECKING:
     from PIL.Image import Image

@@ -7,12 +7,12 @@ larger than the page shows them, so that memory does not grow with the number of
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.completion.completers import NamesCompletions
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.completion.plan import load_image
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fedmvp_flwr.reporting.errors import ReportError
-from fedmvp_flwr.reporting.sinks import read_events
+from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.base.jsonl import read_events
 
 Event = dict[str, Any]
 

@@ -3,9 +3,10 @@
 from importlib.util import find_spec
 from pathlib import Path
 
-from fedmvp_flwr.data.records import write_atomic
-from fedmvp_flwr.reporting.errors import ReportError
+from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.base.files import write_atomic
 from fedmvp_flwr.reporting.events import RunRecord, load_run
+from fedmvp_flwr.reporting.sections import client_weights as weights
 from fedmvp_flwr.reporting.sections import (
     clients,
     completions,
@@ -15,7 +16,6 @@ from fedmvp_flwr.reporting.sections import (
     learning,
     scores,
     settings,
-    weights,
 )
 from fedmvp_flwr.reporting.style import STYLE
 from fedmvp_flwr.reporting.template import TEMPLATE

@@ -4,7 +4,7 @@ import textwrap
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedmvp_flwr.reporting.errors import ReportError
+from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting.html import require_report_extra
 from fedmvp_flwr.reporting.sections.completions import FOLDER, Sample, load_samples
 from fedmvp_flwr.reporting.svg import printable

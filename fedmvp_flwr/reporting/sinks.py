@@ -1,15 +1,7 @@
 """Where the events of a run go: one small interface, and JSON Lines as its default."""
 
-import json
-import math
-import os
 from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, Protocol
-
-from fedmvp_flwr.reporting.errors import ReportError
 
 
 class MetricsSink(Protocol):
@@ -20,68 +12,6 @@ class MetricsSink(Protocol):
 
     def close(self) -> None:
         """Release what the sink holds; nothing is written afterwards."""
-
-
-class JsonlSink:
-    """Appends events to a JSON Lines file, each with its UTC time, each on disk at once.
-
-    A torn last line that a killed process left behind is cut off first, so that a new event does
-    not end up in the middle of it.
-
-    Args:
-        path: the file; it and its folder are created where missing.
-
-    Raises:
-        ReportError: the file cannot be opened for writing.
-    """
-
-    def __init__(self, path: Path) -> None:
-        try:
-            path.parent.mkdir(parents=True, exist_ok=True)
-            self._file = path.open("a+b", buffering=0)
-            self._torn = True  # whether the file may end within a line
-            self._cut()
-        except OSError as error:
-            raise ReportError(
-                f"The metrics file {path} cannot be written ({error.strerror}): give an out-dir "
-                "that exists or can be made, and that is writable."
-            ) from error
-
-    def write(self, event: Mapping[str, Any]) -> None:
-        """Append one event, whole or not at all.
-
-        Args:
-            event: JSON values, paths, NumPy and torch scalars and arrays. NaN and infinite
-                numbers become null.
-
-        Raises:
-            TypeError: a value of another type.
-            OSError: it cannot be written, for example on a full disk.
-        """
-        line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
-        text = json.dumps(to_json(line), ensure_ascii=False, allow_nan=False)
-        self._append(text.encode("utf-8", errors="replace") + b"\n")
-
-    def close(self) -> None:
-        """Close the file; closing twice does no harm."""
-        self._file.close()
-
-    def _append(self, line: bytes) -> None:
-        if self._torn:
-            self._cut()  # what an earlier error has left there, and could not be cut off then
-        self._torn = True
-        try:
-            while line:
-                line = line[self._file.write(line) :]  # a disk that becomes full takes a part
-        except BaseException:
-            with suppress(OSError):  # the first error is the one to see
-                self._cut()
-            raise
-        self._torn = False
-
-    def _cut(self) -> None:
-        _cut_torn_line(self._file.fileno())
-        self._torn = False
 
 
 class MultiSink:
@@ -99,79 +29,3 @@ class MultiSink:
         """Close every sink."""
         for sink in self._sinks:
             sink.close()
-
-
-def to_json(value: Any) -> Any:  # noqa: ANN401 - JSON values are of any type
-    """Convert to what `json` can write: plain containers, numbers that are finite or None.
-
-    Raises:
-        TypeError: a value that has no counterpart in JSON.
-    """
-    if value is None or isinstance(value, bool | int | str):
-        return value
-    if isinstance(value, float):
-        return float(value) if math.isfinite(value) else None
-    if isinstance(value, Mapping):
-        return {str(key): to_json(item) for key, item in value.items()}
-    if isinstance(value, list | tuple):
-        return [to_json(item) for item in value]
-    if hasattr(value, "tolist"):  # NumPy and torch, without importing either
-        return to_json(value.tolist())
-    if isinstance(value, Path):
-        return str(value)
-    raise TypeError(f"an event cannot hold a {type(value).__name__}: {value!r}.")
-
-
-def read_events(path: Path) -> list[dict[str, Any]]:
-    """Read the events of a JSON Lines file.
-
-    A last line without its newline is left out if it is torn: the process that wrote it was
-    killed, or is writing it right now.
-
-    Raises:
-        ReportError: the file cannot be read, or a line, which is named, is no JSON object.
-    """
-    try:
-        content = path.read_bytes()
-    except OSError as error:
-        raise ReportError(f"The metrics file {path} cannot be read: {error.strerror}.") from error
-    lines = content.split(b"\n")
-    events = []
-    for number, line in enumerate(lines, start=1):
-        if not line.strip():
-            continue
-        event = _parse(line)
-        if event is not None:
-            events.append(event)
-        elif number < len(lines):  # the last piece has no newline after it
-            raise ReportError(
-                f"{path}, line {number}: expected a JSON object, found {_shorten(line)}. "
-                "Delete that line to go on without it."
-            )
-    return events
-
-
-def _parse(line: bytes) -> dict[str, Any] | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
-
-
-def _shorten(line: bytes, length: int = 60) -> str:
-    text = line.decode("utf-8", errors="replace")
-    return repr(text if len(text) <= length else text[:length] + "...")
-
-
-def _cut_torn_line(descriptor: int, block: int = 1 << 16) -> None:
-    end = os.fstat(descriptor).st_size
-    while end:
-        start = max(end - block, 0)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < os.fstat(descriptor).st_size:
-        os.truncate(descriptor, end)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
-from fedmvp_flwr.reporting.errors import ReportError
+from fedmvp_flwr.base.errors import ReportError
 
 _SCORES = ("accuracy", "macro-f1", "accuracy-with-completion", "macro-f1-with-completion")
 

@@ -18,8 +18,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.simulation.errors import SimulationError
+from fedmvp_flwr.base.errors import ConfigError, SimulationError
 from fedmvp_flwr.simulation.interrupts import interrupts_ignored
 
 HOST = "127.0.0.1"

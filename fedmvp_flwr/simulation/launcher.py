@@ -12,9 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
-from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.paths import expanded
-from fedmvp_flwr.simulation.app import (
+from fedmvp_flwr.base.errors import ConfigError, SimulationError
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.simulation.environment import Workspace, open_workspace
+from fedmvp_flwr.simulation.events import Event, EventTail
+from fedmvp_flwr.simulation.flower_app import (
     ConfigValue,
     FlowerApp,
     absolute_paths,
@@ -22,9 +24,6 @@ from fedmvp_flwr.simulation.app import (
     load_app,
     write_overrides,
 )
-from fedmvp_flwr.simulation.environment import Workspace, open_workspace
-from fedmvp_flwr.simulation.errors import SimulationError
-from fedmvp_flwr.simulation.events import Event, EventTail
 from fedmvp_flwr.simulation.submit import LogStream, RunStatus, run_status, submit_run
 from fedmvp_flwr.simulation.superlink import PortTakenError, running_superlink
 

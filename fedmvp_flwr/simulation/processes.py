@@ -14,8 +14,8 @@ from contextlib import suppress
 
 import psutil
 
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation.environment import MARK
-from fedmvp_flwr.simulation.errors import SimulationError
 
 _GRACE = 3.0  # seconds between SIGTERM and SIGKILL; an idle SuperLink needs about 1
 _KILL_TIMEOUT = 10.0

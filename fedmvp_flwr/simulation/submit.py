@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TextIO
 
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation.environment import CONNECTION, Workspace
-from fedmvp_flwr.simulation.errors import SimulationError
 
 _COMMAND_TIMEOUT = 120.0  # seconds; 1 to 3 are usual
 _ANSI = re.compile(r"\x1b\[[0-9;]*m")

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation.environment import HOST, Workspace
-from fedmvp_flwr.simulation.errors import SimulationError
 from fedmvp_flwr.simulation.interrupts import interrupts_ignored
 
 START_TIMEOUT = 120.0  # seconds; 2 to 5 are usual

@@ -14,7 +14,7 @@ from importlib.abc import MetaPathFinder
 from typing import Any
 
 _MODULE = "client_app.app"
-_NODE_PROGRAMS = ("flower-supernode", "fedmvp_flwr.supernode")
+_NODE_PROGRAMS = ("flower-supernode", "fedmvp_flwr.deploy.supernode")
 _PUSH, _CONFIRM = "/v1/fleet/push-messages", "/v1/fleet/confirm-message-received"
 _FLAG, _ANSWER = "send-twice", "sent-twice"  # files in the node's cache
 _HOLD, _HELD = "hold", "held"  # files in the folder that FEDMVP_ROGUE_HOLD names
@@ -34,7 +34,7 @@ def act(fault: str, message: Any, reply: Any) -> Any:
     import numpy as np
     from flwr.app import Array, ArrayRecord, MetricRecord
 
-    from fedmvp_flwr.aggregation.parcel import STYPE, unwrap, wrap
+    from fedmvp_flwr.aggregation.compression import STYPE, unwrap, wrap
 
     arrays = unwrap(reply.content.array_records["arrays"])
     name = next(iter(arrays))

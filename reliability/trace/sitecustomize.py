@@ -11,7 +11,7 @@ import sys
 import time
 from typing import Any
 
-_PROGRAMS = ("flower-supernode", "fedmvp_flwr.supernode")
+_PROGRAMS = ("flower-supernode", "fedmvp_flwr.deploy.supernode")
 _FLEET = "/v1/fleet/"  # requests to the SuperLink, unlike those within the node
 _LINE_END = 2  # bytes
 _SEPARATOR = 2  # bytes between name and value of a header

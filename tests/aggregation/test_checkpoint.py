@@ -2,10 +2,11 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from fedmvp_flwr.aggregation.checkpoint import CheckpointStore, load_tensors, save_tensors
+from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.wire import pack
-from fedmvp_flwr.data import records
-from fedmvp_flwr.errors import CheckpointError
+from fedmvp_flwr.base import files as records
+from fedmvp_flwr.base.errors import CheckpointError
+from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
 
 
 def arrays(value):

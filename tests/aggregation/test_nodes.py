@@ -5,7 +5,7 @@ from flwr.app import ConfigRecord, Context, Error, Message, RecordDict
 from flwr.clientapp import ClientApp
 
 from fedmvp_flwr.aggregation.nodes import IDENTITY_MESSAGE, NodeRegistry, register_identity
-from fedmvp_flwr.errors import RoundError
+from fedmvp_flwr.base.errors import RoundError
 
 CLIENTS = {901: 2, 17: 0, 450: 1}
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord
 
-from fedmvp_flwr.aggregation.parcel import wrap
+from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies, refuse
 from fedmvp_flwr.aggregation.wire import pack
 

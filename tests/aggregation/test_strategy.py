@@ -7,7 +7,7 @@ from flwr.app import ConfigRecord, Error, Message, MetricRecord
 from fedmvp_flwr import FedMVP, graph_importance
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.aggregation.wire import pack, unpack
-from fedmvp_flwr.errors import RoundError
+from fedmvp_flwr.base.errors import RoundError
 
 NODES = {501: 4, 77: 0, 320: 3, 15: 1, 9000: 2}
 
@@ -474,7 +474,7 @@ def test_a_repeated_round_chooses_anew(make, fake_grid, behave, initial):
 
 
 def first_choice(strategy, seed):
-    from fedmvp_flwr.seeds import numpy_generator
+    from fedmvp_flwr.base.seeds import numpy_generator
 
     return numpy_generator(seed, "sampling", "train", 1).choice(5, size=2, replace=False)
 
@@ -703,12 +703,8 @@ def test_metrics_that_a_project_cannot_average_end_no_run(make, fake_grid, behav
 def test_scores_of_our_own_that_cannot_be_are_rejected_and_the_rest_is_averaged(
     make, fake_grid, behave, answer, initial, rogue
 ):
-    from fedmvp_flwr.aggregation.scores import (
-        average_client_metrics,
-        client_metrics,
-        wrong_scores,
-    )
-    from fedmvp_flwr.evaluation import Conditions
+    from fedmvp_flwr.model.evaluation import Conditions
+    from fedmvp_flwr.protocol.scores import average_client_metrics, client_metrics, wrong_scores
 
     def scored(message, partition):
         if message.metadata.message_type != "evaluate":

@@ -6,7 +6,7 @@ import torch
 from flwr.app import Array, ArrayRecord
 
 from fedmvp_flwr.aggregation.wire import as_received, check_message_size, fits, pack, unpack
-from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.base.errors import ConfigError
 
 DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 

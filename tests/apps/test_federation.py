@@ -9,9 +9,9 @@ import torch
 from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from rich.console import Console
 
-from fedmvp_flwr.aggregation.checkpoint import load_tensors
-from fedmvp_flwr.aggregation.parcel import unwrap, wrap
-from fedmvp_flwr.errors import DataError, FedMVPError, RoundError
+from fedmvp_flwr.aggregation.compression import unwrap, wrap
+from fedmvp_flwr.base.errors import DataError, FedMVPError, RoundError
+from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.reporting.events import load_run
 from fedmvp_flwr.reporting.sections.costs import rejected
 from fedmvp_flwr.simulation.progress import ProgressView

@@ -54,9 +54,9 @@ def test_every_method(federate, evaluations, method):
 
 def mask_file(folder, lost):
     """A mask that takes from every training sample of the `lost` modalities' clients that one."""
-    from fedmvp_flwr.client_samples import split_dataset
     from fedmvp_flwr.config import RunConfig
-    from fedmvp_flwr.data.registry import load_dataset
+    from fedmvp_flwr.data.dealing.client_samples import split_dataset
+    from fedmvp_flwr.data.sources.registry import load_dataset
 
     keys = {"train-samples": 48, "test-samples": 12, "partition": "iid"}
     config = RunConfig.from_run_config(keys)
@@ -116,7 +116,7 @@ def test_holes_in_the_test_set(federate):
 
 
 def test_nobody_has_anything_to_train_on(federate):
-    from fedmvp_flwr.errors import DataError
+    from fedmvp_flwr.base.errors import DataError
 
     settings = {"missing_ratio": 1.0, "completion": "none", "incomplete": "drop"}
     with pytest.raises(DataError, match="No client has anything to train on"):

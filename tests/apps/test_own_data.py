@@ -45,7 +45,7 @@ def test_real_holes_and_natural_owners(federate, hospital, tmp_path):
 
 
 def test_a_bad_sample_stops_the_run_before_round_1(federate, hospital, tmp_path):
-    from fedmvp_flwr.errors import DataError
+    from fedmvp_flwr.base.errors import DataError
 
     (hospital / "8.png").write_bytes(b"\x89PNG")
     settings = {"dataset": f"folder:{hospital}", "id_column": "id", "num_server_rounds": 1}

@@ -7,11 +7,11 @@ from contextlib import suppress
 import pytest
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.client_work import tellable
-from fedmvp_flwr.data.export import export_parts
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.errors import DataError, FedMVPError
-from fedmvp_flwr.node import Node
+from fedmvp_flwr.base.errors import DataError, FedMVPError
+from fedmvp_flwr.client.work import tellable
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.export import export_parts
+from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.simulation.in_process import run_in_process
 
 SETTINGS = {
@@ -107,7 +107,7 @@ def test_a_server_without_data_trains_and_evaluates_at_the_nodes(run, tmp_path):
 
 def test_a_round_reads_the_prepared_file_and_opens_no_data(run, parts, store, monkeypatch):
     run(num_server_rounds=1)
-    from fedmvp_flwr import client_work
+    from fedmvp_flwr.client import work as client_work
 
     def forbidden(*_):
         raise AssertionError("a data set was opened for a round")

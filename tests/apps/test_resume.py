@@ -6,9 +6,10 @@ import shutil
 import pytest
 import torch
 
-from fedmvp_flwr.aggregation.checkpoint import CheckpointStore, load_tensors
-from fedmvp_flwr.errors import CheckpointError, ConfigError, DataError, RoundError
-from fedmvp_flwr.resume import load_resume_point, require_resumable
+from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
+from fedmvp_flwr.base.errors import CheckpointError, ConfigError, DataError, RoundError
+from fedmvp_flwr.base.tensor_file import load_tensors
+from fedmvp_flwr.server.resume import load_resume_point, require_resumable
 from server_app.run import Run
 
 ROUNDS = 4
@@ -169,7 +170,7 @@ def test_other_settings_are_refused_and_named(federate, interrupted):
 
 def test_the_preflight_refuses_it_before_anything_is_started(interrupted):
     from fedmvp_flwr import RunConfig
-    from fedmvp_flwr.preflight import preflight
+    from fedmvp_flwr.preflight.checks import preflight
 
     state = load_resume_point(interrupted).state
     config = RunConfig.from_run_config({**state.config, "resume": str(interrupted)})
@@ -219,7 +220,7 @@ def test_folders_without_a_finished_round_are_refused(federate, tmp_path):
 def test_checkpoints_of_the_strategy_alone_are_refused(federate, tmp_path, interrupted):
     path = interrupted / "checkpoints" / "round-00001.safetensors"
     tensors, _ = load_tensors(path)
-    from fedmvp_flwr.aggregation.checkpoint import save_tensors
+    from fedmvp_flwr.base.tensor_file import save_tensors
 
     save_tensors(path, tensors, {"round": 1, "config": {}})
     with pytest.raises(CheckpointError, match="another version"):

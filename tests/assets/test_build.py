@@ -7,7 +7,7 @@ from fedmvp_assets.build import words
 from fedmvp_assets.build.__main__ import STAGES, main
 from fedmvp_assets.build.bars import BARS, bar_results
 from fedmvp_assets.build.card import model_card
-from fedmvp_flwr.data import flora
+from fedmvp_flwr.data.sources import flora
 
 
 @pytest.fixture(scope="module")

@@ -7,8 +7,8 @@ import torch
 import fedmvp_assets
 from fedmvp_assets import MODELS, model_path
 from fedmvp_assets.build import words
-from fedmvp_flwr.data import flora
-from fedmvp_flwr.data.flora import FlowerSpec
+from fedmvp_flwr.data.sources import flora
+from fedmvp_flwr.data.sources.flora import FlowerSpec
 
 MAX_MEGABYTES = 25
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import Sample
 
 _NAME = "fedmvp_tiny_models"
 

@@ -2,10 +2,10 @@ import numpy as np
 import torch
 from PIL import Image
 
+from fedmvp_flwr.base.features import ModalityFeatures
+from fedmvp_flwr.base.samples import text_digest
 from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.completers import Completion
-from fedmvp_flwr.data.samples import text_digest
-from fedmvp_flwr.features import ModalityFeatures
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 

@@ -3,12 +3,16 @@
 import pytest
 import torch
 
+from fedmvp_flwr.base.errors import StoreError
 from fedmvp_flwr.completion import encoding as module
+from fedmvp_flwr.completion.chunk_passes import (
+    pass_over_images,
+    pass_over_neighbours,
+    pass_over_texts,
+)
 from fedmvp_flwr.completion.encoding import Encoding
-from fedmvp_flwr.completion.passes import pass_over_images, pass_over_neighbours, pass_over_texts
+from fedmvp_flwr.completion.preparation_state import Work
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.completion.work import Work
-from fedmvp_flwr.errors import StoreError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 CONTENTS = {f"{number:02d}": f"a flower with {number} petals" for number in range(5)}

@@ -3,9 +3,9 @@
 import pytest
 import torch
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 

@@ -5,11 +5,11 @@ import numpy as np
 import pytest
 import torch
 
+from fedmvp_flwr.base.errors import DataError, ModelError
+from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion.completers import FoundationCompleter, Source
 from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.data.samples import Sample, text_digest
-from fedmvp_flwr.errors import DataError, ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 

@@ -1,13 +1,8 @@
 import pytest
 
-from fedmvp_flwr.completion.prompts import (
-    TEMPLATES,
-    Question,
-    parse_questions,
-    template_named,
-)
+from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.completion.prompts import TEMPLATES, Question, parse_questions, template_named
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ConfigError
 
 COLOUR = Question("what colour are the petals?", "{} petals")
 CENTRE = Question("what is the centre like?")

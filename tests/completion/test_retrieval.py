@@ -7,12 +7,12 @@ import numpy as np
 import pytest
 import torch
 
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.samples import Sample, text_digest
-from fedmvp_flwr.errors import DataError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 

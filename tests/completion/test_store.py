@@ -6,8 +6,8 @@ import threading
 
 import pytest
 
+from fedmvp_flwr.base.errors import StoreError
 from fedmvp_flwr.completion.store import FeatureStore, key_for
-from fedmvp_flwr.errors import StoreError
 
 TRIALS = 25
 

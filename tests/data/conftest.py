@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.data import registry
+from fedmvp_flwr.data.sources import registry
 
 
 def picture(index=0, size=(12, 10), mode="RGB"):

@@ -6,11 +6,11 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from fedmvp_flwr.data import cub, flowers
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.data.samples import Sample
-from fedmvp_flwr.data.splits import hold_out
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.data.reading.splits import hold_out
+from fedmvp_flwr.data.sources import cub, flowers
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 BIRDS = ("001.Black_footed_Albatross", "002.Laysan_Albatross")
 

@@ -4,10 +4,10 @@ import json
 
 import pytest
 
-from fedmvp_flwr.data.class_words import class_word_mask
-from fedmvp_flwr.data.fashion import plain_text
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.data.reading.class_words import class_word_mask
+from fedmvp_flwr.data.sources.fashion import plain_text
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 
 def everything(dataset):

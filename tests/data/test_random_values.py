@@ -7,8 +7,8 @@ import random
 
 import pytest
 
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.errors import FedMVPError
+from fedmvp_flwr.base.errors import FedMVPError
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 CASES = 150
 STRINGS = ["", " ", "0", "1", "-1", "\0", "a\0b", "../x", "/etc/passwd", "\ud800", "x" * 5000]

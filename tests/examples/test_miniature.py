@@ -3,9 +3,9 @@
 import pytest
 
 from examples.miniature import LAYOUTS, PER_SPECIES, SPECIES, make
+from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 SETTINGS = {"coco": {"test_split": "val"}, "folder": {"id_column": "id"}}
 OTHERS = {"folder": "public", "hf": "public", "flowers": "val", "flickr30k": "public"}

@@ -218,7 +218,7 @@ def test_flower_simulates_it(
     settings = f"num-server-rounds=2 learning-rate={learning_rate}"
     done = subprocess.run(
         [
-            *(sys.executable, "-m", "fedmvp_flwr.cli", "simulate", "--app", str(core.EXAMPLE)),
+            *(sys.executable, "-m", "fedmvp_flwr.cli.main", "simulate", "--app", str(core.EXAMPLE)),
             *("--num-clients", "4", "--out", str(out), "--run-config", settings),
         ],
         env={**os.environ, "PYTHONPATH": str(installed.library), "OMP_NUM_THREADS": "1"},

@@ -9,8 +9,8 @@ import pytest
 from experiments import compare
 from experiments.compare import main, run_one
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.results import write_json
+from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.files import write_json
 
 SETTINGS = {
     "train-samples": 48,
@@ -137,7 +137,7 @@ def test_a_failed_run_without_a_round_is_run_anew(tmp_path, runs):
 
 
 def test_a_probe_of_other_content_is_refused(tmp_path, make_batch, runs):
-    from fedmvp_flwr.aggregation.probe import probe_of, save_probe
+    from fedmvp_flwr.server.probe import probe_of, save_probe
 
     path = tmp_path / "probe.safetensors"
     probes = [probe_of(make_batch(seed=seed)) for seed in (1, 2)]

@@ -5,7 +5,7 @@ import pytest
 
 from experiments.from_file import PROBE_FILE, fill, main, read_experiment, save_public_probe
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.base.errors import ConfigError
 
 FOLDER = Path(__file__).resolve().parents[2] / "experiments"
 
@@ -51,7 +51,7 @@ def test_another_table_is_refused(tmp_path):
 
 
 def test_the_probe_is_made_of_labelled_public_pairs(tmp_path):
-    from fedmvp_flwr.aggregation.probe import load_probe
+    from fedmvp_flwr.server.probe import load_probe
 
     settings = {"dataset": "flora", "train-samples": 120, "cache-dir": str(tmp_path / "cache")}
     path = save_public_probe(settings, {"split": "test", "per-class": 2}, tmp_path)

@@ -8,8 +8,8 @@ import pytest
 import torch
 from PIL import Image
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 TEXTS = ["a red flower", "", "a red flower with five round petals , the centre is blue .", "花 🌸"]
@@ -221,7 +221,7 @@ def test_every_option_reaches_the_pipeline(config, stable_diffusion_folder):
 
 
 def test_the_device_reaches_the_pipeline(config):
-    from fedmvp_flwr.foundation.diffusers_generator import _place
+    from fedmvp_flwr.foundation.libraries.diffusers_generator import _place
     from fedmvp_flwr.foundation.specs import LoadContext
 
     class Pipeline:
@@ -232,7 +232,7 @@ def test_the_device_reaches_the_pipeline(config):
 
 
 def test_the_size_of_the_images_is_known_beforehand(pixart_folder, stable_diffusion_folder):
-    from fedmvp_flwr.foundation.diffusers_generator import largest_side
+    from fedmvp_flwr.foundation.libraries.diffusers_generator import largest_side
 
     for folder in (pixart_folder, stable_diffusion_folder):
         assert largest_side(folder) >= 16
@@ -248,7 +248,7 @@ def test_offloading_needs_a_gpu(way, config):
 
 @pytest.mark.parametrize("way", ["model", "sequential"])
 def test_offloading_is_left_to_the_pipeline(way, config, monkeypatch):
-    from fedmvp_flwr.foundation.diffusers_generator import _place
+    from fedmvp_flwr.foundation.libraries.diffusers_generator import _place
     from fedmvp_flwr.foundation.specs import LoadContext
 
     calls = []

@@ -5,9 +5,9 @@ import pytest
 import torch
 from PIL import Image
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.completion.completers import FoundationCompleter, Source
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 PROMPTS = ["a picture of", "question: what colour are the petals? answer:"]

@@ -8,8 +8,8 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import ModelSpec
 

@@ -4,10 +4,10 @@ import types
 
 import pytest
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation import specs
-from fedmvp_flwr.foundation.fingerprint import model_fingerprint, space_fingerprint
+from fedmvp_flwr.foundation.folders.fingerprint import model_fingerprint, space_fingerprint
 from fedmvp_flwr.foundation.specs import LIBRARIES, ROLES, LoadContext, load_model, parse_spec
 
 

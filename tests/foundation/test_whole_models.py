@@ -8,11 +8,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.errors import ModelError
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.foundation.checks import model_problems
-from fedmvp_flwr.foundation.place import embedded_folder
+from fedmvp_flwr.foundation.folders.checks import model_problems
+from fedmvp_flwr.foundation.folders.location import embedded_folder
 from fedmvp_flwr.foundation.specs import parse_spec
 
 KINDS = {"captioner": "transformers", "image-generator": "diffusers"}
@@ -79,7 +79,8 @@ def test_the_embedded_generator_without_ten_of_its_weights(tmp_path):
 
 def test_whole_parts_are_loaded_once(pixart_folder, stable_diffusion_folder, monkeypatch):
     monkeypatch.setattr(
-        "fedmvp_flwr.foundation.diffusers_parts._missing", lambda *_: pytest.fail("loaded again")
+        "fedmvp_flwr.foundation.libraries.diffusers_parts._missing",
+        lambda *_: pytest.fail("loaded again"),
     )
     for folder in (pixart_folder, stable_diffusion_folder):
         assert load("image-generator", folder)

@@ -3,7 +3,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from fedmvp_flwr.features import Batch
+from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.model.joint_encoder import JointEncoder, sinusoidal_positions
 
 

@@ -3,10 +3,7 @@ import math
 import pytest
 import torch
 
-from fedmvp_flwr import (
-    multimodal_contrastive_matching_loss,
-    representation_aligned_margin_loss,
-)
+from fedmvp_flwr import multimodal_contrastive_matching_loss, representation_aligned_margin_loss
 
 
 def random(*shape, seed=0):

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from fedmvp_flwr.errors import ModelError
+from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.pretraining.checkpoints import stored_progress, use_average
 from fedmvp_flwr.pretraining.loop import Budget, fit
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.pretraining.shape import Shape
 
 

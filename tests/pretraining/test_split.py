@@ -1,7 +1,7 @@
 import pytest
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.pretraining.split import load_pairs
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from fedmvp_flwr.errors import DataError
+from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.pretraining.sample_bank import CAPTION_PROMPTS
 from fedmvp_flwr.pretraining.tokenizer import learn_tokenizer
 

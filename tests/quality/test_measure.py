@@ -6,16 +6,16 @@ import re
 import pytest
 from PIL import Image
 
+from fedmvp_flwr.base.errors import DataError, FedMVPError
+from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.registry import load_dataset
-from fedmvp_flwr.data.samples import Sample
-from fedmvp_flwr.errors import DataError, FedMVPError
+from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.quality import image_distances, measure
 from fedmvp_flwr.quality import pairs as quality_pairs
 from fedmvp_flwr.quality.measure import GATES, held_out
 from fedmvp_flwr.quality.page import write_quality
-from fedmvp_flwr.quality.run import run_quality
+from fedmvp_flwr.quality.procedure import run_quality
 
 
 @pytest.fixture(scope="module")

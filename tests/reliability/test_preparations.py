@@ -5,8 +5,8 @@ import json
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
-from fedmvp_flwr.aggregation.admission import read_answer
-from fedmvp_flwr.aggregation.summary import malformed
+from fedmvp_flwr.protocol.summary import malformed
+from fedmvp_flwr.server.admission import read_answer
 from reliability.preparations import ANSWERS, rows_of
 
 CAUGHT = {

@@ -141,7 +141,7 @@ def test_what_is_looked_after_is_asked_to_end_once(tmp_path):
         "print('up', flush=True); [time.sleep(0.1) for _ in range(600) if not heard]; "
         "time.sleep(1); print('heard', len(heard), flush=True)"
     )
-    keeper = [sys.executable, "-m", "fedmvp_flwr.supervise", "--"]
+    keeper = [sys.executable, "-m", "fedmvp_flwr.deploy.supervise", "--"]
     command = ["bash", "-c", 'true; "$@"; true', "bash", *keeper, sys.executable, "-c", program]
     made = Service("looked after", command, os.environ, tmp_path / "log")
     wait_for("the program", lambda: "up" in made.text(), 30.0, 0.05)

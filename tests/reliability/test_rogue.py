@@ -4,7 +4,7 @@ import pytest
 import torch
 from flwr.app import Message, MetricRecord, RecordDict
 
-from fedmvp_flwr.aggregation.parcel import wrap
+from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.replies import check_replies
 from fedmvp_flwr.aggregation.wire import pack
 from reliability.faults import last_reason

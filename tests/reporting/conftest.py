@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from fedmvp_flwr.base.jsonl import JsonlSink
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting import JsonlSink
 
 COLOURS = ("crimson", "golden", "violet", "white")
 FORMS = ("bell", "star", "lily", "aster", "poppy", "crown")

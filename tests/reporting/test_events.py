@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fedmvp_flwr.reporting import ReportError
+from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting.events import collect, load_run, number, numbers
 
 

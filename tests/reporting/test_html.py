@@ -5,7 +5,8 @@ import sys
 
 import pytest
 
-from fedmvp_flwr.reporting import ReportError, html, write_report, write_report_if_available
+from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.reporting import html, write_report, write_report_if_available
 
 SECTIONS = [
     "results", "learning", "graph", "weights", "clients", "completions", "costs", "rejected",

@@ -5,7 +5,8 @@ import json
 import pytest
 from PIL import Image
 
-from fedmvp_flwr.reporting import ReportError, write_report
+from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.reporting import write_report
 
 HOSTILE = '<script>alert("x")</script>'
 

@@ -4,7 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fedmvp_flwr.reporting import ReportError, write_completion_picture
+from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.reporting import write_completion_picture
 
 _EDGE, _FEW = 32, 0.01  # of 255; share of the values
 

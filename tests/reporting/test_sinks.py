@@ -7,7 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from fedmvp_flwr.reporting import JsonlSink, MultiSink, ReportError, read_events, sinks
+from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.base.jsonl import JsonlSink, read_events
+from fedmvp_flwr.reporting import MultiSink, sinks
 
 
 def written(path, *events):

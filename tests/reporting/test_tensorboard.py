@@ -1,6 +1,6 @@
 import pytest
 
-from fedmvp_flwr.reporting.errors import ReportError
+from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting.tensorboard import TensorBoardSink, scalars
 
 ROUND = {

@@ -5,10 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fedmvp_flwr.errors import ConfigError
+from fedmvp_flwr.base.errors import ConfigError, SimulationError
 from fedmvp_flwr.simulation import environment
 from fedmvp_flwr.simulation.environment import check_port, free_port, open_workspace
-from fedmvp_flwr.simulation.errors import SimulationError
 
 
 def test_workspace_is_isolated_and_disappears(

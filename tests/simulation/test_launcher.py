@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from fedmvp_flwr.errors import ConfigError
-from fedmvp_flwr.simulation import SimulationError, SimulationOutcome, launcher, run_simulation
+from fedmvp_flwr.base.errors import ConfigError, SimulationError
+from fedmvp_flwr.simulation import SimulationOutcome, launcher, run_simulation
 from fedmvp_flwr.simulation.launcher import find_own_errors, read_result
 
 

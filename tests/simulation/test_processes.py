@@ -9,9 +9,9 @@ from contextlib import contextmanager, suppress
 import psutil
 import pytest
 
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation import processes
 from fedmvp_flwr.simulation.environment import MARK
-from fedmvp_flwr.simulation.errors import SimulationError
 from fedmvp_flwr.simulation.processes import find_marked, stop_marked
 
 _STUBBORN = """

@@ -15,7 +15,7 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-_COMMAND = [sys.executable, "-m", "fedmvp_flwr.cli"]
+_COMMAND = [sys.executable, "-m", "fedmvp_flwr.cli.main"]
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _PATIENCE = 240
 

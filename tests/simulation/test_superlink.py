@@ -3,9 +3,9 @@ from pathlib import Path
 
 import pytest
 
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation import superlink
 from fedmvp_flwr.simulation.environment import open_workspace
-from fedmvp_flwr.simulation.errors import SimulationError
 from fedmvp_flwr.simulation.processes import find_marked
 from fedmvp_flwr.simulation.superlink import PortTakenError, running_superlink
 

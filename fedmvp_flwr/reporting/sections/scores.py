@@ -4,8 +4,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting.curves import dots
-from fedmvp_flwr.reporting.errors import ReportError
 from fedmvp_flwr.reporting.events import RunRecord, mapping, number, read_json
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.tables import Table

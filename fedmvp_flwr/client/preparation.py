@@ -1,0 +1,115 @@
+"""From a configuration to features on disk: what must be done once, before any round.
+
+Clients, the server and `fedmvp complete` all come through here, so that whoever comes first
+fills the store and the others find it filled.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.samples import MODALITIES, Dataset
+from fedmvp_flwr.client.data import ClientData
+from fedmvp_flwr.completion.gating import ACCEPT_ALL, accept, calibrate_threshold, training_batch
+from fedmvp_flwr.completion.pipeline import Request, prepare_sets
+from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
+from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.client_samples import ClientSamples, client_samples
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.protocol.summary import feature_widths
+
+
+def prepare_client(
+    dataset: Dataset,
+    config: RunConfig,
+    node: Node,
+    models: FoundationModels,
+    on_progress: Progress | None = None,
+    fallback: float = ACCEPT_ALL,
+) -> ClientData:
+    """Complete, encode and gate everything that a client owns.
+
+    Args:
+        dataset: the data set that the client has its part of.
+        config: the run's settings.
+        node: who the client is.
+        models: the frozen models.
+        on_progress: called with (stage, done, total).
+        fallback: threshold of the quality gate if the client has no complete pair of its own to
+            calibrate it by (see `fallback_threshold`).
+
+    Returns:
+        Its features. With `incomplete='drop'` there may be nothing to train on; the summary's
+        `trainable` says so.
+    """
+    samples = client_samples(dataset, config, node)
+    wanted = completion_requests(samples.train, config)
+    pool = retrieval_pool(samples.train, dataset, config)
+    with FeatureStore(node.cache_dir) as store:
+        train, test = prepare_sets(
+            [
+                Request(samples.train, wanted, dataset.class_names, pool),
+                Request(samples.test, held_out_requests(samples.test, config), (), pool),
+            ],
+            models=models,
+            store=store,
+            config=config,
+            on_progress=on_progress,
+        )
+    has_pair = any(sample.complete for sample in samples.train)
+    threshold = (
+        calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback
+    )
+    accepted = accept(train, threshold, config)
+    summary = {
+        "partition-id": node.partition_id,
+        **_summary(dataset, samples, train, accepted, threshold, models),
+        "trainable": len(training_batch(train, accepted, config)),
+    }
+    return ClientData(config, train, test, threshold, summary)
+
+
+def _summary(
+    dataset: Dataset,
+    samples: ClientSamples,
+    train: PreparedSet,
+    accepted: Mapping[str, Tensor],
+    threshold: float,
+    models: FoundationModels,
+) -> dict[str, Any]:
+    labels = torch.tensor([sample.label for sample in samples.train])
+    return {
+        "samples": len(samples.train),
+        "held-out": len(samples.test),
+        "complete": sum(sample.complete for sample in samples.train),
+        "missing": {
+            name: sum(not sample.has(name) for sample in samples.train) for name in MODALITIES
+        },
+        "labels": torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
+        "completions": {
+            name: {
+                "made": train.made.get(name, 0),
+                "reused": train.reused.get(name, 0),
+                "rejected": int((train.completed[name].present & ~accepted[name]).sum()),
+            }
+            for name in accepted
+        },
+        "gate-threshold": threshold,
+        "widths": feature_widths(train.real),
+        "seconds": dict(train.seconds),
+        "models": models.identities(),
+        "hashes": {
+            "split": samples.split_hash,
+            "mask": samples.mask_hash,
+            "test-mask": samples.test_mask_hash,
+            "keys": record_hash({"keys": list(train.keys)}),
+        },
+    }

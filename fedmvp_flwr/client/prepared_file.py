@@ -1,0 +1,142 @@
+"""A client's prepared features in one file, so that a message needs nothing but torch to start.
+
+`prepare` writes the file; training and evaluation, each in a process of its own on a deployed
+node, read it: no data set, no feature store, no foundation model.
+"""
+
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from fedmvp_flwr.base.errors import CheckpointError, StoreError
+from fedmvp_flwr.base.features import Batch, ModalityBatch
+from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.base.samples import MODALITIES
+from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors, tensors_digest
+from fedmvp_flwr.client.data import ClientData
+from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.config import FREE_KEYS, RunConfig
+from fedmvp_flwr.config.node import Node
+
+_FOLDER = "prepared"
+_FIELDS = ("tokens", "mask", "pooled", "present", "generated")
+_KEPT = 3  # newest files of each client
+_SERVERS = (*FREE_KEYS, "class-names-file", "probe-file")  # keys that mean nothing at a node
+_NAME_LENGTH = 16  # characters of a hash
+
+
+def save_client(config: RunConfig, node: Node, classes: Sequence[str], data: ClientData) -> Path:
+    """Write what a client has prepared, atomically; older files of the same client go.
+
+    Raises:
+        StoreError: the file cannot be written, for example on a full disk.
+    """
+    path = client_file(config, node, classes)
+    tensors = _set_tensors("train", data.train_set) | _set_tensors("held-out", data.held_out)
+    metadata = {
+        "digest": tensors_digest(tensors),
+        "threshold": data.threshold,
+        "summary": data.summary,
+    }
+    try:
+        save_tensors(path, _apart(tensors), metadata)
+        for old in _files_of(path)[_KEPT:]:
+            old.unlink(missing_ok=True)
+    except OSError as error:
+        raise StoreError(
+            f"{path} cannot be written ({error.strerror}). Make room or allow writing there, or "
+            "choose another folder with cache-dir."
+        ) from error
+    return path
+
+
+def load_client(config: RunConfig, node: Node, classes: Sequence[str]) -> ClientData | None:
+    """Read what the client has prepared for these settings; None if it is absent or damaged."""
+    path = client_file(config, node, classes)
+    try:
+        tensors, metadata = load_tensors(path)
+        if tensors_digest(tensors) != metadata["digest"]:
+            return None
+        return ClientData(
+            config,
+            _set("train", tensors),
+            _set("held-out", tensors),
+            float(metadata["threshold"]),
+            dict(metadata["summary"]),
+        )
+    except (CheckpointError, KeyError, TypeError, ValueError):
+        return None
+
+
+def client_file(config: RunConfig, node: Node, classes: Sequence[str]) -> Path:
+    """Where a client's features for a run's settings and classes lie."""
+    settings = {k: v for k, v in node.own(config).to_run_config().items() if k not in _SERVERS}
+    own = {"key": node.key, "parts": node.num_partitions, "data": str(node.data_path)}
+    name = record_hash(own)[:_NAME_LENGTH]
+    what = record_hash({"settings": settings, "classes": list(classes)})[:_NAME_LENGTH]
+    return node.cache_dir / _FOLDER / f"{name}-{what}.safetensors"
+
+
+def _files_of(path: Path) -> list[Path]:
+    """All files of the same client, newest first."""
+    client = path.name.partition("-")[0]
+    dated = []
+    for other in path.parent.glob(f"{client}-*.safetensors"):
+        with suppress(FileNotFoundError):  # another process tidies up, too
+            dated.append((other.stat().st_mtime_ns, other))
+    return [other for _, other in sorted(dated, reverse=True)]
+
+
+def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
+    """Copy tensors that share their memory with another one: safetensors refuses those."""
+    seen: set[int] = set()
+    own = {}
+    for name, tensor in tensors.items():
+        place = tensor.untyped_storage().data_ptr()
+        own[name] = tensor.clone() if place in seen else tensor
+        seen.add(place)
+    return own
+
+
+def _set_tensors(prefix: str, prepared: PreparedSet) -> dict[str, Tensor]:
+    tensors = _batch_tensors(f"{prefix}.real", prepared.real)
+    for name in MODALITIES:
+        tensors |= _modality_tensors(f"{prefix}.completed.{name}", prepared.completed[name])
+        tensors[f"{prefix}.similarity.{name}"] = prepared.similarity[name]
+    return tensors | {f"{prefix}.pair_similarity": prepared.pair_similarity}
+
+
+def _set(prefix: str, tensors: dict[str, Tensor]) -> PreparedSet:
+    real = _batch(f"{prefix}.real", tensors)
+    nothing: dict[str, Any] = {"made": {}, "reused": {}, "seconds": {}}
+    return PreparedSet(
+        keys=tuple(map(str, range(len(real)))),
+        real=real,
+        completed={name: _modality(f"{prefix}.completed.{name}", tensors) for name in MODALITIES},
+        similarity={name: tensors[f"{prefix}.similarity.{name}"] for name in MODALITIES},
+        pair_similarity=tensors[f"{prefix}.pair_similarity"],
+        **nothing,
+    )
+
+
+def _batch_tensors(prefix: str, batch: Batch) -> dict[str, Tensor]:
+    tensors = {f"{prefix}.labels": batch.labels}
+    for name, modality in batch.modalities.items():
+        tensors |= _modality_tensors(f"{prefix}.{name}", modality)
+    return tensors
+
+
+def _modality_tensors(prefix: str, modality: ModalityBatch) -> dict[str, Tensor]:
+    return {f"{prefix}.{field}": getattr(modality, field) for field in _FIELDS}
+
+
+def _batch(prefix: str, tensors: dict[str, Tensor]) -> Batch:
+    modalities = {name: _modality(f"{prefix}.{name}", tensors) for name in MODALITIES}
+    return Batch(modalities, tensors[f"{prefix}.labels"])
+
+
+def _modality(prefix: str, tensors: dict[str, Tensor]) -> ModalityBatch:
+    return ModalityBatch(*(tensors[f"{prefix}.{field}"] for field in _FIELDS))

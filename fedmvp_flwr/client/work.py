@@ -1,0 +1,141 @@
+"""What a client does for a message, besides the message: find its data, prepare, build the network.
+
+Heavy libraries are imported by `prepare` alone.
+"""
+
+import logging
+import re
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.errors import ConfigError, DataError, FedMVPError
+from fedmvp_flwr.base.memory import give_back
+from fedmvp_flwr.base.samples import Dataset
+from fedmvp_flwr.client.data import ClientData
+from fedmvp_flwr.client.prepared_file import load_client, save_client
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.model.network import FedMVPNetwork
+
+if TYPE_CHECKING:
+    from fedmvp_flwr.foundation.bundle import FoundationModels
+
+_CLIENTS_IN_MEMORY = 2  # an actor of a simulation serves several clients in turn, a node one
+_KINDS = re.compile(r"^\s*(\d+ x [^:\n]+):", re.MULTILINE)  # the lines of `Findings`
+
+_logger = logging.getLogger(__name__)
+
+
+def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Dataset:
+    """The data set that a node takes its samples from: its own folder, or the run's.
+
+    Raises:
+        DataError: it cannot be used; a label is none of the run's classes.
+        ConfigError: the run leaves the data to the nodes, and this one has none.
+    """
+    if node.data_path is not None:
+        from fedmvp_flwr.data.sources.folder import load_folder
+
+        return load_folder(node.data_path, node.own(config), classes)
+    from fedmvp_flwr.data.sources.registry import load_dataset
+
+    if config.dataset == "nodes":
+        raise ConfigError(
+            "dataset='nodes', but this node has no data-path. Start it with --node-config "
+            "'data-path=\"/folder\"'."
+        )
+    dataset = load_dataset(config)
+    if tuple(classes) != dataset.class_names:
+        raise DataError(
+            f"The server's {len(classes)} classes are not those of dataset='{config.dataset}' "
+            f"({len(dataset.class_names)}): give all the same data set."
+        )
+    return dataset
+
+
+def prepare_node(config: RunConfig, node: Node, classes: Sequence[str]) -> ClientData:
+    """Complete and encode the node's samples and keep the result for the messages to come.
+
+    Raises:
+        FedMVPError: the data, a model or a folder cannot be used.
+    """
+    from fedmvp_flwr.client.preparation import prepare_client
+
+    dataset = node_dataset(node, config, classes)
+    data = prepare_client(dataset, node.own(config), node, _models(node.own(config)))
+    save_client(config, node, classes, data)
+    give_back()  # what the encoders' activations took
+    return data
+
+
+def client_data(config: RunConfig, node: Node, classes: Sequence[str]) -> ClientData:
+    """The node's features: from memory, from disk, or, where both fail, prepared now."""
+    return _client_data(config, node, tuple(classes))
+
+
+@lru_cache(maxsize=_CLIENTS_IN_MEMORY)
+def _client_data(config: RunConfig, node: Node, classes: tuple[str, ...]) -> ClientData:
+    data = load_client(config, node, classes)
+    if data is None:
+        _logger.warning("Nothing prepared for these settings: the samples are prepared now.")
+        data = prepare_node(config, node, classes)
+        release_models()
+    return data
+
+
+@lru_cache(maxsize=1)
+def _models(config: RunConfig) -> "FoundationModels":
+    from fedmvp_flwr.foundation.bundle import FoundationModels
+
+    return FoundationModels.from_config(config, str(resolve_device(config.device)))
+
+
+def release_models() -> None:
+    """Let go of the frozen models: none is in memory while training."""
+    if _models.cache_info().currsize:
+        _models.cache_clear()
+        give_back()
+
+
+def build_network(config: RunConfig, data: ClientData, num_classes: int) -> FedMVPNetwork:
+    """The run's network for the widths of the node's features."""
+    modalities = data.train_set.real.modalities
+    return FedMVPNetwork.from_config(
+        config,
+        {name: m.tokens.shape[2] for name, m in modalities.items()},
+        {name: m.pooled.shape[1] for name, m in modalities.items()},
+        num_classes,
+    )
+
+
+def tellable(error: Exception, node: Node) -> str:
+    """What the server may know of a node's problem.
+
+    Of a node's own folder that is what kind of thing is wrong, and how often: names of files and
+    samples stay in the node's log.
+    """
+    if node.data_path is None:
+        return str(error)
+    expected = isinstance(error, FedMVPError)
+    _logger.error("%s", error, exc_info=None if expected else error)
+    kinds = ", ".join(_KINDS.findall(str(error)))
+    what = f"{type(error).__name__} ({kinds})" if kinds else type(error).__name__
+    return f"{what}: its data or settings cannot be used; its own log says why"
+
+
+@contextmanager
+def discreet(node: Node) -> Iterator[None]:
+    """Replace any error by what the server may know of it: Flower sends it an error's text.
+
+    Raises:
+        DataError: in the place of an error at a node with a folder of its own.
+    """
+    try:
+        yield
+    except Exception as error:
+        if node.data_path is None:
+            raise
+        raise DataError(tellable(error, node)) from None

@@ -1,1 +1,0 @@
-"""The commands of `fedmvp`, one module per group; `fedmvp_flwr.cli` puts them together."""

@@ -1,0 +1,169 @@
+"""Who a node is and where its things lie: the one place that reads Flower's node config."""
+
+import difflib
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import _cache
+
+_logger = logging.getLogger(__name__)
+
+_KEYS = ("partition-id", "num-partitions", "data-path", "name", "cache-dir")
+_HINT = (
+    'Start a node that has its own data with --node-config \'data-path="/folder" '
+    "name=\"hospital-a\"', or one that takes a part of the run's data set with --node-config "
+    "'partition-id=0 num-partitions=2' (each node another id)."
+)
+
+
+@dataclass(frozen=True)
+class Node:
+    """A client's identity: it owns a folder, or a part of the run's data set.
+
+    Attributes:
+        partition_id: which part is its own, in [0, num_partitions); -1 with a folder of its own
+            and no number.
+        num_partitions: number of parts; 0 with a folder of its own.
+        cache_dir: absolute folder of its feature store.
+        data_path: absolute folder of its own data, or None.
+        name: what it is called, or empty.
+        node_id: Flower's id, where nothing else tells nodes apart.
+    """
+
+    partition_id: int
+    num_partitions: int
+    cache_dir: Path
+    data_path: Path | None = None
+    name: str = ""
+    node_id: int = 0
+
+    @property
+    def key(self) -> int | str:
+        """What its draws of chance are named after, the same in the next process and run."""
+        if self.partition_id >= 0:
+            return self.partition_id
+        return self.name or self.node_id
+
+    @property
+    def lasting(self) -> bool:
+        """Whether its key is its own: Flower's id is another one when it is registered anew."""
+        return self.partition_id >= 0 or bool(self.name)
+
+    def own(self, config: RunConfig) -> RunConfig:
+        """The run's settings with what is the node's own: its data, and where it may write."""
+        if self.data_path is None:
+            return config
+        changes = {"dataset": f"folder:{self.data_path}", "cache_dir": str(self.cache_dir)}
+        return config.model_copy(update=changes)
+
+
+def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 0) -> Node:
+    """Read a node's identity from Flower's `context.node_config`.
+
+    A node with `data-path` keeps its features in its own `cache-dir` (default: ~/.fedmvp/cache):
+    where it writes to is not for the run's settings to say.
+
+    Args:
+        node_config: what `--node-config` gave.
+        config: the run's settings.
+        node_id: Flower's id of the node.
+
+    Raises:
+        ConfigError: an unknown key, a folder that is not there, a partition that is not told or
+            out of range; all of it at once.
+    """
+    problems = [_unknown(key) for key in node_config if key not in _KEYS]
+    data_path = _folder(node_config.get("data-path", ""), problems)
+    own_cache = _expanded("cache-dir", node_config.get("cache-dir", ""), problems)
+    partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
+    if problems:
+        raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
+    folder = own_cache.absolute() if own_cache else _cache("" if data_path else config.cache_dir)
+    name = str(node_config.get("name", ""))
+    node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
+    if not node.lasting and node_id:
+        _warn_of_no_name(node)
+    return node
+
+
+def require_lasting(node: Node) -> None:
+    """Refuse a node that a run would know by an id which Flower gives it later.
+
+    Raises:
+        ConfigError: it has a folder of its own, and neither a name nor a number.
+    """
+    if not node.lasting:
+        raise ConfigError(
+            f'data-path="{node.data_path}" without name: no run would find what is prepared here, '
+            "since a node without one is known by the id that Flower gives it. Add a name, for "
+            'example name="hospital-a", here and in the --node-config that the node is started '
+            "with (or the same partition-id in both)."
+        )
+
+
+def _warn_of_no_name(node: Node) -> None:
+    from fedmvp_flwr.config.folders import LOG_FILE  # imports this module
+
+    if (node.cache_dir / LOG_FILE).exists():  # each message may be a process: it was said then
+        return
+    _logger.warning(
+        "This node has no name: what it prepares and draws belongs to Flower's id %d, and is lost "
+        'to it once it is registered anew. Add name="..." to its --node-config.',
+        node.node_id,
+    )
+
+
+def _unknown(key: str) -> str:
+    near = difflib.get_close_matches(key, _KEYS, n=1)
+    return f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else "")
+
+
+def _expanded(key: str, value: object, problems: list[str]) -> Path | None:
+    if not value:
+        return None
+    try:
+        return expanded(str(value), ConfigError, key)
+    except ConfigError as error:
+        problems.append(str(error).removesuffix("."))
+        return None
+
+
+def _folder(value: object, problems: list[str]) -> Path | None:
+    if not value:
+        return None
+    path = _expanded("data-path", value, problems)
+    if path is None:
+        return Path(str(value))  # it is named, though not there
+    if not path.is_absolute():
+        problems.append(f"data-path='{value}' is not absolute")
+    elif not path.is_dir():
+        problems.append(f"data-path='{value}' is no folder on this machine")
+    return path
+
+
+def _partition(
+    node_config: Mapping[str, Any], has_data: bool, problems: list[str]
+) -> tuple[int, int]:
+    if has_data and "partition-id" not in node_config:
+        return -1, 0
+    needed = ("partition-id",) if has_data else ("partition-id", "num-partitions")
+    missing = [key for key in needed if key not in node_config]
+    if missing:
+        what = "neither data-path nor" if len(missing) == len(needed) else "no"
+        problems.append(f"it names {what} {' and '.join(missing)}")
+        return -1, 0
+    try:
+        partition_id = int(node_config["partition-id"])
+        number = 0 if has_data else int(node_config["num-partitions"])
+    except (TypeError, ValueError) as error:
+        problems.append(f"partition-id and num-partitions must be whole numbers ({error})")
+        return -1, 0
+    if partition_id < 0 or (not has_data and partition_id >= number):
+        problems.append(f"partition-id={partition_id} is not in [0, num-partitions={number})")
+    return partition_id, number

@@ -1,0 +1,1 @@
+"""Samples go to clients, and lose modalities."""

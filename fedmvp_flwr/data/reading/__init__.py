@@ -1,0 +1,1 @@
+"""Entries become checked samples, whatever the layout was."""

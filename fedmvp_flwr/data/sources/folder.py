@@ -1,0 +1,160 @@
+"""A folder of images with a metadata file, in the convention of Hugging Face's `imagefolder`.
+
+`metadata.jsonl`, `.csv` or `.parquet` lies in the folder itself, or in one subfolder per split;
+its `file_name` is relative to it. An empty cell is a hole.
+"""
+
+import os
+import stat
+from collections.abc import Sequence
+from pathlib import Path, PurePosixPath
+
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.reading.cells import as_label, is_empty, printable
+from fedmvp_flwr.data.reading.columns import Columns, check_columns, columns_of
+from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset, named_classes
+from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
+from fedmvp_flwr.data.reading.findings import CLOSED_FOLDER, Findings
+from fedmvp_flwr.data.reading.tables import SUFFIXES, Row, read_table
+from fedmvp_flwr.data.sources.folder_splits import splits_by_folder
+
+METADATA = "metadata"
+_SHOWN = 80  # characters of a file name that is no text
+
+
+def load_folder(
+    path: str | Path, config: RunConfig, class_names: Sequence[str] | None = None
+) -> LoadedDataset:
+    """Read one folder of images and texts.
+
+    Args:
+        path: the folder.
+        config: columns, splits, captions, and what to do with bad samples.
+        class_names: the classes that the labels must be of, in their order (a node is told them by
+            the server); None: those of `class-names-file`, or the labels that there are.
+
+    Raises:
+        DataError: the folder, its metadata or its samples cannot be used; names file and line.
+    """
+    root = require_folder(path)
+    findings = Findings(f"folder:{path}")
+    columns = columns_of(config)
+    rows: list[Row] = []
+    places: list[tuple[str, str | None]] = []
+    splits: list[str | None] = []
+    for directory, split in _tables(root, findings):
+        own = _read(root, directory, config, findings)
+        rows += own
+        places += [(row.where, _file_name(row, directory, columns)) for row in own]
+        splits += [as_label(row.cells.get(columns.split)) or split for row in own]
+    if not any(splits):
+        splits = splits_by_folder(places, config, findings)
+    images = find_images(root, places, config, findings)
+    entries = [
+        Entry(
+            where=row.where,
+            key=_key(row, name, columns),
+            label=as_label(row.cells.get(columns.label)),
+            image=image,
+            texts=(row.cells.get(columns.text),) if columns.text else (),
+            split=split,
+            owner=as_label(row.cells.get(columns.owner)) if columns.owner else None,
+        )
+        for row, (_, name), split, (image, usable) in zip(rows, places, splits, images, strict=True)
+        if usable
+    ]
+    classes = named_classes(class_names) if class_names is not None else None
+    return build_dataset(entries, config, findings, classes)
+
+
+def _tables(root: Path, findings: Findings) -> list[tuple[str, str | None]]:
+    """Folders relative to `root` that hold a metadata file, each with the split it stands for.
+
+    A subfolder that may not be entered, as `lost+found` of a disk, has none; it is noted.
+    """
+    shown = printable(str(root))
+    try:
+        own = _metadata_files(root)
+        folders = sorted(entry.name for entry in os.scandir(root) if _is_folder(entry))
+    except OSError as error:
+        raise DataError(
+            f"'{shown}' cannot be read ({error.strerror or error}). Let the user who runs this "
+            "read it and enter it."
+        ) from error
+    tables: dict[str, Path] = {}
+    for name in folders:
+        try:
+            found = _metadata_files(root / name)
+        except PermissionError:
+            findings.note(f"{CLOSED_FOLDER}: '{name}'")
+            continue
+        if found:
+            tables[name] = found[0]
+    if own and tables:
+        names = [printable(str(path.relative_to(root))) for path in tables.values()]
+        raise DataError(
+            f"'{shown}' has {own[0].name}, and also {', '.join(names)}. Keep the file that is for "
+            "the whole folder, or those of the subfolders (one per split)."
+        )
+    if own:
+        return [("", None)]
+    if not tables:
+        expected = ", ".join(METADATA + suffix for suffix in SUFFIXES)
+        closed = "".join(f" Found: {note}." for note in findings.notes)
+        raise DataError(
+            f"'{shown}' has none of {expected}, nor has a subfolder of it (one per split). Write "
+            f'a line per sample: {{"file_name": "a.jpg", "text": "...", "label": "..."}}.{closed}'
+        )
+    return [(name, printable(name)) for name in tables]
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:  # a link to where nobody may look
+        return False
+
+
+def _metadata_files(folder: Path) -> list[Path]:
+    """The metadata files in a folder; raises a PermissionError if it may not be entered."""
+    paths = [folder / (METADATA + suffix) for suffix in SUFFIXES]
+    return [path for path in paths if _is_file(path)]
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.stat().st_mode)  # Path.is_file hides some errors, not all
+    except PermissionError:
+        raise
+    except OSError:
+        return False
+
+
+def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> list[Row]:
+    path, *others = _metadata_files(root / directory)
+    name = printable(str(Path(directory, path.name)))
+    if others:
+        raise DataError(
+            f"'{printable(str(root / directory))}' has {path.name} and {others[0].name}. Keep the "
+            "one that counts."
+        )
+    rows = read_table(require_inside(root, path), name, findings)
+    if rows or not findings.bad:  # else the lines that cannot be read say more
+        check_columns(rows, config, name, findings)
+    return rows
+
+
+def _file_name(row: Row, directory: str, columns: Columns) -> str | None:
+    """Name of the image relative to the folder; `a.png`, `./a.png` and `.//a.png` are one."""
+    value = row.cells.get(columns.image) if columns.image else None
+    if is_empty(value):
+        return None
+    name = value.strip() if isinstance(value, str) else str(value)[:_SHOWN]
+    return str(PurePosixPath(directory, name))
+
+
+def _key(row: Row, name: str | None, columns: Columns) -> str:
+    """Its id, else the image's name, else the place of the row."""
+    key = as_label(row.cells.get(columns.id)) if columns.id else None
+    return key or printable(name or "") or row.where

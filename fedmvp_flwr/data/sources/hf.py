@@ -1,0 +1,172 @@
+"""A data set of the `datasets` library, from the hub or from a local folder.
+
+The whole set is needed to deal it to clients and to draw its holes, so streaming is refused.
+"""
+
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.data.reading.columns import Columns, columns_of, none_on_purpose
+from fedmvp_flwr.data.reading.entries import (
+    Entry,
+    LoadedDataset,
+    as_label,
+    build_dataset,
+    named_classes,
+    read_classes,
+)
+from fedmvp_flwr.data.reading.findings import UNKNOWN_LABEL, Findings
+from fedmvp_flwr.data.reading.hf_images import image_root, table_images
+from fedmvp_flwr.data.reading.images import TableImage
+from fedmvp_flwr.data.reading.splits import TRAIN
+
+_IMAGE_COLUMN = "image"
+_HIDDEN = -1  # the label of a test set that keeps its labels to itself
+_SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
+
+
+def load_hf(name: str, config: RunConfig) -> LoadedDataset:
+    """Read `NAME`, `NAME@CONFIGURATION` or a local folder.
+
+    A local folder is what `save_to_disk` wrote, or anything that `load_dataset` can read; no hub is
+    asked for it.
+
+    Args:
+        name: what follows `hf:`.
+        config: columns, splits, captions, and what to do with bad samples.
+
+    Raises:
+        DataError: it cannot be loaded, streams, or lacks a column; bad samples.
+    """
+    columns = columns_of(config, _IMAGE_COLUMN)
+    parts = _splits(name)
+    findings = Findings(f"hf:{name}")
+    entries: list[Entry] = []
+    classes, root = read_classes(config), image_root(name)
+    for split, table in sorted(parts.items()):
+        _require_columns(table, split, columns, config, findings.source)
+        names = _class_names(table, columns)
+        entries += _entries(table, split, len(parts) > 1, columns, root, config, findings)
+        classes = classes or (named_classes(names) if names else None)
+    return build_dataset(entries, config, findings, classes)
+
+
+def _splits(name: str) -> dict[str, Any]:
+    """Load all splits."""
+    import datasets
+
+    if "?" in name:
+        raise DataError(
+            f"dataset='hf:{name}': no options are taken. Streaming is refused, because dealing "
+            "the samples to clients and drawing their holes needs all keys and labels at once."
+        )
+    path = expanded(name)
+    try:
+        if path.is_dir() and any((path / file).is_file() for file in _SAVED):
+            loaded = datasets.load_from_disk(str(path))
+        elif path.exists():
+            loaded = datasets.load_dataset(str(path))
+        else:
+            repository, _, configuration = name.partition("@")
+            loaded = datasets.load_dataset(repository, configuration or None)
+    except Exception as error:  # the library raises errors of many libraries
+        raise DataError(
+            f"dataset='hf:{name}' cannot be loaded ({type(error).__name__}: {error}). Give a "
+            "name of the hub (NAME or NAME@CONFIGURATION; HF_HUB_OFFLINE must not be set, or it "
+            "must be in the local cache), or the path of a folder."
+        ) from error
+    parts = {TRAIN: loaded} if isinstance(loaded, datasets.Dataset) else dict(loaded)
+    if any(isinstance(table, datasets.IterableDataset) for table in parts.values()):
+        raise DataError(f"dataset='hf:{name}' streams; save it with save_to_disk first.")
+    return {str(split): table for split, table in parts.items()}
+
+
+def _require_columns(
+    table: Any,  # noqa: ANN401 - a datasets.Dataset
+    split: str,
+    columns: Columns,
+    config: RunConfig,
+    source: str,
+) -> None:
+    wanted = {
+        "image-column": columns.image,
+        "text-column": columns.text,
+        "label-column": columns.label,
+        "split-column": config.split_column,
+        "id-column": columns.id,
+        "partition": columns.owner,
+    }
+    twice = [key for key, column in wanted.items() if column and column == columns.image]
+    if len(twice) > 1:
+        raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
+    missing = {key: c for key, c in wanted.items() if c and c not in table.column_names}
+    if missing:
+        own = {"image-column": config.image_column, "text-column": config.text_column}
+        named = ", ".join(f"'{column}' ({key})" for key, column in missing.items())
+        hints = [f" {none_on_purpose(key)}." for key in own if key in missing and not own[key]]
+        raise DataError(
+            f"dataset='{source}', split '{split}', has no column {named}. It has "
+            f"{sorted(table.column_names)}.{''.join(hints)}"
+        )
+
+
+def _class_names(table: Any, columns: Columns) -> list[str] | None:  # noqa: ANN401 - datasets.Dataset
+    """Those of a `ClassLabel`."""
+    return getattr(table.features[columns.label], "names", None)
+
+
+def _entries(
+    table: Any,  # noqa: ANN401 - a datasets.Dataset
+    split: str,
+    several: bool,
+    columns: Columns,
+    root: Path,
+    config: RunConfig,
+    findings: Findings,
+) -> list[Entry]:
+    """Entries of one split; its name counts if there are several, else the split column does."""
+    images, usable = table_images(table, columns.image, split, root, config, findings)
+    names = _class_names(table, columns)
+    name = split if several else None
+    entries = []
+    for index, cells in enumerate(_without_images(table, columns)):
+        if not usable[index]:
+            continue
+        label = cells[columns.label]
+        if names and isinstance(label, int):
+            if not _HIDDEN <= label < len(names):
+                what = f"{label}, expected a number from 0 to {len(names) - 1}"
+                findings.add(UNKNOWN_LABEL, f"{split}:row {index}", what)
+                continue
+            label = None if label == _HIDDEN else names[label]
+        entries.append(_entry(cells, index, label, images.get(index), name, columns))
+    return entries
+
+
+def _without_images(table: Any, columns: Columns) -> Any:  # noqa: ANN401 - datasets.Dataset
+    """The columns that are used, so that the library decodes no others."""
+    wanted = {columns.text, columns.label, columns.split, columns.id, columns.owner}
+    return table.select_columns([name for name in table.column_names if name in wanted])
+
+
+def _entry(
+    cells: dict[str, Any],
+    index: int,
+    label: object,
+    image: TableImage | None,
+    split: str | None,
+    columns: Columns,
+) -> Entry:
+    key = as_label(cells.get(columns.id)) if columns.id else None
+    return Entry(
+        where=f"{split or TRAIN}:row {index}",
+        key=key or f"{split or TRAIN}/{index}",
+        label=as_label(label),
+        image=image,
+        texts=(cells[columns.text],) if columns.text else (),
+        split=split or as_label(cells.get(columns.split)),
+        owner=as_label(cells[columns.owner]) if columns.owner else None,
+    )

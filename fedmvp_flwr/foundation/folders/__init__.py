@@ -1,0 +1,1 @@
+"""Whether a folder holds a whole model; nothing is loaded."""

@@ -1,0 +1,85 @@
+"""Loads a transformers encoder so that nothing is fetched, run or left at random."""
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from fedmvp_flwr.base.errors import ModelError
+from fedmvp_flwr.foundation.folders.weight_files import require_safetensors
+from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
+from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext
+
+LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
+# Heads that our features do not use; a checkpoint may lack them.
+_UNUSED = ("pooler.", "classifier.", "logit_scale", "logit_bias", "embeddings.position_ids")
+_SHOWN_KEYS = 3
+
+
+def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped library's object
+    """Load the model of a folder through AutoModel, once for all roles that share the folder.
+
+    Raises:
+        ModelError: the folder lacks weights that the features need; they would be random. Or it
+            names files of weights that are no safetensors.
+    """
+    name = f"transformers:{context.folder}"
+    if name not in context.shared:
+        from transformers import AutoModel
+
+        require_safetensors(context.folder)
+        model_class: Any = AutoModel
+        with quiet_libraries():
+            model, info = model_class.from_pretrained(
+                context.folder,
+                use_safetensors=True,
+                output_loading_info=True,
+                dtype=torch.float32,
+                **LOCAL_ONLY,
+            )
+        joint = model.config.model_type in JOINT_TYPES
+        require_whole(
+            context.folder,
+            model,
+            (k for k in info["missing_keys"] if joint or not any(part in k for part in _UNUSED)),
+        )
+        context.shared[name] = model.to(context.device).eval().requires_grad_(False)
+    return context.shared[name]
+
+
+def require_whole(folder: Path, model: Any, missing: Iterable[str]) -> None:  # noqa: ANN401 - an untyped library's object
+    """Refuse a checkpoint that lacks weights, which its library fills with random numbers.
+
+    Args:
+        folder: of the checkpoint.
+        model: what was loaded from it.
+        missing: names of the weights that were not there.
+
+    Raises:
+        ModelError: something is missing; names the first ones.
+    """
+    names = sorted(missing)
+    if names:
+        shown = ", ".join(names[:_SHOWN_KEYS]) + (", ..." if len(names) > _SHOWN_KEYS else "")
+        raise ModelError(
+            f"{folder} lacks {len(names)} weights of {type(model).__name__} ({shown}): they would "
+            "be random. Use a complete checkpoint."
+        )
+
+
+def is_joint(model: Any) -> bool:  # noqa: ANN401 - an untyped library's object
+    """Whether the model has an image and a text side that end in one space."""
+    return str(model.config.model_type) in JOINT_TYPES
+
+
+def without_special_tokens(prompt: str, tokenizer: Any) -> str:  # noqa: ANN401 - untyped
+    """Take out what the tokenizer would read as a token of its own, such as "<image>" or "</s>".
+
+    A prompt may hold a class name, and a class name may hold anything.
+    """
+    added = getattr(tokenizer, "added_tokens_decoder", {}).values()
+    special = {str(token) for token in added if token.special} | set(tokenizer.all_special_tokens)
+    for token in sorted(special, key=len, reverse=True):
+        prompt = prompt.replace(token, " ")
+    return prompt

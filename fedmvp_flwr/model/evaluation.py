@@ -1,0 +1,115 @@
+"""Evaluation: one loop for every method and data set, under every condition of missingness."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.model.network import FedMVPNetwork
+
+NestedScores = dict[str, dict[str, float]]
+_EVALUATION_BATCH = 256
+
+
+@dataclass(frozen=True)
+class Conditions:
+    """One test set under every condition of missingness.
+
+    Attributes:
+        plain: without completion: `complete`, `image-only`, `text-only`, and `given`, the samples
+            as they are, where some lack a modality.
+        completed: the same but `complete`, with what is missing completed.
+    """
+
+    plain: dict[str, Batch]
+    completed: dict[str, Batch]
+
+
+@dataclass(frozen=True)
+class Scores:
+    """How well a model classifies one test set.
+
+    Attributes:
+        accuracy: share of the samples classified right, in [0, 1].
+        macro_f1: mean over the classes, that occur in truth or prediction, of their F1, in [0, 1].
+        num_examples: number of samples.
+    """
+
+    accuracy: float
+    macro_f1: float
+    num_examples: int
+
+
+def classification_scores(predicted: Tensor, labels: Tensor, num_classes: int) -> Scores:
+    """Accuracy and macro-F1 of (N,) predicted and true class indices.
+
+    Raises:
+        ValueError: no sample, or another number of predictions than labels.
+    """
+    if not len(labels) or predicted.shape != labels.shape:
+        raise ValueError(
+            f"expected one prediction per label, got {tuple(predicted.shape)} and "
+            f"{tuple(labels.shape)}."
+        )
+    confusion = torch.bincount(labels * num_classes + predicted, minlength=num_classes**2)
+    confusion = confusion.reshape(num_classes, num_classes).double()
+    hits = confusion.diag()
+    occurrences = confusion.sum(dim=0) + confusion.sum(dim=1)
+    occurs = occurrences > 0
+    f1 = 2 * hits[occurs] / occurrences[occurs]
+    return Scores(float(hits.sum() / len(labels)), float(f1.mean()), len(labels))
+
+
+@torch.inference_mode()
+def evaluate(network: FedMVPNetwork, batch: Batch, num_classes: int) -> Scores:
+    """Scores of the network on a test set of N >= 1 samples."""
+    device = next(network.parameters()).device
+    network.eval()
+    predicted = [
+        network.predict(batch.select(index).trim().to(device)).argmax(dim=1).cpu()
+        for index in torch.arange(len(batch)).split(_EVALUATION_BATCH)
+    ]
+    return classification_scores(torch.cat(predicted), batch.labels, num_classes)
+
+
+def only(batch: Batch, modality: str) -> Batch:
+    """The same samples with every other modality hidden."""
+    everywhere = torch.ones(len(batch), dtype=torch.bool)
+    return batch.hide({name: everywhere for name in batch.modalities if name != modality})
+
+
+def evaluate_conditions(
+    network: FedMVPNetwork, conditions: Conditions, num_classes: int
+) -> NestedScores:
+    """Scores of one test set under every condition, keyed as in `result.json`.
+
+    Returns:
+        `accuracy` and `macro-f1` by condition; the same `-with-completion`, where there is any. A
+        condition that no sample meets is left out.
+    """
+    scores: NestedScores = {}
+    for sets, suffix in ((conditions.plain, ""), (conditions.completed, "-with-completion")):
+        for name, batch in sets.items():
+            if not len(batch):  # nobody has that modality
+                continue
+            result = evaluate(network, batch, num_classes)
+            scores.setdefault(f"accuracy{suffix}", {})[name] = result.accuracy
+            scores.setdefault(f"macro-f1{suffix}", {})[name] = result.macro_f1
+    return scores
+
+
+def flatten_scores(scores: NestedScores) -> dict[str, float]:
+    """Flat `measure.condition` keys, as Flower's MetricRecord wants them."""
+    return {f"{m}.{name}": value for m, values in scores.items() for name, value in values.items()}
+
+
+def unflatten_scores(metrics: Mapping[str, object]) -> NestedScores:
+    """The inverse of `flatten_scores`; other keys are left out."""
+    scores: NestedScores = {}
+    for key, value in metrics.items():
+        measure, dot, name = key.partition(".")
+        if dot and isinstance(value, int | float):
+            scores.setdefault(measure, {})[name] = float(value)
+    return scores

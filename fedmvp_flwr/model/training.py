@@ -1,0 +1,160 @@
+"""Local training: one loop for every method and data set, on frozen features only."""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.model.adamw import AdamW
+from fedmvp_flwr.model.losses import (
+    multimodal_contrastive_matching_loss,
+    representation_aligned_margin_loss,
+)
+from fedmvp_flwr.model.network import FedMVPNetwork, Output
+
+_FINAL_RATE = 0.05  # of the peak, where the cosine over the rounds ends
+_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True)
+class LossParts:
+    """The loss of a batch and its unweighted parts, scalars.
+
+    Attributes:
+        total: what is minimised.
+        supervised: cross-entropy of the joint vectors.
+        matching: MCM, summed over modalities.
+        margin: RAM, summed over modalities.
+        auxiliary: cross-entropy of the single-modality vectors, summed over modalities.
+    """
+
+    total: Tensor
+    supervised: Tensor
+    matching: Tensor
+    margin: Tensor
+    auxiliary: Tensor
+
+
+def fedmvp_loss(
+    output: Output, labels: Tensor, present: Mapping[str, Tensor], config: RunConfig
+) -> LossParts:
+    """The training loss (paper, section 3.2, equation of the total loss).
+
+    Args:
+        output: the network's output for B samples.
+        labels: (B,) class indices.
+        present: by modality, (B,) bool: the samples whose modality vector means something.
+        config: `method` and the weights of the parts.
+
+    Returns:
+        The parts; for `fedavg` all but the cross-entropy are 0 and not computed.
+    """
+    joint_ce = F.cross_entropy(output.logits, labels, reduction="none")
+    supervised = joint_ce.mean()
+    zero = supervised.new_zeros(())
+    matching, margin, auxiliary = zero, zero, zero
+    if config.method == "fedmvp":
+        for name, vectors in output.modality.items():
+            mask = present[name]
+            ce = F.cross_entropy(output.modality_logits[name], labels, reduction="none")
+            matching = matching + multimodal_contrastive_matching_loss(
+                output.joint, vectors, config.temperature, mask
+            )
+            margin = margin + representation_aligned_margin_loss(
+                output.joint, vectors, joint_ce, ce, mask
+            )
+            auxiliary = auxiliary + (ce * mask).sum() / mask.sum().clamp_min(1)
+    total = (
+        supervised
+        + config.alpha * matching
+        + config.beta * margin
+        + config.auxiliary_weight * auxiliary
+    )
+    return LossParts(total, supervised, matching, margin, auxiliary)
+
+
+def drop_modalities(batch: Batch, config: RunConfig, generator: torch.Generator) -> Batch:
+    """Hide modalities at random, so that the model learns to do without any of them.
+
+    A generated modality is hidden with `generated-dropout`: completion may help, but the model
+    must not lean on it. Of a real pair, one modality, either one, is hidden with
+    `modality-dropout`. Something always stays.
+    """
+    names = list(batch.modalities)
+    shape = (len(names), len(batch))
+    device = batch.labels.device
+    draw = torch.rand(shape, generator=generator).to(device)
+    present = torch.stack([batch.modalities[name].present for name in names])
+    generated = torch.stack([batch.modalities[name].generated for name in names])
+    pair = present.all(dim=0) & ~generated.any(dim=0)
+    share = config.modality_dropout / len(names)  # one draw decides whether, and which one
+    slot = torch.arange(len(names), device=device)[:, None] * share
+    one_of_pair = (slot <= draw[0]) & (draw[0] < slot + share)
+    hidden = torch.where(pair, one_of_pair, generated & (draw < config.generated_dropout))
+    hidden &= (present & ~hidden).any(dim=0)
+    return batch.hide(dict(zip(names, hidden, strict=True)))
+
+
+def learning_rate_at(server_round: int, config: RunConfig) -> float:
+    """Cosine from the peak in round 1 to a small rest in the last round."""
+    progress = (server_round - 1) / max(config.num_server_rounds - 1, 1)
+    cosine = (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2
+    return config.learning_rate * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
+
+
+def train(
+    network: FedMVPNetwork,
+    batch: Batch,
+    config: RunConfig,
+    server_round: int,
+    generator: torch.Generator,
+) -> dict[str, float]:
+    """Train the network in place for the local epochs of one round.
+
+    Args:
+        network: on the device to train on.
+        batch: all training samples of the client, each with at least one modality present.
+        config: the run's settings.
+        server_round: 1-based; decides the learning rate.
+        generator: CPU generator of the order and of the modality dropout. Dropout inside the
+            network draws from torch's global generator, which the caller forks and seeds.
+
+    Returns:
+        Mean of each part of the loss over the samples of the last epoch.
+
+    Raises:
+        DataError: no sample to train on.
+    """
+    if not len(batch):
+        raise DataError(
+            "The client has no sample to train on. With incomplete='drop' it needs at least one "
+            "complete pair; otherwise check its data."
+        )
+    device = next(network.parameters()).device
+    optimizer = AdamW(
+        network.parameters(), learning_rate_at(server_round, config), config.weight_decay
+    )
+    network.train()
+    sums: dict[str, float] = {}
+    for _ in range(config.local_epochs):
+        sums = dict.fromkeys((field.name for field in fields(LossParts)), 0.0)
+        order = torch.randperm(len(batch), generator=generator)
+        for index in order.split(config.batch_size):
+            chosen = batch.select(index).trim().to(device)
+            shown = drop_modalities(chosen, config, generator)
+            present = {name: m.present for name, m in chosen.modalities.items()}
+            parts = fedmvp_loss(network(shown), chosen.labels, present, config)
+            optimizer.zero_grad()
+            parts.total.backward()
+            torch.nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
+            optimizer.step()
+            for name in sums:
+                sums[name] += float(getattr(parts, name).detach()) * len(index)
+    network.eval()
+    return {name: value / len(batch) for name, value in sums.items()}

@@ -1,0 +1,72 @@
+"""Everything that a user can get wrong, found before a run is started, all of it at once."""
+
+from collections.abc import Callable
+from typing import TypeVar
+
+from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.completion.requests import require_comparable
+from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writable
+from fedmvp_flwr.data.sources.registry import load_dataset
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.preflight.data import client_row, data_notes
+from fedmvp_flwr.preflight.findings import PreflightReport, attempt
+from fedmvp_flwr.preflight.models import add_models, add_workload
+from fedmvp_flwr.server.probe import load_probe
+from fedmvp_flwr.server.resume import require_resumable
+
+_T = TypeVar("_T")
+
+
+def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> PreflightReport:
+    """Check folders, device, models, data, split, holes and what it resumes; nothing is stored.
+
+    Args:
+        config: the run's settings.
+        num_clients: how many clients share the training samples; 0 leaves out all that is theirs.
+        timed: also load the frozen models and time them on a few samples, to estimate how long
+            completion takes; without it, no model is loaded.
+    """
+    report = PreflightReport()
+
+    def check(what: str, step: Callable[[], _T]) -> _T | None:
+        return attempt(report, what, step)
+
+    if config.out_dir:
+        check("out-dir", lambda: output_folder(config, 0))
+    writable = check("cache-dir", lambda: require_writable(cache_folder(config), "cache-dir"))
+    device = str(check("device", lambda: resolve_device(config.device)) or "cpu")
+    models = check("the models", lambda: FoundationModels.from_config(config, device, ()))
+    check("the models", lambda: add_models(report, config, device))
+    if models and not report.problems:
+        check("the quality gate", lambda: require_comparable(models, config))
+    if config.probe_file and config.needs_probe:
+        check("probe-file", lambda: load_probe(expanded(config.probe_file, key="probe-file")))
+    dataset = check("the data set", lambda: load_dataset(config))
+    if config.resume:
+        names = dataset.class_names if dataset else None
+        check("resume", lambda: require_resumable(config, names))
+    if dataset:
+        check("the public split", lambda: retrieval_pool((), dataset, config))
+    if dataset and config.needs_probe and config.probe_source == "public" and not config.probe_file:
+        check("the public pairs of the probe", lambda: public_pairs(dataset, config))
+    if dataset and writable:  # splits and masks are recorded in the cache folder
+        for client in range(num_clients):
+            row = check(
+                f"client {client}",
+                lambda: client_row(dataset, config, client, num_clients),  # noqa: B023 - called now
+            )
+            if row:
+                report.rows.append(row)
+    if dataset:
+        notes = check("the data set", lambda: data_notes(dataset, config, report.rows))
+        report.notes += notes or []
+    if dataset and writable and models and num_clients and not report.problems:
+        check(
+            "the work of the models",
+            lambda: add_workload(report, dataset, config, models, num_clients, timed),
+        )
+    report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
+    return report

@@ -1,0 +1,129 @@
+"""What the frozen models of a run have still to do, counted without loading one.
+
+From the samples and from what the feature store has already; nothing is stored.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
+from fedmvp_flwr.completion import codec
+from fedmvp_flwr.completion.plan import content_digest, wanted_completions
+from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
+from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.data.dealing.patterns import whole_test_mask
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.server.probe_source import generated_probe_file
+
+COMPLETED = {IMAGE: "images to generate", TEXT: "texts to generate"}
+ENCODED = {IMAGE: "image features", TEXT: "text features"}
+PROBE = "pairs of the probe"
+GATED = {IMAGE: "image features of the gate", TEXT: "text features of the gate"}
+
+
+@dataclass
+class Workload:
+    """How many things have to be computed, each thing once.
+
+    Attributes:
+        total: by kind of work, all that the run needs.
+        left: by kind of work, what the store does not have yet.
+    """
+
+    total: dict[str, int] = field(default_factory=dict)
+    left: dict[str, int] = field(default_factory=dict)
+
+    @property
+    def done(self) -> bool:
+        """Whether the store has everything."""
+        return not any(self.left.values())
+
+
+def count_work(
+    dataset: Dataset,
+    config: RunConfig,
+    models: FoundationModels,
+    nodes: Sequence[Node],
+    store: FeatureStore,
+) -> Workload:
+    """Count what clients and server need, and what of it the store has.
+
+    Args:
+        dataset: the data set.
+        config: the run's settings.
+        models: the frozen models; none is loaded.
+        nodes: the clients.
+        store: the feature store that they share.
+
+    Raises:
+        DataError: a client's samples cannot be made.
+    """
+    digests: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
+    completions: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
+    jobs: list[tuple[Sequence[Sample], dict[str, list[bool]], tuple[Sample, ...], bool]] = []
+    for node in nodes:
+        samples = client_samples(dataset, config, node)
+        pool = retrieval_pool(samples.train, dataset, config)
+        jobs.append((samples.train, completion_requests(samples.train, config), pool, True))
+        jobs.append((samples.test, held_out_requests(samples.test, config), pool, False))
+    whole = dataset.splits["test"]
+    if whole:  # a server may own none
+        test = whole_test_mask(whole, config).apply(whole)
+        pool = retrieval_pool((), dataset, config)
+        jobs.append((test, held_out_requests(test, config), pool, False))
+    for samples_of_job, wanted, pool, named in jobs:
+        by_modality = {
+            m: [content_digest(sample, m) for sample in samples_of_job] for m in MODALITIES
+        }
+        names = dataset.class_names if named else ()
+        completer = completer_for(models, config, pool)
+        for modality in MODALITIES:
+            there = [*by_modality[modality], *(content_digest(s, modality) for s in pool)]
+            digests[modality] |= {digest for digest in there if digest is not None}
+        if completer is None:
+            continue
+        rows = wanted_completions(samples_of_job, by_modality, wanted, completer, config, names)
+        for modality in MODALITIES:
+            completions[modality] |= {item.key for item in rows[modality] if item}
+    work = _workload(digests, completions, models, store, config.completion == "foundation")
+    if config.generates_probe:
+        pairs = len(dataset.class_names) * config.probe_per_class
+        made = generated_probe_file(dataset, config, models).is_file()
+        work.total[PROBE], work.left[PROBE] = pairs, 0 if made else pairs
+    return work
+
+
+def _workload(
+    digests: dict[str, set[str]],
+    completions: dict[str, set[str]],
+    models: FoundationModels,
+    store: FeatureStore,
+    generated: bool,
+) -> Workload:
+    work = Workload()
+    for modality in MODALITIES:
+        records = store.get_many(completions[modality])
+        known = digests[modality] | {
+            codec.CompletionRecord.from_bytes(value).digest for value in records.values()
+        }
+        # What is not generated yet has no features yet; retrieval hands over what is encoded.
+        ahead = len(completions[modality]) - len(records) if generated else 0
+        for kinds, encoders in encodings(models):
+            there = store.contains([codec.features_key(modality, d, encoders) for d in known])
+            work.total[kinds[modality]] = len(known) + ahead
+            work.left[kinds[modality]] = len(known) - len(there) + ahead
+        if generated:
+            work.total[COMPLETED[modality]] = len(completions[modality])
+            work.left[COMPLETED[modality]] = len(completions[modality]) - len(records)
+    return work
+
+
+def encodings(models: FoundationModels) -> list[tuple[dict[str, str], FoundationModels]]:
+    """The kinds of features by modality, each with the models whose encoders compute them."""
+    own = [(ENCODED, models)]
+    return own if models.gate is models else [*own, (GATED, models.gate)]

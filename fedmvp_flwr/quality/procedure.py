@@ -1,0 +1,101 @@
+"""The command `fedmvp quality`, from the settings to the files."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.errors import ConfigError, DataError
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.samples import Dataset, Sample
+from fedmvp_flwr.completion.requests import require_comparable
+from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.data.sources.registry import load_dataset
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.quality.measure import Quality, held_out, measure_quality
+
+_ANY_GATE = 0.05  # what the table tells is the same with each; 0 loads no gate
+
+
+def run_quality(
+    config: RunConfig,
+    *,
+    num_samples: int = 200,
+    split: str = "test",
+    client: int | None = None,
+    num_clients: int = 10,
+    templates: Sequence[str] = (),
+    on_progress: Progress | None = None,
+) -> dict[str, Quality]:
+    """Measure the completions of complete pairs of a split, or of one client's own.
+
+    Args:
+        config: the run's settings.
+        num_samples: at most so many pairs.
+        split: where the pairs come from; with retrieval from `own` pairs they take from each other.
+        client: take the pairs that this client has complete, instead of a split.
+        num_clients: how many clients share the training samples.
+        templates: prompt templates to compare; default: the one that is set.
+        on_progress: called with (stage, done, total).
+
+    Returns:
+        What was measured by prompt template; by "retrieval" if nothing is prompted for.
+
+    Raises:
+        FedMVPError: no such split, too few complete pairs, or what a run would meet as well.
+    """
+    dataset = load_dataset(config)
+    source = _source(dataset, config, split, client, num_clients)
+    pairs = held_out(source, num_samples, config.seed)
+    own = source if client is not None else pairs
+    if config.gate_encoder and not config.quality_gate:  # the gate's table needs its measure
+        config = config.model_copy(update={"quality_gate": _ANY_GATE})
+    results = {}
+    prompted = config.completion == "foundation"
+    for template in (templates or (config.prompt_template,)) if prompted else ("retrieval",):
+        chosen = config.model_copy(update={"prompt_template": template} if prompted else {})
+        models = FoundationModels.from_config(chosen, str(resolve_device(chosen.device)))
+        require_comparable(models, chosen)
+        with FeatureStore(cache_folder(chosen)) as store:
+            results[template] = measure_quality(
+                pairs,
+                dataset.class_names,
+                retrieval_pool(own, dataset, chosen),
+                models=models,
+                store=store,
+                config=chosen,
+                on_progress=on_progress,
+            )
+        models.release()
+    return results
+
+
+def default_folder(out: Path | None, name: str) -> Path:
+    """Return the folder of the report: the given one, or `runs/NAME`.
+
+    Raises:
+        ConfigError: it lies in the home folder of nobody.
+    """
+    return expanded(out or Path("runs") / name, ConfigError, "--out").absolute()
+
+
+def _source(
+    dataset: Dataset, config: RunConfig, split: str, client: int | None, num_clients: int
+) -> Sequence[Sample]:
+    if client is not None:
+        if not 0 <= client < num_clients:
+            raise DataError(f"--client {client} is not in [0, --num-clients {num_clients}).")
+        return client_samples(
+            dataset, config, Node(client, num_clients, cache_folder(config))
+        ).train
+    if split not in dataset.splits:
+        raise DataError(
+            f"--split {split}: the data set has none of this name; it has "
+            f"{', '.join(sorted(dataset.splits))}."
+        )
+    return dataset.splits[split]

@@ -1,0 +1,213 @@
+"""What the server owns: a test set, where there is one, and pictures of completions to show."""
+
+import io
+import math
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import torch
+from torch import Tensor
+
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.base.files import write_atomic, write_json
+from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.samples import IMAGE, TEXT, VALIDATION, Dataset, Sample
+from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.completion.gating import accept
+from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.completion.requests import prepare_test
+from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.data.dealing.patterns import whole_test_mask
+from fedmvp_flwr.data.sources.registry import load_dataset
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.server.probe import Probe, load_probe, require_known_classes, require_same_features
+from fedmvp_flwr.server.probe_source import prepare_probe
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+_SHOWN = 12  # completed samples in the report, half of them images, half texts
+_FOLDER = "completions"
+
+
+@dataclass
+class ServerData:
+    """What the server owns: class names always, test and validation samples where there are any.
+
+    Attributes:
+        dataset: class names, descriptions and the server's own splits.
+        test: the test set, perhaps empty; from `prepare` on.
+        validation: the validation set, perhaps empty; from `prepare` on.
+        probe: where the weighting needs one; from `prepare_probe` on.
+    """
+
+    dataset: Dataset
+    test: PreparedSet = field(init=False)
+    validation: PreparedSet = field(init=False)
+    probe: Probe | None = None
+
+    @classmethod
+    def load(cls, config: RunConfig) -> "ServerData":
+        """Open the server's data.
+
+        Raises:
+            DataError: it cannot be used, or lacks what the settings need.
+        """
+        dataset = load_dataset(config)
+        if config.selection == "server" and not dataset.splits.get(VALIDATION):
+            raise DataError(
+                f"selection='server' needs a validation split ('{VALIDATION}') of the data "
+                f"'{config.dataset}', which has {sorted(dataset.splits)}. For Flora set "
+                "validation-samples=200; or use selection='clients'."
+            )
+        return cls(dataset)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """Names in the order of the labels."""
+        return self.dataset.class_names
+
+    @property
+    def num_classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def reference(self) -> Batch:
+        """Features, perhaps of no sample, whose widths are those of the run."""
+        return self.test.real
+
+    def prepare(self, config: RunConfig, models: FoundationModels) -> None:
+        """Encode and complete the test set; encode the validation set."""
+        self.test = prepare_server_test(self.dataset, config, models)
+        samples = tuple(self.dataset.splits.get(VALIDATION, ()))
+        with FeatureStore(cache_folder(config)) as store:
+            self.validation = prepare_samples(
+                samples if config.selection == "server" else (),
+                complete={},
+                models=models,
+                store=store,
+                config=config,
+            )
+
+    def prepare_probe(
+        self, config: RunConfig, models: FoundationModels, saved: Path | None
+    ) -> None:
+        """Load or generate the probe, where the weighting needs one.
+
+        Args:
+            config: the run's settings.
+            models: the frozen models.
+            saved: the generated probe of the run that is gone on with: used again if it is there,
+                since another machine would generate one that differs in the last bits.
+        """
+        if not config.needs_probe:
+            return
+        if saved and saved.is_file() and not config.probe_file:
+            self.probe = load_probe(saved)
+        else:
+            self.probe = prepare_probe(self.dataset, config, models)
+        require_same_features(self.probe, self.reference)
+        require_known_classes(self.probe, self.num_classes)
+
+    def save_completions(
+        self, out: Path, config: RunConfig, models: FoundationModels, threshold: float
+    ) -> None:
+        """Write some completions of the test set for the report, where there is one."""
+        if len(self.test):
+            save_completion_samples(out, self.dataset, config, models, self.test, threshold)
+
+
+def prepare_server_test(
+    dataset: Dataset,
+    config: RunConfig,
+    models: FoundationModels,
+    on_progress: Progress | None = None,
+) -> PreparedSet:
+    """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
+    samples = server_test(dataset, config)
+    pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
+    with FeatureStore(cache_folder(config)) as store:
+        return prepare_test(samples, config, models, store, on_progress, pool)
+
+
+def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
+    """The server's test samples, if it has any, with their holes."""
+    whole = tuple(dataset.splits.get("test", ()))
+    return whole_test_mask(whole, config).apply(whole) if whole else ()
+
+
+def save_completion_samples(
+    out: Path,
+    dataset: Dataset,
+    config: RunConfig,
+    models: FoundationModels,
+    test: PreparedSet,
+    threshold: float,
+) -> None:
+    """Write some completions of the server's test set beside the originals, for the report.
+
+    They come from the server's own public test set: no completion of a client leaves it.
+    """
+    if config.completion == "none":
+        return
+    samples = dataset.splits["test"]
+    pool = retrieval_pool((), dataset, config)
+    accepted = accept(test, threshold, config)
+    folder = out / _FOLDER
+    rows = []
+    chosen = torch.randperm(
+        len(samples), generator=torch_generator(config.seed, "report", "completions")
+    )
+    with FeatureStore(cache_folder(config)) as store:
+        for position, index in enumerate(chosen[:_SHOWN].tolist()):
+            sample = samples[index]
+            target = (IMAGE, TEXT)[position % 2]
+            made = load_completion(
+                sample,
+                target,
+                models=models,
+                store=store,
+                config=config,
+                class_names=dataset.class_names,
+                pool=pool,
+            )
+            if made is None or sample.image is None:
+                continue
+            row = {
+                "key": sample.key,
+                "class-name": dataset.class_names[sample.label],
+                "source": TEXT if target == IMAGE else IMAGE,
+                "original-image": _save_image(
+                    folder, f"{position:02d}-original", sample.image.load()
+                ),
+                "original-text": sample.text,
+                "generated-image": None,
+                "generated-text": None,
+                "similarity": _value(test.similarity[target], index),
+                "accepted": bool(accepted[target][index]),
+            }
+            if isinstance(made, str):
+                row["generated-text"] = made
+            else:
+                row["generated-image"] = _save_image(folder, f"{position:02d}-generated", made)
+            rows.append(row)
+    write_json(folder / "index.json", {"completions": rows})
+
+
+def _save_image(folder: Path, name: str, image: "Image") -> str:
+    buffer = io.BytesIO()
+    image.save(buffer, format="PNG")
+    write_atomic(folder / f"{name}.png", buffer.getvalue())
+    return f"{name}.png"
+
+
+def _value(values: Tensor, index: int) -> float | None:
+    value = float(values[index])
+    return value if math.isfinite(value) else None

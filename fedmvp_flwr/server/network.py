@@ -1,0 +1,40 @@
+"""The global network of a run: built anew, or taken from a checkpoint."""
+
+import torch
+
+from fedmvp_flwr.base.errors import CheckpointError
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.base.seeds import seed_for
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.model.network import FedMVPNetwork
+
+
+def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:
+    """Build the initial global network, the same for the same seed."""
+    modalities = features.modalities
+    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
+        torch.manual_seed(seed_for(config.seed, "network"))
+        return FedMVPNetwork.from_config(
+            config,
+            {name: m.tokens.shape[2] for name, m in modalities.items()},
+            {name: m.pooled.shape[1] for name, m in modalities.items()},
+            num_classes,
+        )
+
+
+def fitting(
+    tensors: dict[str, torch.Tensor], network: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return the tensors of a checkpoint if they are those of the network.
+
+    Raises:
+        CheckpointError: other names or shapes; names them.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in network.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected:
+        names = sorted(
+            name for name in expected.keys() | found if expected.get(name) != found.get(name)
+        )
+        raise CheckpointError(f"The checkpoint belongs to another network: {names} differ.")
+    return tensors

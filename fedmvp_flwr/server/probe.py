@@ -1,0 +1,205 @@
+"""The synthetic probe: samples that the server generates itself, to compare the clients on.
+
+For every class the server turns its public description into texts, the frozen generator into
+images, and the frozen encoders into features, once (paper, section 3.3). No client data is used.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from flwr.app import ArrayRecord
+from torch import Tensor
+
+from fedmvp_flwr.aggregation.wire import unpack
+from fedmvp_flwr.base.errors import CheckpointError, DataError
+from fedmvp_flwr.base.features import Batch, ModalityBatch, ModalityFeatures, stack_modality
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT
+from fedmvp_flwr.base.seeds import seed_for
+from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors, tensors_digest
+from fedmvp_flwr.foundation.protocols import ImageEncoder, ImageGenerator, TextEncoder
+from fedmvp_flwr.model.network import FedMVPNetwork
+
+# Class-agnostic frames of a public description; each class is shown through all of them in turn.
+PROBE_FRAMES = ("a picture of {}", "{}", "a photo of {}", "a detailed picture of {}")
+_FIELDS = ("tokens", "mask", "pooled", "present", "generated")
+_LABELS = "labels"
+_REPRESENT_BATCH = 256
+_INSTEAD = "Leave probe-file empty to generate a probe."
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Frozen features of the synthetic samples.
+
+    Attributes:
+        batch: m >= 2 complete samples, labelled with the class they were generated for.
+        digest: hex SHA-256 of the features.
+    """
+
+    batch: Batch
+    digest: str
+
+
+def probe_texts(descriptions: Sequence[str], per_class: int) -> list[tuple[int, str]]:
+    """(class index, text) of every probe sample: `per_class` framed descriptions per class."""
+    return [
+        (label, PROBE_FRAMES[i % len(PROBE_FRAMES)].format(description))
+        for label, description in enumerate(descriptions)
+        for i in range(per_class)
+    ]
+
+
+def generate_probe(
+    texts: Sequence[tuple[int, str]],
+    generator: ImageGenerator,
+    image_encoder: ImageEncoder,
+    text_encoder: TextEncoder,
+    seed: int,
+    batch_size: int,
+) -> Probe:
+    """Generate the images of the probe's texts and encode both.
+
+    Args:
+        texts: (class index, text) of each sample, at least 2.
+        generator: frozen text-to-image model.
+        image_encoder: frozen, the same as at the clients.
+        text_encoder: frozen, the same as at the clients.
+        seed: sample i depends on this and on i alone.
+        batch_size: samples per call of a model.
+    """
+    images: list[ModalityFeatures] = []
+    words: list[ModalityFeatures] = []
+    for start in range(0, len(texts), batch_size):
+        prompts = [text for _, text in texts[start : start + batch_size]]
+        seeds = [seed_for(seed, "probe", start + i) for i in range(len(prompts))]
+        images += image_encoder.encode(generator.generate(prompts, seeds))
+        words += text_encoder.encode(prompts)
+    everything = [True] * len(texts)
+    batch = Batch(
+        {
+            IMAGE: stack_modality(
+                images, everything, image_encoder.token_width, image_encoder.pooled_width
+            ),
+            TEXT: stack_modality(
+                words, everything, text_encoder.token_width, text_encoder.pooled_width
+            ),
+        },
+        torch.tensor([label for label, _ in texts]),
+    )
+    return probe_of(batch)
+
+
+def probe_of(batch: Batch) -> Probe:
+    """Take complete, labelled samples as the probe.
+
+    Raises:
+        DataError: fewer than 2 samples.
+    """
+    if len(batch) < 2:
+        raise DataError(
+            f"A probe of {len(batch)} sample(s): CKA needs at least 2. Raise probe-per-class, or "
+            "name a larger public-split."
+        )
+    return Probe(batch, tensors_digest(_tensors(batch)))
+
+
+def save_probe(path: Path, probe: Probe) -> None:
+    """Write a probe to a .safetensors file, atomically."""
+    save_tensors(path, _tensors(probe.batch), {"probe": probe.digest})
+
+
+def load_probe(path: Path) -> Probe:
+    """Read a probe of `save_probe`.
+
+    Raises:
+        DataError: no such file, a damaged one, or one that holds no probe of at least 2 samples.
+    """
+    try:
+        tensors, metadata = load_tensors(path)
+        batch = Batch(
+            {
+                name: ModalityBatch(*(tensors[f"{name}.{field}"] for field in _FIELDS))
+                for name in MODALITIES
+            },
+            tensors[_LABELS],
+        )
+    except (CheckpointError, KeyError) as error:
+        raise DataError(
+            f"probe-file {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
+        ) from error
+    digest = tensors_digest(tensors)
+    if digest != metadata.get("probe"):
+        raise DataError(
+            f"probe-file {path} is damaged: its content does not match its hash. {_INSTEAD}"
+        )
+    if len(batch) < 2:
+        raise DataError(
+            f"probe-file {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
+        )
+    return Probe(batch, digest)
+
+
+def require_same_features(probe: Probe, features: Batch) -> None:
+    """Raise a DataError if a probe was made with other frozen encoders than some features."""
+    for name, m in features.modalities.items():
+        made = probe.batch.modalities[name]
+        ours = (m.tokens.shape[2], m.pooled.shape[1])
+        theirs = (made.tokens.shape[2], made.pooled.shape[1])
+        if ours != theirs:
+            raise DataError(
+                f"The probe's {name} features have widths {theirs} (tokens, pooled), those of this "
+                f"run {ours}: the probe-file was made with other encoders. {_INSTEAD}"
+            )
+
+
+def require_known_classes(probe: Probe, num_classes: int) -> None:
+    """Raise a DataError if a probe has samples of classes that the run does not know."""
+    largest = int(probe.batch.labels.max())
+    if largest >= num_classes:
+        raise DataError(
+            f"The probe has samples of class {largest}, this run knows {num_classes} classes, "
+            "counted from 0: the probe-file was made for other data. " + _INSTEAD
+        )
+
+
+class ProbeRepresenter:
+    """Represents the probe with a client's arrays: z_J of every probe sample.
+
+    One network serves all clients: their arrays are lent to it for a call, never copied into it.
+
+    Args:
+        network: the architecture of the run, in any state.
+        device: where to compute.
+    """
+
+    def __init__(self, network: FedMVPNetwork, device: torch.device | str) -> None:
+        self._network = network.to(device).eval()
+        self._device = torch.device(device)
+
+    @torch.inference_mode()
+    def __call__(self, arrays: ArrayRecord, probe: Probe) -> Tensor:
+        """Joint vectors (m, d) of the probe's m samples."""
+        state = {
+            name.removeprefix("encoder."): tensor.to(self._device)
+            for name, tensor in unpack(arrays).items()
+            if name.startswith("encoder.")
+        }
+        return torch.cat(
+            [
+                torch.func.functional_call(
+                    self._network.encoder, state, (probe.batch.select(index).to(self._device),)
+                ).cpu()
+                for index in torch.arange(len(probe.batch)).split(_REPRESENT_BATCH)
+            ]
+        )
+
+
+def _tensors(batch: Batch) -> dict[str, Tensor]:
+    tensors = {
+        f"{name}.{field}": getattr(m, field)
+        for name, m in batch.modalities.items()
+        for field in _FIELDS
+    }
+    return tensors | {_LABELS: batch.labels}

@@ -1,0 +1,88 @@
+"""The probe of a run: from a file, from public pairs, or generated once and kept."""
+
+from pathlib import Path
+
+import torch
+
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.samples import Dataset, Sample
+from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.completion.completers import changed_settings
+from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion.retrieval import public_pairs
+from fedmvp_flwr.completion.store import FeatureStore, key_for
+from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.specs import Role
+from fedmvp_flwr.server.probe import (
+    Probe,
+    generate_probe,
+    load_probe,
+    probe_of,
+    probe_texts,
+    save_probe,
+)
+
+_PROBE_ROLES: tuple[Role, ...] = ("image_encoder", "image_generator", "text_encoder")
+
+
+def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
+    """Return the probe of a run: from its file, from the public split, or generated once.
+
+    Raises:
+        DataError: the file cannot be used, or its features do not fit the encoders.
+    """
+    if config.probe_file:
+        return load_probe(expanded(config.probe_file, key="probe-file"))
+    if config.probe_source == "public":
+        return _public_probe(dataset, config, models)
+    path = generated_probe_file(dataset, config, models)
+    try:
+        return load_probe(path)
+    except DataError:  # not there yet, or damaged: generate it
+        probe = generate_probe(
+            probe_texts(dataset.class_descriptions, config.probe_per_class),
+            models.image_generator,
+            models.image_encoder,
+            models.text_encoder,
+            config.completion_seed,
+            min(config.images_at_once, config.foundation_batch_size),
+        )
+        save_probe(path, probe)
+        return probe
+
+
+def generated_probe_file(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Path:
+    """Where a generated probe is kept: named after all that it depends on."""
+    texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
+    key = key_for(
+        "probe",
+        texts=[list(item) for item in texts],
+        models=[models.fingerprint(role) for role in _PROBE_ROLES],
+        seed=config.completion_seed,
+        image_grid=config.image_grid,
+        text_max_tokens=config.text_max_tokens,
+        generator=[
+            config.generator_steps,
+            config.generator_guidance,
+            *changed_settings(config, "generator_size", "generator_dtype").values(),
+        ],
+    )
+    return cache_folder(config) / "probes" / f"{key}.safetensors"
+
+
+def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
+    """Take real public pairs as the probe, up to `probe-per-class` of each class."""
+    by_class: dict[int, list[Sample]] = {}
+    for sample in public_pairs(dataset, config):
+        by_class.setdefault(sample.label, []).append(sample)
+    chosen: list[Sample] = []
+    for label, samples in sorted(by_class.items()):
+        generator = torch_generator(config.completion_seed, "probe", label)
+        order = torch.randperm(len(samples), generator=generator)[: config.probe_per_class]
+        chosen += [samples[place] for place in order.tolist()]
+    with FeatureStore(cache_folder(config)) as store:
+        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+    return probe_of(prepared.real)

@@ -1,0 +1,225 @@
+"""Going on with an interrupted run: from the checkpoint of its last finished round.
+
+Every chance of a run is drawn by name from its seed (`base.seeds`), so arrays, round and
+selection are the whole state: the rest of the run is the same as without the interruption.
+"""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from fedmvp_flwr.aggregation.checkpoint import ROUND_FILE, CheckpointStore
+from fedmvp_flwr.base.errors import CheckpointError
+from fedmvp_flwr.base.files import expanded, write_atomic
+from fedmvp_flwr.config import FREE_KEYS, RunConfig
+from fedmvp_flwr.server.selection import Selection
+
+CHECKPOINTS = "checkpoints"
+HISTORY = "metrics.jsonl"
+PROBE = "probe.safetensors"
+BEST, BEST_FILES = "best-{:05d}.safetensors", "best-*.safetensors"
+
+_BLOCK = 1 << 20
+
+
+@dataclass(frozen=True)
+class RunState:
+    """What a checkpoint holds besides the arrays.
+
+    Attributes:
+        config: the run-config.
+        class_names: in the order of the labels.
+        probe: hash of the probe, or None where the run has none.
+        models: fingerprints of the frozen encoders.
+        threshold: of the quality gate at the server.
+        history_bytes: length of the events up to the end of the round.
+        history_hash: hex SHA-256 of so many bytes.
+        bytes: sizes of messages so far.
+        seconds: durations so far.
+        selection: the best round so far.
+        names: keys of the nodes that told a name.
+        clients: number of clients that were ready.
+        data: hash of each client's samples, by its key.
+    """
+
+    config: dict[str, Any]
+    class_names: list[str]
+    probe: str | None
+    models: dict[str, str]
+    threshold: float
+    history_bytes: int
+    history_hash: str
+    bytes: dict[str, int]
+    seconds: dict[str, float]
+    selection: Selection
+    names: dict[str, int]
+    clients: int
+    data: dict[str, str]
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values for the header of a checkpoint."""
+        return {**vars(self), "selection": self.selection.to_json()}
+
+
+@dataclass(frozen=True)
+class ResumePoint:
+    """A finished round to go on from.
+
+    Attributes:
+        folder: of the interrupted run.
+        server_round: the round that was finished.
+        tensors: the global model after it.
+        state: what belongs to it.
+    """
+
+    folder: Path
+    server_round: int
+    tensors: dict[str, Any]
+    state: RunState
+
+
+def load_resume_point(folder: Path) -> ResumePoint:
+    """Read the newest checkpoint of a run's folder.
+
+    Raises:
+        CheckpointError: no such folder, no finished round, or a checkpoint of another version.
+    """
+    folder = expanded(folder, CheckpointError, "resume").absolute()
+    if not folder.is_dir():
+        raise CheckpointError(
+            f"resume='{folder}' is no folder. Name the out-dir of an interrupted run."
+        )
+    latest = CheckpointStore(folder / CHECKPOINTS).latest()
+    try:
+        values = {name: latest.metadata[name] for name in RunState.__dataclass_fields__}
+        state = RunState(**values | {"selection": Selection.from_json(values["selection"])})
+    except (KeyError, TypeError) as error:
+        raise CheckpointError(
+            f"The checkpoint of round {latest.server_round} in {folder} lacks {error}: it was "
+            "written by another version, or by the strategy alone. Start a new run."
+        ) from error
+    return ResumePoint(folder, latest.server_round, latest.tensors, state)
+
+
+def require_same_config(config: RunConfig, state: RunState) -> None:
+    """Refuse to go on with other settings than those of the interrupted run.
+
+    Raises:
+        CheckpointError: names every setting that differs, with both values.
+    """
+    now = config.to_run_config()
+    differences = [
+        f"{key} was {_show(state.config.get(key))} and is {_show(now.get(key))}"
+        for key in sorted({*state.config, *now} - {*FREE_KEYS})
+        if state.config.get(key) != now.get(key)
+    ]
+    if differences:
+        raise CheckpointError(
+            f"The interrupted run had other settings: {'; '.join(differences)}. Give the same "
+            f"settings (only {', '.join(FREE_KEYS)} may differ), or start a new run."
+        )
+
+
+def require_resumable(config: RunConfig, class_names: Sequence[str] | None) -> None:
+    """Check what can be known beforehand of a run that is to be gone on with.
+
+    Args:
+        config: names the interrupted run, and is compared with its settings.
+        class_names: of the data; None if they are not known.
+
+    Raises:
+        CheckpointError: it cannot be gone on with.
+    """
+    state = load_resume_point(Path(config.resume)).state
+    require_same_config(config, state)
+    if class_names is not None:
+        require_same("list of classes", list(state.class_names), list(class_names))
+
+
+def require_same(what: str, before: object, now: object) -> None:
+    """Refuse to go on where something else than a setting has changed.
+
+    Raises:
+        CheckpointError: the two differ.
+    """
+    if before != now:
+        raise CheckpointError(
+            f"The interrupted run had another {what}: {_show(before)}, now {_show(now)}. Restore "
+            "it, or start a new run."
+        )
+
+
+def history_mark(path: Path) -> tuple[int, str]:
+    """Length and hex SHA-256 of the events written so far; they are on disk afterwards."""
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+        return os.fstat(file.fileno()).st_size, _hash(path, None)
+
+
+def require_history(point: ResumePoint) -> None:
+    """Refuse to go on with events that are not those of the interrupted run.
+
+    Raises:
+        CheckpointError: the events before the end of the finished round are damaged or lost.
+    """
+    state, history = point.state, point.folder / HISTORY
+    size = history.stat().st_size if history.is_file() else 0
+    if size < state.history_bytes or _hash(history, state.history_bytes) != state.history_hash:
+        raise CheckpointError(
+            f"{history} does not hold the first {state.history_bytes} bytes that the checkpoint of "
+            f"round {point.server_round} belongs to: it was changed or lost. Start a new run."
+        )
+
+
+def restore(point: ResumePoint, out: Path) -> None:
+    """Bring the folder `out` to the end of the finished round: events, best model, pictures.
+
+    What the interrupted run wrote after that round is cut off, since the round after it is run
+    again; `require_history` says whether the events are there.
+    """
+    state, history = point.state, point.folder / HISTORY
+    if out.samefile(point.folder):
+        os.truncate(history, state.history_bytes)
+        later = BEST.format(point.server_round + 1)
+        for path in (out / CHECKPOINTS).glob(BEST_FILES):
+            if path.name >= later:
+                path.unlink()
+    else:
+        write_atomic(out / HISTORY, history.read_bytes()[: state.history_bytes])
+        _copy(point, out)
+    for name in ("result.json", "model.safetensors", "report.html"):
+        (out / name).unlink(missing_ok=True)
+
+
+def _copy(point: ResumePoint, out: Path) -> None:
+    best = BEST.format(point.state.selection.best_round)
+    checkpoints = [ROUND_FILE.format(point.server_round), best]
+    names = [PROBE, *(f"{CHECKPOINTS}/{name}" for name in checkpoints)]
+    names += [str(p.relative_to(point.folder)) for p in point.folder.glob("completions/*")]
+    for name in names:
+        if (point.folder / name).is_file():
+            (out / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(point.folder / name, out / name)
+
+
+def _hash(path: Path, length: int | None) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        left = length if length is not None else os.fstat(file.fileno()).st_size
+        while left and (block := file.read(min(left, _BLOCK))):
+            digest.update(block)
+            left -= len(block)
+    return digest.hexdigest()
+
+
+def _show(value: object) -> str:
+    return "not set" if value is None else repr(value)
+
+
+def differing_clients(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
+    """Keys of the clients whose samples are others than in the interrupted run."""
+    return sorted(key for key in before.keys() & now.keys() if before[key] != now[key])

@@ -1,0 +1,400 @@
+import json
+from dataclasses import dataclass, replace
+
+import pytest
+import torch
+
+from fedmvp_flwr import RunConfig
+from fedmvp_flwr.base.errors import DataError, ModelError
+from fedmvp_flwr.base.features import Batch, ModalityFeatures, stack_modality
+from fedmvp_flwr.base.samples import MODALITIES, Sample
+from fedmvp_flwr.base.tensor_file import tensors_digest
+from fedmvp_flwr.client import preparation
+from fedmvp_flwr.client.preparation import prepare_client
+from fedmvp_flwr.completion.gating import conditions
+from fedmvp_flwr.completion.prepared import PreparedSet
+from fedmvp_flwr.completion.requests import require_comparable
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
+from fedmvp_flwr.data.dealing.patterns import whole_test_mask
+from fedmvp_flwr.protocol.summary import fallback_threshold
+from fedmvp_flwr.server import probe_source as probe_preparation
+from fedmvp_flwr.server.probe import Probe, _tensors, load_probe, save_probe
+from fedmvp_flwr.server.probe_source import prepare_probe
+
+pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
+
+
+@dataclass(frozen=True)
+class Picture:
+    digest: str
+
+    @property
+    def brightness(self):
+        return int(self.digest) / 100
+
+
+class TinyData:
+    class_names = ("a", "b")
+    class_descriptions = ("a red one", "a blue one")
+
+    def __init__(self, train=40, test=20):
+        self.splits = {
+            name: [Sample(f"{name}-{i}", i % 2, Picture(f"{i}"), f"text {i}") for i in range(count)]
+            for name, count in (("train", train), ("test", test))
+        }
+
+
+def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
+    """What `prepare_samples` would hand over, from features that are constants."""
+
+    def stack(flags, generated):
+        item = ModalityFeatures(torch.ones(2, 3).half(), torch.ones(3).half())
+        return stack_modality([item if f else None for f in flags], [generated] * len(flags), 3, 3)
+
+    asked = {name: list(complete.get(name, [False] * len(samples))) for name in MODALITIES}
+    real = {name: stack([s.has(name) for s in samples], False) for name in MODALITIES}
+    made = {name: sum(asked[name]) for name in MODALITIES}
+    ranks = torch.arange(len(samples)) / max(len(samples), 1)  # the first completions are worst
+    return PreparedSet(
+        keys=tuple(s.key for s in samples),
+        real=Batch(real, torch.tensor([s.label for s in samples], dtype=torch.int64)),
+        completed={name: stack(asked[name], True) for name in MODALITIES},
+        similarity={
+            name: torch.where(torch.tensor(asked[name], dtype=torch.bool), ranks, torch.nan)
+            for name in MODALITIES
+        },
+        pair_similarity=torch.tensor([similarity if s.complete else float("nan") for s in samples]),
+        made=made,
+        reused=dict.fromkeys(MODALITIES, 0),
+        seconds={"completion": 0.0, "features": 0.0},
+    )
+
+
+@pytest.fixture(autouse=True)
+def _no_models(monkeypatch):
+    def fake_sets(requests, **others):
+        return [fake_prepare(r.samples, complete=r.complete, **others) for r in requests]
+
+    for module in (preparation, probe_preparation):
+        monkeypatch.setattr(module, "prepare_samples", fake_prepare)
+    monkeypatch.setattr(preparation, "prepare_sets", fake_sets)
+
+
+@pytest.fixture
+def node(tmp_path):
+    return Node(1, 4, tmp_path / "cache")
+
+
+class NamedModels:
+    image_generator = image_encoder = text_encoder = None
+
+    def fingerprint(self, role):
+        return f"fingerprint of {role}"
+
+    def identities(self):
+        return {"image-encoder": {"spec": "a:b", "fingerprint": "f", "revision": None}}
+
+
+def client(node, **settings):
+    settings = {"partition": "iid", "missing_ratio": 0.8} | settings
+    return prepare_client(TinyData(), RunConfig(**settings), node, NamedModels())
+
+
+def test_a_client_gets_its_samples_with_their_holes(node):
+    config = RunConfig(partition="iid", missing_ratio=0.8)
+    samples = client_samples(TinyData(), config, node)
+    assert len(samples.train) == 10
+    assert sum(s.complete for s in samples.train) == 2
+    assert all(s.complete for s in samples.test)
+    assert client_samples(TinyData(), config, node) == samples
+
+
+def test_split_and_mask_are_saved_under_their_hashes(node):
+    samples = client_samples(TinyData(), RunConfig(partition="iid"), node)
+    mask = json.loads((node.cache_dir / "masks" / f"{samples.mask_hash}.json").read_text())
+    assert mask["keys"] == [s.key for s in samples.train]
+    split = json.loads((node.cache_dir / "splits" / f"{samples.split_hash}.json").read_text())
+    assert sorted(i for part in split["train"] for i in part) == list(range(40))
+
+
+def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
+    config = RunConfig(partition="iid")
+    all_samples = [client_samples(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
+    assert len({s.split_hash for s in all_samples}) == 1
+    assert len({s.mask_hash for s in all_samples}) == 4
+    keys = [sample.key for s in all_samples for sample in (*s.train, *s.test)]
+    assert len(keys) == len(set(keys)) == 60
+
+
+def test_every_method_sees_the_same_holes(node):
+    hashes = {
+        client(node, **settings).summary["hashes"]["mask"]
+        for settings in ({}, {"method": "fedavg"}, {"completion": "none"}, {"incomplete": "drop"})
+    }
+    assert len(hashes) == 1
+
+
+def test_masked_samples_stay_without_completion(node):
+    data = client(node, completion="none")
+    present = torch.stack([m.present for m in data.train.modalities.values()])
+    assert len(data.train) == 10
+    assert int(present.all(dim=0).sum()) == 2
+    assert present.any(dim=0).all()
+    assert not any(m.generated.any() for m in data.train.modalities.values())
+    assert data.test.completed == {}
+
+
+def test_dropping_keeps_complete_samples_only(node):
+    assert len(client(node, completion="none", incomplete="drop").train) == 2
+
+
+def test_completions_fill_the_holes(node):
+    data = client(node, quality_gate=0.0)
+    present = torch.stack([m.present for m in data.train.modalities.values()])
+    generated = torch.stack([m.generated for m in data.train.modalities.values()])
+    assert present.all()
+    assert int(generated.sum()) == 8
+    assert len(client(node, quality_gate=0.0, incomplete="drop").train) == 10
+
+
+def test_the_gate_keeps_bad_completions_out(node):
+    data = client(node, quality_gate=0.5)  # two pairs at 0.5: the threshold
+    generated = torch.stack([m.generated for m in data.train.modalities.values()]).any(dim=0)
+    assert data.summary["gate-threshold"] == pytest.approx(0.5)
+    assert not generated[:5].any()
+    assert generated[5:].any()
+    counts = data.summary["completions"]
+    assert sum(c["rejected"] for c in counts.values()) + int(generated.sum()) == 8
+    assert sum(c["made"] for c in counts.values()) == 8
+
+
+def test_the_summary_counts_and_names_no_content(node):
+    summary = client(node).summary
+    assert summary["partition-id"] == 1
+    assert summary["samples"] == 10
+    assert summary["complete"] == 2
+    assert summary["missing"] == {"image": 4, "text": 4}
+    assert sum(summary["labels"]) == 10
+    assert "text " not in json.dumps(summary)
+
+
+def test_the_test_set_under_every_condition(node):
+    data = client(node, quality_gate=0.0)
+    test = data.test
+    plain, completed = test.plain, test.completed
+    assert list(plain) == ["complete", "image-only", "text-only"]
+    assert list(completed) == ["image-only", "text-only"]
+    assert not plain["image-only"].modalities["text"].present.any()
+    assert completed["image-only"].modalities["text"].generated.all()
+    assert not completed["image-only"].modalities["image"].generated.any()
+    assert not plain["complete"].modalities["text"].generated.any()
+
+
+def without_images(samples):
+    return [replace(sample, image=None) for sample in samples]
+
+
+class HalfData(TinyData):
+    """Nobody has an image."""
+
+    def __init__(self):
+        super().__init__()
+        self.splits = {name: without_images(samples) for name, samples in self.splits.items()}
+
+
+def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
+    config = RunConfig(partition="iid", quality_gate=0.5)
+    for fallback, accepted in ((-1.0, 10), (0.5, 5), (2.0, 0)):
+        data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
+        assert data.summary["complete"] == 0
+        assert data.summary["gate-threshold"] == fallback
+        assert int(data.train.modalities["image"].generated.sum()) == accepted
+    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=2.0)
+    assert own.summary["gate-threshold"] == pytest.approx(0.5)
+
+
+def test_the_fallback_is_the_median_of_clients_with_pairs():
+    def summary(threshold, complete):
+        return {"gate-threshold": threshold, "complete": complete}
+
+    summaries = [summary(-1.0, 0), summary(0.2, 3), summary(0.4, 1), summary(0.9, 7)]
+    assert fallback_threshold(summaries) == 0.4
+    assert fallback_threshold(summaries[:1]) == -1.0
+
+
+def test_a_client_with_nothing_to_train_on_says_so(node):
+    config = RunConfig(partition="iid", completion="none", incomplete="drop")
+    data = prepare_client(HalfData(), config, node, models=NamedModels())
+    assert len(data.train) == data.summary["trainable"] == 0
+    masked = config.model_copy(update={"incomplete": "mask"})
+    assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary["trainable"] == 10
+
+
+def test_a_test_set_without_a_modality(node):
+    config = RunConfig(partition="iid", quality_gate=0.0)
+    test = prepare_client(HalfData(), config, node, models=NamedModels()).test
+    sizes = {name: len(batch) for name, batch in test.plain.items()}
+    count = sizes["text-only"]
+    assert sizes == {"complete": 0, "image-only": 0, "text-only": count, "given": count}
+    assert {name: len(batch) for name, batch in test.completed.items()} == {
+        "text-only": count,
+        "given": count,
+    }
+    assert test.completed["given"].modalities["image"].generated.all()
+
+
+def test_holes_of_the_test_set(tmp_path):
+    config = RunConfig(
+        partition="iid", test_missing_ratio=0.5, missing_image_share=1.0, quality_gate=0.0
+    )
+    held_out = []
+    for i in range(4):
+        node = Node(i, 4, tmp_path)
+        samples = client_samples(TinyData(), config, node)
+        held_out += samples.test
+        test = prepare_client(TinyData(), config, node, models=NamedModels()).test
+        whole = sum(s.complete for s in samples.test)
+        sizes = {name: len(batch) for name, batch in test.plain.items()}
+        assert sizes.pop("given", len(samples.test)) == len(samples.test)
+        everyone = len(samples.test)
+        assert sizes == {"complete": whole, "image-only": whole, "text-only": everyone}
+        assert "complete" not in test.completed
+    assert sum(not s.has("image") for s in held_out) == 10
+    server = whole_test_mask(TinyData().splits["test"], config)
+    assert {s.key for s in held_out if not s.has("image")} == {
+        key for key, flag in zip(server.keys, server.present["image"], strict=True) if not flag
+    }
+
+
+def test_the_test_set_is_complete_by_default(node):
+    for pattern in ("random", "class", "content", "real", "client"):
+        samples = client_samples(
+            TinyData(), RunConfig(test_missing_pattern=pattern, partition="iid"), node
+        )
+        assert all(sample.complete for sample in samples.test)
+
+
+def test_real_and_simulated_holes_together(tmp_path):
+    data = TinyData()
+    data.splits["train"] = [
+        replace(sample, text=None) if i % 4 == 0 else sample
+        for i, sample in enumerate(data.splits["train"])
+    ]
+    for pattern in ("random", "class", "client", "content", "real"):
+        config = RunConfig(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
+        for i in range(4):
+            for sample in client_samples(data, config, Node(i, 4, tmp_path)).train:
+                assert sample.has("image") or sample.has("text")
+                if int(sample.key.removeprefix("train-")) % 4 == 0:
+                    assert not sample.has("text")
+                    assert sample.has("image")
+
+
+def test_more_clients_than_samples_are_refused(tmp_path):
+    with pytest.raises(DataError, match="50 clients cannot share 40"):
+        client(Node(1, 50, tmp_path))
+
+
+def test_a_gate_needs_encoders_that_can_be_compared():
+    class Models:
+        comparable = False
+
+    with pytest.raises(ModelError, match=r"no embedding space.*gate-encoder"):
+        require_comparable(Models(), RunConfig())
+    with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' has no common space"):
+        require_comparable(Models(), RunConfig(gate_encoder="timm:a:/b"))
+    require_comparable(Models(), RunConfig(completion="retrieval"))  # gated by distance
+    require_comparable(Models(), RunConfig(quality_gate=0.0))
+    require_comparable(Models(), RunConfig(completion="none"))
+
+
+@pytest.fixture
+def probe(make_batch):
+    batch = make_batch(4)
+    return Probe(batch, tensors_digest(_tensors(batch)))
+
+
+def test_a_given_probe_is_used(probe, tmp_path):
+    save_probe(tmp_path / "p.safetensors", probe)
+    config = RunConfig(probe_file=str(tmp_path / "p.safetensors"))
+    assert prepare_probe(TinyData(), config, models=None).digest == probe.digest
+    with pytest.raises(DataError, match="cannot be used"):
+        prepare_probe(TinyData(), RunConfig(probe_file=str(tmp_path / "q")), models=None)
+
+
+def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(probe_preparation, "generate_probe", lambda *a: calls.append(a) or probe)
+    config = RunConfig(cache_dir=str(tmp_path))
+    for _ in range(2):
+        assert prepare_probe(TinyData(), config, NamedModels()).digest == probe.digest
+    assert len(calls) == 1
+    (path,) = (tmp_path / "probes").iterdir()
+    path.write_bytes(path.read_bytes()[:-7])
+    prepare_probe(TinyData(), config, NamedModels())
+    assert len(calls) == 2
+    assert load_probe(path).digest == probe.digest
+    prepare_probe(TinyData(), config.model_copy(update={"completion_seed": 9}), NamedModels())
+    assert len(calls) == 3
+
+
+def test_a_probe_of_public_pairs(tmp_path):
+    class PublicData(TinyData):
+        def __init__(self):
+            super().__init__()
+            public = [Sample(f"p-{i}", i % 2, Picture(f"p{i}"), f"text {i}") for i in range(12)]
+            public.append(Sample("hole", 0, None, "no image"))
+            self.splits["public"] = public
+
+    config = RunConfig(cache_dir=str(tmp_path), probe_source="public", probe_per_class=4)
+    probe = prepare_probe(PublicData(), config, NamedModels())
+    assert probe.batch.labels.tolist() == [0] * 4 + [1] * 4
+    assert all(m.present.all() and not m.generated.any() for m in probe.batch.modalities.values())
+    assert prepare_probe(PublicData(), config, NamedModels()).digest == probe.digest
+    with pytest.raises(DataError, match="public-split"):
+        prepare_probe(TinyData(), config, NamedModels())
+
+
+def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):
+    own = Node(-1, 0, tmp_path / "cache", tmp_path, "north")
+    data = TinyData(train=4, test=2)
+    data.splits["train"][0] = replace(data.splits["train"][0], image=None)
+    samples = client_samples(data, RunConfig(missing_ratio=0.8, partition="iid"), own)
+    assert samples.train == tuple(data.splits["train"])
+    assert samples.test == tuple(data.splits["test"])
+    other = client_samples(TinyData(train=4, test=2), RunConfig(), own)
+    assert other.split_hash == samples.split_hash
+    assert other.mask_hash != samples.mask_hash
+
+
+def test_held_out_samples_may_have_holes(tmp_path):
+    samples = [Sample(f"{i}", 0, Picture(f"{i}"), f"text {i}") for i in range(4)]
+    samples[1] = replace(samples[1], image=None)
+    samples[2] = replace(samples[2], text=None)
+    wanted = {}
+
+    def spy(samples, *, complete, **rest):
+        wanted.update(complete)
+        return fake_prepare(samples, complete=complete, **rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(preparation, "prepare_samples", spy)
+        test = preparation.prepare_test(tuple(samples), RunConfig(quality_gate=0.0), None, None)
+    assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
+    sets = conditions(test, 0.0, RunConfig(quality_gate=0.0))
+    sizes = {name: len(batch) for name, batch in sets.plain.items()}
+    assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
+    assert {name: len(batch) for name, batch in sets.completed.items()} == {
+        "image-only": 3,
+        "text-only": 3,
+        "given": 4,
+    }
+
+
+def test_models_may_be_selected_on_clients_validation_samples(tmp_path):
+    data = TinyData()
+    assert held_out_split(data, RunConfig(selection="clients")) == "test"
+    data.splits["val"] = data.splits["test"][:6]
+    assert held_out_split(data, RunConfig(selection="clients")) == "val"
+    assert held_out_split(data, RunConfig()) == "test"

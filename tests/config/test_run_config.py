@@ -1,0 +1,162 @@
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from fedmvp_flwr import RunConfig
+from fedmvp_flwr.base.errors import ConfigError
+
+ROOT = Path(__file__).parents[2]
+
+
+def test_the_defaults_are_those_of_the_app():
+    app = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
+    assert RunConfig().to_run_config() == app
+    assert list(app) == list(RunConfig.keys())
+
+
+def test_there_and_back():
+    config = RunConfig(seed=3, missing_ratio=0.5, weighting="uniform", dataset="flora")
+    flat = config.to_run_config()
+    assert RunConfig.from_run_config(flat) == config
+    assert all(isinstance(value, bool | int | float | str) for value in flat.values())
+    assert flat["missing-ratio"] == 0.5
+
+
+def test_every_key_is_described():
+    for name, field in RunConfig.model_fields.items():
+        assert field.description, name
+        assert field.description.endswith((".", ")."))
+
+
+def test_a_missing_key_takes_its_default():
+    assert RunConfig.from_run_config({}) == RunConfig()
+    assert RunConfig.from_run_config({"seed": 4}).seed == 4
+
+
+def test_it_cannot_be_changed():
+    with pytest.raises(ValueError, match="frozen"):
+        RunConfig().seed = 1
+
+
+@pytest.mark.parametrize(
+    ("key", "near"),
+    [
+        ("missing-ratoi", "missing-ratio"),
+        ("num-server-round", "num-server-rounds"),
+        ("missing_ratio", "missing-ratio"),
+        ("learning-rat", "learning-rate"),
+    ],
+)
+def test_an_unknown_key_is_refused_with_the_nearest_one(key, near):
+    with pytest.raises(ConfigError, match=f"unknown key '{key}', did you mean '{near}'"):
+        RunConfig.from_run_config({key: 1})
+
+
+def test_a_key_like_no_other_is_refused_without_a_guess():
+    with pytest.raises(ConfigError, match=r"unknown key 'qqqqqqqq'\.$"):
+        RunConfig.from_run_config({"qqqqqqqq": 1})
+
+
+def test_everything_wrong_is_said_at_once():
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_run_config({"sed": 1, "missing-ratio": 2.0, "batch-size": 0})
+    for text in ("'sed'", "missing-ratio=2.0", "batch-size=0"):
+        assert text in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("missing-ratio", -0.1),
+        ("missing-ratio", 1.1),
+        ("missing-ratio", float("nan")),
+        ("missing-image-share", 1.5),
+        ("fraction-train", 0.0),
+        ("fraction-train", 1.2),
+        ("fraction-evaluate", -0.5),
+        ("num-server-rounds", 0),
+        ("num-server-rounds", 2.5),
+        ("num-server-rounds", "many"),
+        ("seed", -1),
+        ("local-epochs", 0),
+        ("batch-size", 0),
+        ("learning-rate", 0.0),
+        ("learning-rate", float("inf")),
+        ("dirichlet-alpha", 0.0),
+        ("temperature", 0.0),
+        ("graph-temperature", 0.0),
+        ("alpha", -1.0),
+        ("modality-dropout", 1.0),
+        ("quality-gate", 1.0),
+        ("max-message-mb", 0.0),
+        ("round-timeout", 0.0),
+        ("method", "fedprox"),
+        ("partition", "by-luck"),
+        ("missing-pattern", "blocks"),
+        ("completion", "magic"),
+        ("incomplete", "keep"),
+        ("weighting", "equal"),
+        ("wire-dtype", "int8"),
+        ("model-heads", 3),
+        ("model-width", 4),
+        ("probe-per-class", 1),
+    ],
+)
+def test_values_out_of_range_are_refused_by_key(key, value):
+    with pytest.raises(ConfigError, match=key):
+        RunConfig.from_run_config({key: value})
+
+
+def test_a_wrong_choice_is_one_problem_that_names_the_choices():
+    with pytest.raises(ConfigError) as error:
+        RunConfig.from_run_config({"weighting": "equal"})
+    assert str(error.value).count("weighting") == 1
+    for choice in ("auto", "importance", "uniform", "examples", "importance-examples"):
+        assert f"'{choice}'" in str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "weighting", "tunes", "needs_probe"),
+    [
+        ({}, "importance", True, True),
+        ({"method": "fedavg"}, "examples", False, False),
+        (
+            {"method": "fedavg", "weighting": "importance-examples"},
+            "importance-examples",
+            False,
+            True,
+        ),
+        ({"weighting": "uniform"}, "uniform", True, True),
+        ({"weighting": "uniform", "probe_tuning": "off"}, "uniform", False, False),
+        ({"method": "fedavg", "probe_tuning": "on"}, "examples", True, True),
+    ],
+)
+def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
+    config = RunConfig(**settings)
+    assert config.client_weighting == weighting
+    assert config.tunes_on_probe == tunes
+    assert config.needs_probe == needs_probe
+
+
+def test_a_given_probe_may_have_any_size_per_class():
+    assert RunConfig(probe_per_class=1, probe_file="a.safetensors").probe_per_class == 1
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("partition", "dirichlett", "did you mean 'dirichlet'"),
+        ("partition", "colum:site", "did you mean 'column'"),
+        ("partition", "column:", "expected dirichlet, iid, pathological, shards, column:..."),
+        ("missing-pattern", "content:x", "expected class, client, content, random, real, file:"),
+        ("test-missing-pattern", "reel", "did you mean 'real'"),
+    ],
+)
+def test_words_with_a_name_are_checked(key, value, message):
+    with pytest.raises(ConfigError, match=message):
+        RunConfig.from_run_config({key: value})
+    for good in ("column:site", "file:/a/b.csv", "shards"):
+        assert RunConfig.from_run_config({"partition": good}).partition == good
+    assert RunConfig(partition="column:site").owner_column == "site"
+    assert RunConfig(partition="shards").owner_column == ""

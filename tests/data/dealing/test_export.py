@@ -1,0 +1,99 @@
+"""Folders of clients: names of files, and what is read back from them."""
+
+import json
+
+import pytest
+
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.data.dealing.export import CLASS_NAMES_FILE, export_parts
+from fedmvp_flwr.data.sources.folder import load_folder
+from fedmvp_flwr.data.sources.registry import load_dataset
+
+pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
+
+KEYS = ["../../../evil", "a/b/c", "/etc/x", "a b", "", "..", "é" * 300, "plain-1", "a_b", "a\nb"]
+
+
+@pytest.fixture
+def export(folder, settings, tmp_path):
+    def build(change, **keys):
+        config = settings(f"folder:{folder(change)}", id_column="id", partition="iid", **keys)
+        parts = export_parts(load_dataset(config), config, 2, tmp_path / "out" / "parts")
+        rows = [json.loads(line) for part in parts for line in (part / "metadata.jsonl").open()]
+        return parts, rows
+
+    return build
+
+
+def test_any_key_becomes_a_file_in_the_folder(export, settings, tmp_path):
+    def change(rows):
+        return [dict(row, id=key) for row, key in zip(rows, KEYS, strict=True)]
+
+    parts, rows = export(change, missing_pattern="real")
+    assert {row["id"] for row in rows} == {key or "images/4.png" for key in KEYS}
+    assert len({row["file_name"] for row in rows}) == len(KEYS)
+    written = {path.relative_to(tmp_path) for path in tmp_path.rglob("*.png")}
+    assert all(path.parts[0] in ("folder", "out") for path in written)
+    names = {row["id"]: row["file_name"] for row in rows}
+    assert names["plain-1"].endswith("/plain-1.png")
+    assert ".." not in names["../../../evil"]
+    for part in parts:
+        read = load_folder(part, settings(id_column="id"), ["a", "b"])
+        assert read.findings.num_bad == 0
+
+
+def test_a_modality_that_nobody_has_is_told_by_nulls(export, settings):
+    def change(rows):
+        for i, row in enumerate(rows):
+            row.update(id=f"s{i}", text=None)
+
+    parts, rows = export(change, missing_pattern="real")
+    assert all(row["text"] is None for row in rows)
+    read = load_folder(parts[0], settings(id_column="id"), ["a", "b"])
+    assert all(s.text is None for split in read.splits.values() for s in split)
+
+
+def test_class_names_that_a_line_cannot_hold(export):
+    with pytest.raises(DataError, match=r"class 'a\\tb' has a tab"):
+        export(lambda rows: [dict(r, id=i, label="a\tb") for i, r in enumerate(rows)])
+
+
+def test_flora_keeps_its_names(tmp_path):
+    from fedmvp_flwr import RunConfig
+
+    config = RunConfig(train_samples=12, test_samples=6, partition="iid")
+    parts = export_parts(load_dataset(config), config, 2, tmp_path / "parts")
+    for row in map(json.loads, (parts[0] / "metadata.jsonl").open()):
+        assert row.get("file_name", f"{row['split']}/{row['id']}.png").endswith(f"/{row['id']}.png")
+    assert "\t" in (tmp_path / "parts" / CLASS_NAMES_FILE).read_text()
+
+
+def test_a_target_that_is_a_file(folder, settings, tmp_path):
+    config = settings(f"folder:{folder()}", partition="iid")
+    (tmp_path / "target").write_text("mine")
+    with pytest.raises(DataError, match=r"target is a file\. Name a folder"):
+        export_parts(load_dataset(config), config, 2, tmp_path / "target")
+    assert (tmp_path / "target").read_text() == "mine"
+
+
+def test_clients_without_held_out_samples_are_refused_before_writing(folder, settings, tmp_path):
+    config = settings(f"folder:{folder()}", partition="iid")
+    dataset = load_dataset(config)
+    expected = (
+        r"The clients \[\d, \d\] \(from 0\) .* no held-out sample.* 2 for 4 clients: use fewer"
+    )
+    with pytest.raises(DataError, match=expected):
+        export_parts(dataset, config, 4, tmp_path / "target")
+    assert not (tmp_path / "target").exists()
+
+
+def test_clients_without_training_samples_are_refused(folder, settings, tmp_path, monkeypatch):
+    from fedmvp_flwr.data.dealing import export
+    from fedmvp_flwr.data.dealing.assignment import Assignment
+
+    config = settings(f"folder:{folder()}", partition="iid")
+    monkeypatch.setattr(
+        export, "split_dataset", lambda *_: Assignment([[*range(8)], []], [[0], [1]])
+    )
+    with pytest.raises(DataError, match=r"The clients \[1\] .* no training sample"):
+        export_parts(load_dataset(config), config, 2, tmp_path / "target")

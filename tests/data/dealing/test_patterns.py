@@ -1,0 +1,317 @@
+import json
+import os
+from dataclasses import dataclass, replace
+
+import numpy as np
+import pytest
+
+from fedmvp_flwr import RunConfig
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.data.dealing import mask_file
+from fedmvp_flwr.data.dealing.mask_file import read_mask_file
+from fedmvp_flwr.data.dealing.missing import real_mask
+from fedmvp_flwr.data.dealing.patterns import (
+    class_weights,
+    content_weights,
+    held_out_mask,
+    lost_modality,
+    training_mask,
+    whole_test_mask,
+)
+
+
+@dataclass(frozen=True)
+class Grey:
+    """An image of which only the brightness is known."""
+
+    brightness: float
+
+
+def samples(count=200, classes=4):
+    return [
+        Sample(f"s{i}", i % classes, Grey((i * 37 % count) / count), "x" * (i * 53 % count + 1))
+        for i in range(count)
+    ]
+
+
+def mask(pattern, data=None, client=0, clients=4, **settings):
+    config = RunConfig(missing_pattern=pattern, **{"missing_ratio": 0.5} | settings)
+    return training_mask(data or samples(), config, client, clients)
+
+
+def lost(mask, modality):
+    return [i for i, flag in enumerate(mask.present[modality]) if not flag]
+
+
+@pytest.mark.parametrize("pattern", ["random", "class", "content"])
+def test_as_many_holes_as_asked_for_and_the_seed_decides(pattern):
+    made = mask(pattern)
+    assert (len(lost(made, "image")), len(lost(made, "text"))) == (50, 50)
+    assert all(i or t for i, t in zip(made.present["image"], made.present["text"], strict=True))
+    assert mask(pattern) == made
+    assert mask(pattern, seed=1) != made
+    assert mask(pattern, client=1) != made
+
+
+@pytest.mark.parametrize("pattern", ["class", "content"])
+def test_without_strength_all_samples_are_alike(pattern):
+    data = samples()
+    weights = (
+        class_weights([s.label for s in data], 0.0, 0)
+        if pattern == "class"
+        else content_weights(data, 0.0)
+    )
+    assert all((values == 1).all() for values in weights.values())
+
+
+def test_some_classes_lose_images_more_often_at_every_client():
+    data = samples(400)
+    rates = np.zeros((2, 4))
+    for client in range(2):
+        for i in lost(mask("class", data, client, missing_strength=6.0), "image"):
+            rates[client, data[i].label] += 1 / 100
+    assert rates.max() - rates.min() > 0.3
+    assert np.abs(rates[0] - rates[1]).max() < 0.25
+    assert np.corrcoef(rates)[0, 1] > 0.8
+
+
+def test_classes_that_keep_images_lose_texts():
+    weights = class_weights([0, 1, 2, 3], 1.0, seed=0)
+    assert np.allclose(weights["image"] + weights["text"], 1)
+    assert (class_weights([3, 1], 1.0, seed=0)["image"] == weights["image"][[3, 1]]).all()
+    assert not np.allclose(class_weights([0, 1, 2, 3], 1.0, seed=1)["image"], weights["image"])
+
+
+def test_dark_images_and_short_texts_get_lost():
+    data = samples()
+    made = mask("content", data, missing_strength=4.0)
+    gone = np.mean([data[i].image.brightness for i in lost(made, "image")])
+    kept = np.mean([s.image.brightness for i, s in enumerate(data) if made.present["image"][i]])
+    assert gone < kept - 0.2
+    short = np.mean([len(data[i].text) for i in lost(made, "text")])
+    long = np.mean([len(s.text) for i, s in enumerate(data) if made.present["text"][i]])
+    assert short < long - 40
+
+
+def test_content_weights_by_hand():
+    data = [Sample("a", 0, Grey(0.1), "xx"), Sample("b", 0, Grey(0.9), "xx")]
+    data += [Sample("c", 0, Grey(0.5), "xxxx"), Sample("d", 0, None, None)]
+    weights = content_weights(data, 2.0)
+    assert weights["image"] == pytest.approx([1.0, 0.0, 0.25, 0.0], abs=1e-5)
+    assert weights["text"] == pytest.approx([0.75**2, 0.75**2, 0.0, 0.0], abs=1e-5)
+
+
+def test_equal_contents_are_equally_likely():
+    weights = content_weights([Sample(str(i), 0, Grey(0.5), "same") for i in range(5)], 3.0)
+    assert len({*weights["image"], *weights["text"]}) == 1
+
+
+def test_an_image_that_knows_no_brightness_is_decoded(picture):
+    class Drawn:
+        def load(self):
+            return picture(3)
+
+    data = [Sample("a", 0, Drawn(), "t"), Sample("b", 0, Grey(1.0), "t")]
+    assert content_weights(data, 1.0)["image"] == pytest.approx([1.0, 0.0], abs=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("ratio", "share", "images", "texts"),
+    [(0.5, 0.5, 2, 3), (1.0, 1.0, 10, 0), (0.3, 0.0, 0, 3), (0.0, 0.5, 0, 0), (1.0, 0.5, 5, 5)],
+)
+def test_so_many_clients_lack_a_modality(ratio, share, images, texts):
+    holes = RunConfig(missing_ratio=ratio, missing_image_share=share).training_holes
+    kinds = [lost_modality(holes, 0, client, 10) for client in range(10)]
+    assert (kinds.count("image"), kinds.count("text")) == (images, texts)
+    other = [lost_modality(holes, 1, client, 10) for client in range(10)]
+    assert other != kinds or ratio in (0, 1)
+
+
+def test_a_client_without_a_modality():
+    kinds = set()
+    for client in range(4):
+        made = mask("client", client=client, missing_ratio=0.5)
+        kinds.add((any(made.present["image"]), any(made.present["text"])))
+    assert kinds == {(True, True), (False, True), (True, False)}
+
+
+def test_a_client_without_a_modality_keeps_what_is_single():
+    data = [replace(s, text=None) if i < 3 else s for i, s in enumerate(samples(10))]
+    made = mask("client", data, missing_ratio=1.0, missing_image_share=1.0)
+    assert made.present["image"] == (True,) * 3 + (False,) * 7
+    assert made.present["text"] == (False,) * 3 + (True,) * 7
+
+
+def test_real_holes_only():
+    data = [replace(s, image=None) if i < 3 else s for i, s in enumerate(samples(10))]
+    assert mask("real", data) == real_mask(data)
+    assert lost(mask("real", data), "image") == [0, 1, 2]
+
+
+def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
+    data = samples()
+    config = RunConfig(missing_pattern="random", test_missing_pattern="content")
+    assert whole_test_mask(data, config) == real_mask(data)
+    holes = whole_test_mask(data, config.model_copy(update={"test_missing_ratio": 1.0}))
+    assert (len(lost(holes, "image")), len(lost(holes, "text"))) == (100, 100)
+
+
+@pytest.mark.parametrize("pattern", ["random", "class", "content"])
+@pytest.mark.parametrize(("share", "images"), [(0.0, 0), (0.9, 90), (-1.0, 20)])
+def test_the_test_set_has_an_image_share_of_its_own(pattern, share, images):
+    config = RunConfig(
+        missing_image_share=0.2,
+        test_missing_pattern=pattern,
+        test_missing_ratio=0.5,
+        test_missing_image_share=share,
+    )
+    made = whole_test_mask(samples(), config)
+    assert (len(lost(made, "image")), len(lost(made, "text"))) == (images, 100 - images)
+    trained = training_mask(samples(), config, 0, 4)
+    assert len(lost(trained, "image")) == 32  # 0.2 of 0.8 of 200
+
+
+def test_the_test_set_has_a_strength_of_its_own():
+    given = {"test_missing_pattern": "content", "test_missing_ratio": 0.5}
+    as_trained = RunConfig(missing_strength=6.0, **given)
+    own = RunConfig(missing_strength=1.0, test_missing_strength=6.0, **given)
+    weak = RunConfig(missing_strength=6.0, test_missing_strength=0.0, **given)
+    assert whole_test_mask(samples(), as_trained) == whole_test_mask(samples(), own)
+    assert whole_test_mask(samples(), as_trained) != whole_test_mask(samples(), weak)
+
+
+def test_clients_may_lack_other_modalities_in_training_than_when_tested():
+    config = RunConfig(
+        missing_pattern="client",
+        missing_ratio=1.0,
+        missing_image_share=1.0,
+        test_missing_pattern="client",
+        test_missing_ratio=1.0,
+        test_missing_image_share=0.0,
+    )
+    trained, tested = (make(samples(8), config, 0, 4) for make in (training_mask, held_out_mask))
+    assert (len(lost(trained, "image")), len(lost(trained, "text"))) == (8, 0)
+    assert (len(lost(tested, "image")), len(lost(tested, "text"))) == (0, 8)
+
+
+@pytest.mark.parametrize("key", ["test_missing_image_share", "test_missing_strength"])
+def test_a_share_or_strength_that_is_neither_given_nor_minus_one_is_refused(key):
+    with pytest.raises(ValueError, match="must be -1"):
+        RunConfig(**{key: -0.5})
+
+
+def test_held_out_samples_of_a_client_without_a_modality():
+    config = RunConfig(test_missing_pattern="client", test_missing_ratio=0.5)
+    data = samples(8)
+    assert whole_test_mask(data, config) == real_mask(data)
+    for client in range(4):
+        kind = lost_modality(config.test_holes, config.seed, client, 4)
+        made = held_out_mask(data, config, client, 4)
+        for name in ("image", "text"):
+            assert len(lost(made, name)) == (8 if name == kind else 0)
+    plain = config.model_copy(update={"test_missing_pattern": "random"})
+    assert held_out_mask(data, plain, 0, 4) == real_mask(data)
+
+
+def test_a_saved_mask_is_read_back(tmp_path):
+    data = samples(20)
+    made = mask("random", data)
+    path = tmp_path / "mask.json"
+    for content in (made.record(), [made.record(), mask("random", samples(30)[20:]).record()]):
+        path.write_text(json.dumps(content))
+        assert mask(f"file:{path}", data) == made
+    config = RunConfig(test_missing_pattern=f"file:{path}")
+    assert whole_test_mask(data, config) == made
+
+
+def test_a_mask_as_a_table_and_real_holes(tmp_path):
+    path = tmp_path / "mask.csv"
+    path.write_text("key,image,text\ns0,1,0\ns1,yes,True\nother,1,1\ns2,0,1\n")
+    data = samples(3)
+    made = read_mask_file(path, data)
+    assert made.present == {"image": (True, True, False), "text": (False, True, True)}
+    data[1] = replace(data[1], image=None)
+    assert read_mask_file(path, data).present["image"] == (True, False, False)
+    data[0] = replace(data[0], image=None)
+    with pytest.raises(DataError, match=r"leaves 1 samples neither image nor text.*'s0'"):
+        read_mask_file(path, data)
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("m.csv", "key,image\na,1\n", "needs the columns key, image, text"),
+        ("m.csv", "key,image,text\ns0,1,2\n", "m.csv:2: '2' is neither 0 nor 1"),
+        ("m.csv", "key,image,text\ns0,1\n", "m.csv:2: 2 cells, expected 3"),
+        ("m.csv", "key,image,text\ns0,1,1\ns0,1,1\n", "m.csv:3: 's0' is named twice"),
+        ("m.csv", "key,image,text\ns0,1,1\n", r"does not name 2 of 3 samples.*'s1'"),
+        ("m.csv", 'key,image,text\ns0,1,1\n\'x",1,1\n"s1,1,1\n', "m.csv:4: .*Repair that line"),
+        ("m.csv", "key,image,text,image\ns0,1,1,1\n", "more than one column 'image'"),
+        ("m.json", "{", "no saved mask"),
+        ("m.json", "[" * 100_000, "no saved mask"),
+        ("m.json", '{"keys": ["a"], "present": {"image": ["0"], "text": [1]}}', "'a': '0' is none"),
+        (
+            "m.json",
+            '{"keys": ["a"], "present": {"image": [2], "text": [1]}}',
+            "'a': 2 is none of 0",
+        ),
+        ("m.json", '{"keys": ["a"], "present": {"image": [1.0], "text": [1]}}', "1.0 is none"),
+        ("m.json", '{"keys": ["a"], "present": {"image": "1", "text": [1]}}', "'1' is none of 0"),
+        ("m.json", '{"keys": ["s0"]}', "no saved mask"),
+        ("m.json", '{"keys": ["a"], "present": {"image": [], "text": [1]}}', "no saved mask"),
+    ],
+)
+def test_mask_files_that_cannot_be_used(tmp_path, name, content, message):
+    path = tmp_path / name
+    path.write_text(content)
+    with pytest.raises(DataError, match=message):
+        read_mask_file(path, samples(3))
+
+
+def test_any_line_separator_but_the_feed_is_part_of_a_key(tmp_path):
+    path = tmp_path / "mask.csv"
+    path.write_text('key; image; text\n a\u2028b ; 1 ; 0\n"c\u0085\nd";0;1\n', encoding="utf-8")
+    data = [Sample(key, 0, Grey(0.5), "t") for key in ("a\u2028b", "c\u0085\nd")]
+    assert read_mask_file(path, data).present == {"image": (True, False), "text": (False, True)}
+
+
+def test_true_and_false_of_a_record(tmp_path):
+    path = tmp_path / "mask.json"
+    path.write_text('{"keys": ["s0"], "present": {"image": [true], "text": [false]}}')
+    assert read_mask_file(path, samples(1)).present == {"image": (True,), "text": (False,)}
+
+
+def test_a_mask_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
+    path = tmp_path / "mask.csv"
+    path.write_text("key,image,text\ns0,1,0\ns1,1,0\n")
+    reads = []
+    read = mask_file.read_text
+    monkeypatch.setattr(mask_file, "read_text", lambda *args: reads.append(args) or read(*args))
+    for client in (0, 1):
+        made = training_mask(
+            samples(2)[client : client + 1],
+            RunConfig(missing_pattern=f"file:{path}"),
+            client,
+            2,
+        )
+        assert made.present == {"image": (True,), "text": (False,)}
+    assert len(reads) == 1
+    path.write_text("key,image,text\ns0,0,1\n")
+    os.utime(path, (1, 1))
+    assert read_mask_file(path, samples(1)).present == {"image": (False,), "text": (True,)}
+
+
+def test_a_home_that_nobody_has():
+    with pytest.raises(DataError, match="~nobody-of-this-name/mask"):
+        mask("file:~nobody-of-this-name/mask.csv")
+
+
+def test_contradictory_and_missing_mask_files(tmp_path):
+    path = tmp_path / "mask.json"
+    one = {"keys": ["s0"], "present": {"image": [1], "text": [0]}}
+    path.write_text(json.dumps([one, {**one, "present": {"image": [0], "text": [1]}}]))
+    with pytest.raises(DataError, match="'s0' twice, with different holes"):
+        read_mask_file(path, samples(1))
+    with pytest.raises(DataError, match="cannot be read"):
+        read_mask_file(tmp_path / "gone.csv", samples(1))

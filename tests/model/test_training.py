@@ -1,0 +1,197 @@
+from dataclasses import replace
+
+import pytest
+import torch
+import torch.nn.functional as F
+
+from fedmvp_flwr import (
+    RunConfig,
+    multimodal_contrastive_matching_loss,
+    representation_aligned_margin_loss,
+)
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.model.training import drop_modalities, fedmvp_loss, learning_rate_at, train
+
+
+def rng(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+@pytest.fixture
+def some_present():
+    return {
+        "image": torch.tensor([True, True, False, True, True, False]),
+        "text": torch.tensor([True, False, True, True, False, True]),
+    }
+
+
+def with_generated(batch, **flags):
+    modalities = {
+        name: replace(values, generated=flags.get(name, values.generated))
+        for name, values in batch.modalities.items()
+    }
+    return Batch(modalities, batch.labels)
+
+
+def test_the_loss_is_the_sum_of_its_parts(network, make_batch, some_present):
+    batch = make_batch(6, present=some_present)
+    config = RunConfig(alpha=0.2, beta=0.7, auxiliary_weight=0.4, temperature=0.3)
+    output = network(batch)
+    parts = fedmvp_loss(output, batch.labels, some_present, config)
+    joint_ce = F.cross_entropy(output.logits, batch.labels, reduction="none")
+    matching = margin = auxiliary = 0.0
+    for name, mask in some_present.items():
+        vectors = output.modality[name]
+        ce = F.cross_entropy(output.modality_logits[name], batch.labels, reduction="none")
+        matching += multimodal_contrastive_matching_loss(output.joint, vectors, 0.3, mask)
+        margin += representation_aligned_margin_loss(output.joint, vectors, joint_ce, ce, mask)
+        auxiliary += ce[mask].mean()
+    torch.testing.assert_close(parts.supervised, joint_ce.mean())
+    torch.testing.assert_close(parts.matching, matching)
+    torch.testing.assert_close(parts.margin, margin)
+    torch.testing.assert_close(parts.auxiliary, auxiliary)
+    total = joint_ce.mean() + 0.2 * matching + 0.7 * margin + 0.4 * auxiliary
+    torch.testing.assert_close(parts.total, total)
+
+
+def test_fedavg_has_the_cross_entropy_alone(network, make_batch, some_present):
+    batch = make_batch(6, present=some_present)
+    parts = fedmvp_loss(network(batch), batch.labels, some_present, RunConfig(method="fedavg"))
+    assert torch.equal(parts.total, parts.supervised)
+    assert not any((parts.matching, parts.margin, parts.auxiliary))
+
+
+def test_an_absent_modality_adds_nothing(network, make_batch):
+    nobody = torch.zeros(6, dtype=torch.bool)
+    batch = make_batch(6, present={"text": nobody})
+    everybody = torch.ones(6, dtype=torch.bool)
+    config = RunConfig(auxiliary_weight=1.0)
+    present = {"image": everybody, "text": nobody}
+    parts = fedmvp_loss(network(batch), batch.labels, present, config)
+    ce = F.cross_entropy(network(batch).modality_logits["image"], batch.labels)
+    torch.testing.assert_close(parts.auxiliary, ce)
+    parts.total.backward()
+
+
+def test_one_modality_of_a_real_pair_is_hidden_as_often_as_asked(make_batch):
+    batch = make_batch(4000)
+    shown = drop_modalities(batch, RunConfig(modality_dropout=0.3), rng())
+    gone = {name: ~values.present for name, values in shown.modalities.items()}
+    assert not (gone["image"] & gone["text"]).any()
+    for flags in gone.values():
+        assert float(flags.float().mean()) == pytest.approx(0.15, abs=0.02)
+    assert float((gone["image"] | gone["text"]).float().mean()) == pytest.approx(0.3, abs=0.025)
+
+
+def test_what_is_generated_is_hidden_as_often_as_asked(make_batch):
+    made = torch.ones(4000, dtype=torch.bool)
+    batch = with_generated(make_batch(4000), text=made)
+    config = RunConfig(modality_dropout=0.9, generated_dropout=0.4)
+    shown = drop_modalities(batch, config, rng())
+    assert shown.modalities["image"].present.all()
+    gone = ~shown.modalities["text"].present
+    assert float(gone.float().mean()) == pytest.approx(0.4, abs=0.025)
+    assert not shown.modalities["text"].generated[gone].any()
+
+
+def test_something_always_stays(make_batch):
+    flags = torch.randint(2, (3, 500), generator=rng(1), dtype=torch.bool)
+    image_there, text_there = flags[0] | ~flags[1], flags[1]
+    batch = make_batch(500, present={"image": image_there, "text": text_there})
+    batch = with_generated(batch, image=image_there & flags[2], text=text_there)
+    config = RunConfig(modality_dropout=0.99, generated_dropout=0.99)
+    before = torch.stack([m.present for m in batch.modalities.values()])
+    shown = drop_modalities(batch, config, rng())
+    after = torch.stack([m.present for m in shown.modalities.values()])
+    assert torch.equal(after.any(dim=0), before.any(dim=0))
+    assert not (after & ~before).any()
+    assert (before & ~after).any()
+
+
+def test_nothing_is_hidden_without_dropout(make_batch):
+    batch = make_batch(50)
+    shown = drop_modalities(batch, RunConfig(modality_dropout=0, generated_dropout=0), rng())
+    for name, values in shown.modalities.items():
+        assert torch.equal(values.mask, batch.modalities[name].mask)
+
+
+def test_the_rate_falls_from_its_peak_over_the_rounds():
+    config = RunConfig(num_server_rounds=11, learning_rate=0.2)
+    rates = [learning_rate_at(r, config) for r in range(1, 12)]
+    assert rates[0] == pytest.approx(0.2)
+    assert rates[-1] == pytest.approx(0.01)
+    assert rates[5] == pytest.approx((0.2 + 0.01) / 2)
+    assert rates == sorted(rates, reverse=True)
+    assert learning_rate_at(1, RunConfig(num_server_rounds=1, learning_rate=0.2)) == 0.2
+    assert learning_rate_at(99, config) == pytest.approx(0.01)
+
+
+def separable(make_batch, count=48):
+    """Classes that the image alone tells in one half of the samples, the text in the other."""
+    half = torch.arange(count) % 2 == 0
+    batch = make_batch(count, present={"image": half, "text": ~half})
+    signal = F.one_hot(batch.labels, 3).float() * 4
+    modalities = {}
+    for name, values in batch.modalities.items():
+        tokens, pooled = values.tokens.clone(), values.pooled.clone()
+        tokens[:, :, :3] += signal[:, None] * values.mask[:, :, None]
+        pooled[:, :3] += signal * values.present[:, None]
+        modalities[name] = replace(values, tokens=tokens, pooled=pooled)
+    return Batch(modalities, batch.labels)
+
+
+@pytest.mark.parametrize("method", ["fedmvp", "fedavg"])
+def test_a_separable_task_is_learnt(network, make_batch, method):
+    batch = separable(make_batch)
+    config = RunConfig(method=method, local_epochs=12, batch_size=12, learning_rate=5e-3)
+    losses = train(network, batch, config, 1, rng())
+    accuracy = float((network.predict(batch).argmax(dim=1) == batch.labels).float().mean())
+    assert accuracy > 0.9
+    assert losses["supervised"] < 0.6
+    assert set(losses) == {"total", "supervised", "matching", "margin", "auxiliary"}
+    assert not network.training
+
+
+def test_the_same_generator_gives_the_same_model(network, make_batch):
+    start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
+    config = RunConfig(local_epochs=1, batch_size=5)
+    ends = []
+    for seed in (1, 1, 2):
+        network.load_state_dict(start)
+        losses = train(network, make_batch(12), config, 1, rng(seed))
+        ends.append((losses, {n: t.clone() for n, t in network.state_dict().items()}))
+    assert ends[0][0] == ends[1][0]
+    assert all(torch.equal(ends[0][1][n], ends[1][1][n]) for n in start)
+    assert any(not torch.equal(ends[0][1][n], ends[2][1][n]) for n in start)
+    assert any(not torch.equal(ends[0][1][n], start[n]) for n in start)
+
+
+def test_losses_are_means_over_the_samples(network, make_batch):
+    batch = make_batch(7)
+    config = RunConfig(
+        method="fedavg", local_epochs=1, batch_size=3, learning_rate=1e-12, weight_decay=0,
+        modality_dropout=0, generated_dropout=0,
+    )  # fmt: skip
+    expected = F.cross_entropy(network(batch).logits, batch.labels)
+    losses = train(network, batch, config, 1, rng())
+    assert losses["total"] == pytest.approx(float(expected.detach()), rel=1e-4)
+
+
+def test_short_features_are_trained_on_in_float32(network, make_batch):
+    batch = make_batch(4)
+    short = Batch(
+        {
+            name: m.map(lambda t: t.half() if t.is_floating_point() else t)
+            for name, m in batch.modalities.items()
+        },
+        batch.labels,
+    )
+    train(network, short, RunConfig(local_epochs=1), 1, rng())
+    assert all(torch.isfinite(p).all() for p in network.parameters())
+
+
+def test_nothing_to_train_on_is_refused(network, make_batch):
+    empty = make_batch(2).select(torch.tensor([], dtype=torch.long))
+    with pytest.raises(DataError, match="no sample to train on"):
+        train(network, empty, RunConfig(), 1, rng())

@@ -1,0 +1,165 @@
+"""Paths that no folder can have."""
+
+import pwd
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from fedmvp_flwr import RunConfig
+from fedmvp_flwr.base.errors import CheckpointError, ConfigError, DataError, ModelError
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.cli.main import app
+from fedmvp_flwr.cli.simulate import replaces_completed
+from fedmvp_flwr.config.folders import cache_folder, output_folder
+from fedmvp_flwr.config.node import read_node
+from fedmvp_flwr.data.dealing.assignment import assign
+from fedmvp_flwr.data.reading.classes import read_classes
+from fedmvp_flwr.data.reading.files import require_folder
+from fedmvp_flwr.data.sources.registry import load_dataset
+from fedmvp_flwr.foundation.specs import parse_spec
+from fedmvp_flwr.preflight.checks import preflight
+from fedmvp_flwr.quality.procedure import default_folder
+from fedmvp_flwr.server.probe_source import prepare_probe
+from fedmvp_flwr.server.results import require_overwritable
+from fedmvp_flwr.server.resume import load_resume_point
+from fedmvp_flwr.simulation.flower_app import absolute_paths, load_app, parse_overrides
+from fedmvp_flwr.simulation.launcher import run_simulation
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+NOBODY = "~nobody-of-that-name/shop"
+SAID = r"'~nobody-of-that-name/shop[^']*': there is no home folder '~nobody-of-that-name'"
+
+
+def test_a_home_folder(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert expanded("~/shop") == tmp_path / "shop"
+    assert expanded("a/~b") == expanded("a") / "~b"
+
+
+@pytest.mark.parametrize("error", [DataError, ConfigError])
+def test_a_home_folder_that_is_not_there(error):
+    with pytest.raises(error, match=SAID):
+        expanded(NOBODY, error)
+
+
+@pytest.mark.parametrize("source", ["cub", "fashion", "flickr30k", "flowers", "folder"])
+@pytest.mark.parametrize(
+    ("path", "said"),
+    [(NOBODY, SAID), ("/" + "x" * 300, "x' is no folder"), ("a" * 5000, "a' is no folder")],
+)
+def test_folders_of_data(source, path, said):
+    with pytest.raises(DataError, match=said):
+        load_dataset(RunConfig(dataset=f"{source}:{path}"))
+
+
+def test_other_settings_of_data():
+    with pytest.raises(DataError, match=SAID):
+        require_folder(NOBODY)
+    with pytest.raises(DataError, match=SAID):
+        read_classes(RunConfig(class_names_file=NOBODY))
+    samples = [Sample("a", 0, None, "t"), Sample("b", 0, None, "t")]
+    with pytest.raises(DataError, match=SAID):
+        assign(samples, [], RunConfig(partition=f"file:{NOBODY}.csv"), 2)
+
+
+@pytest.mark.parametrize(
+    "overrides",
+    [{"dataset": f"folder:{NOBODY}"}, {"dataset": f"hf:{NOBODY}"}, {"cache-dir": NOBODY}],
+)
+def test_overrides(tmp_path, overrides):
+    with pytest.raises(ConfigError, match=SAID):
+        absolute_paths(overrides, tmp_path)
+
+
+def test_a_long_name_of_the_hub_is_no_folder(tmp_path):
+    overrides = {"dataset": f"hf:{'x' * 300}"}
+    assert absolute_paths(overrides, tmp_path) == overrides
+
+
+def test_apps_and_files_of_settings(tmp_path):
+    with pytest.raises(ConfigError, match=SAID):
+        parse_overrides([f"{NOBODY}.toml"])
+    with pytest.raises(ConfigError, match=SAID):
+        load_app(type(tmp_path)(NOBODY))
+
+
+def test_the_error_names_the_key(monkeypatch):
+    with pytest.raises(ConfigError, match=f"^out-dir={SAID}. Write '~/...' for your own, or give"):
+        expanded(NOBODY, ConfigError, "out-dir")
+
+    def nobody(uid):
+        raise KeyError(uid)
+
+    monkeypatch.delenv("HOME")
+    monkeypatch.setattr(pwd, "getpwuid", nobody)  # as in a container, for a user without a name
+    with pytest.raises(
+        ConfigError, match=r"no home folder '~'\. Set HOME, or give an absolute path"
+    ):
+        cache_folder(RunConfig())
+
+
+@pytest.mark.parametrize("kind", ["", "local:", "ViT-B-32:"])
+def test_models(kind):
+    with pytest.raises(ModelError, match=f"^image-encoder={SAID}"):
+        parse_spec("image_encoder", f"open_clip:{kind}{NOBODY}", "image-encoder")
+
+
+def simulated(out):
+    return run_simulation(REPOSITORY, run_config={}, num_clients=2, out=out)
+
+
+def test_folders_of_runs():
+    for call, key, error in (
+        (lambda: cache_folder(RunConfig(cache_dir=NOBODY)), "cache-dir", ConfigError),
+        (lambda: output_folder(RunConfig(out_dir=NOBODY), 1), "out-dir", ConfigError),
+        (lambda: output_folder(RunConfig(resume=NOBODY), 1), "resume", ConfigError),
+        (lambda: require_overwritable(Path(NOBODY)), "out-dir", ConfigError),
+        (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
+        (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
+        (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
+        (lambda: default_folder(Path(NOBODY), ""), "--out", ConfigError),
+        (lambda: prepare_probe(None, RunConfig(probe_file=NOBODY), None), "probe-file", DataError),
+        (lambda: absolute_paths({"out-dir": NOBODY}, Path()), "out-dir", ConfigError),
+        (lambda: simulated(Path(NOBODY)), "out-dir", ConfigError),
+    ):
+        with pytest.raises(error, match=f"^{key}={SAID}"):
+            call()
+
+
+def test_a_node_is_told_of_all_its_folders_at_once():
+    paths = {"data-path": NOBODY, "cache-dir": NOBODY}
+    with pytest.raises(ConfigError) as error:
+        read_node(paths, RunConfig())
+    for key in paths:
+        assert f"{key}='{NOBODY}': there is no home folder" in str(error.value)
+    assert "partition-id" not in str(error.value).partition("Start a node")[0]
+
+
+def test_the_preflight_lists_them():
+    keys = {"out_dir": NOBODY, "cache_dir": NOBODY, "probe_file": NOBODY, "resume": NOBODY}
+    keys |= {"captioner": f"transformers:{NOBODY}"}
+    problems = preflight(RunConfig(train_samples=20, **keys), 2).problems
+    for name in keys:
+        key = name.replace("_", "-")
+        assert [p for p in problems if p.startswith(f"{key}='{NOBODY}': there is no home")], key
+    assert not [problem for problem in problems if "broke down" in problem]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["report", NOBODY],
+        ["quality", "--out", NOBODY],
+        ["pretrain", "--data", "flora", "--out", NOBODY],
+        ["simulate", "--out", NOBODY],
+        ["simulate", "--resume", NOBODY],
+        ["simulate", "-c", f"out-dir='{NOBODY}'"],
+    ],
+    ids=" ".join,
+)
+def test_commands(arguments):
+    result = CliRunner().invoke(app, arguments)
+    assert isinstance(result.exception, ConfigError | CheckpointError)
+    assert f"='{NOBODY}': there is no home folder" in str(result.exception)
