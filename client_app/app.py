@@ -77,12 +77,12 @@ def train_locally(message: Message, context: Context) -> Message:
         data, network = _load(message, config, node)
         if not len(data.train):
             raise DataError(f"Client {node.key} has nothing to train on.")
-        torch.manual_seed(seed_for(config.seed, *purpose, "dropout"))  # of the forked generator
+        torch.manual_seed(seed_for(config.run.seed, *purpose, "dropout"))  # of the forked generator
         losses = train(
-            network, data.train, config, server_round, torch_generator(config.seed, *purpose)
+            network, data.train, config, server_round, torch_generator(config.run.seed, *purpose)
         )
-        arrays = wrap(pack(network.state_dict(), config.wire_dtype))
-        size = check_message_size(arrays, config.max_message_mb)
+        arrays = wrap(pack(network.state_dict(), config.run.wire_dtype))
+        size = check_message_size(arrays, config.run.max_message_mb)
         event.update({"samples": len(data.train), "bytes": size, "loss": losses["total"]})
     metrics = MetricRecord({"num-examples": len(data.train), **losses})
     return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=message)
@@ -117,7 +117,7 @@ def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, 
     network = build_network(config, data, len(classes))
     arrays = next(iter(message.content.array_records.values()), ArrayRecord())
     network.load_state_dict(unpack(unwrap(arrays)))
-    return data, network.to(resolve_device(config.device))
+    return data, network.to(resolve_device(config.run.device))
 
 
 def _config_record(message: Message) -> Mapping[str, Any]:

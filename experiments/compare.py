@@ -123,11 +123,11 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
     for key in (key for key in {**now, **before} if key not in free):
         if before.get(key) != now.get(key):
             raise _refusal(folder, key, before.get(key), now.get(key))
-    if probe and config.needs_probe and config.probe_file:
+    if probe and config.needs_probe and config.probe.probe_file:
         from fedmvp_flwr.base.files import expanded
         from fedmvp_flwr.server.probe import load_probe
 
-        wanted = load_probe(expanded(config.probe_file, key="probe-file")).digest
+        wanted = load_probe(expanded(config.probe.probe_file, key="probe-file")).digest
         if digest != wanted:
             raise _refusal(folder, "the content of probe-file", digest, wanted)
 

@@ -7,7 +7,7 @@ from fedmvp_flwr.data.dealing.export import CLASS_NAMES_FILE, export_parts
 from fedmvp_flwr.data.sources.registry import load_dataset
 
 NODES = 3
-_DATA = RunConfig(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)
+_DATA = RunConfig.of(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)
 
 
 def export(target: Path) -> list[Path]:

@@ -80,7 +80,7 @@ class Run:
     def __init__(self, config: RunConfig, out: Path) -> None:
         self.config = config
         self.out = out
-        self.point = load_resume_point(Path(config.resume)) if config.resume else None
+        self.point = load_resume_point(Path(config.run.resume)) if config.run.resume else None
         in_place = self.point is not None and self.point.folder.samefile(out)
         if self.point:
             require_same_config(config, self.point.state)
@@ -94,13 +94,13 @@ class Run:
             restore(self.point, out)
         self.state = self.point.state if self.point else None
         self.journal = Journal(config, out, self.state)
-        self.minimum = max(config.min_nodes, _MIN_CLIENTS)
+        self.minimum = max(config.run.min_nodes, _MIN_CLIENTS)
         selection = self.state.selection if self.state else Selection()
         self.best = BestModel(config, out / CHECKPOINTS, self.journal, selection)
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
-        self.device = resolve_device(self.config.device)
+        self.device = resolve_device(self.config.run.device)
         self.models = FoundationModels.from_config(self.config, str(self.device))
         self.identities = self.models.identities()
         self.data = ServerData.load(self.config)
@@ -118,7 +118,7 @@ class Run:
 
     def _check(self) -> None:
         """Look for everything wrong; of a failure, leave a result where there is none yet."""
-        if self.config.tensorboard:
+        if self.config.run.tensorboard:
             require_tensorboard()
         try:
             preflight(self.config, 0).raise_problems()
@@ -147,7 +147,7 @@ class Run:
         """Let the nodes prepare, and prepare the server's own data meanwhile."""
         config, journal = self.config, self.journal
         with journal.phase("completion"):
-            nodes = self.registry.present(grid, self.minimum, config.node_timeout)
+            nodes = self.registry.present(grid, self.minimum, config.run.node_timeout)
             self.admission = Admission(
                 self.registry,
                 RecordDict({"dataset": class_names_record(self.data.class_names)}),
@@ -157,8 +157,8 @@ class Run:
             )
             self.admission.ask(grid, nodes)
             self.data.prepare(config, self.models)  # while the clients prepare
-            needed = self.minimum if config.min_nodes else 0
-            summaries = self.admission.wait(grid, needed, config.round_timeout)
+            needed = self.minimum if config.run.min_nodes else 0
+            summaries = self.admission.wait(grid, needed, config.run.round_timeout)
         if len(self.idle) == len(summaries):
             raise DataError(
                 "No client has anything to train on: all samples are incomplete and "
@@ -216,11 +216,11 @@ class Run:
         initial = self.network.state_dict()
         if self.point:
             initial = fitting(self.point.tensors, initial)
-        arrays = pack(initial, config.wire_dtype)
-        size = check_message_size(wrap(arrays), config.max_message_mb)
+        arrays = pack(initial, config.run.wire_dtype)
+        size = check_message_size(wrap(arrays), config.run.max_message_mb)
         log(INFO, "Model message: %d bytes each way.", size)
         strategy = self._strategy()
-        last = config.num_server_rounds
+        last = config.run.num_server_rounds
         if self.point and self.best.exhausted:
             last = self.point.server_round
             log(INFO, "Training had ended early, with round %d: no further one is run.", last)
@@ -228,7 +228,7 @@ class Run:
             grid,
             arrays,
             last,
-            timeout=config.round_timeout,
+            timeout=config.run.round_timeout,
             train_config=self._message_config(),
             evaluate_config=self._message_config(),
             evaluate_fn=self.scorer.evaluate,
@@ -247,14 +247,14 @@ class Run:
         strategy = FedMVP(
             self.data.probe,
             ProbeRepresenter(self.network, self.device),
-            weighting=config.client_weighting,
-            graph_temperature=config.graph_temperature,
+            weighting=config.method.client_weighting,
+            graph_temperature=config.method.graph_temperature,
             refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
             parcel=True,
-            seed=config.seed,
-            evaluate_every=config.evaluate_every,
-            min_replies=config.min_replies,
-            round_retries=config.round_retries,
+            seed=config.run.seed,
+            evaluate_every=config.run.evaluate_every,
+            min_replies=config.run.min_replies,
+            round_retries=config.run.round_retries,
             checkpoint_dir=self.out / CHECKPOINTS,
             checkpoint_metadata=self._state,
             check_training=self._check_training,
@@ -267,11 +267,11 @@ class Run:
             admit=self.admission,
             idle=self.idle,
             evaluate_metrics_aggr_fn=average_client_metrics,
-            node_timeout=config.node_timeout,
-            fraction_train=config.fraction_train,
-            fraction_evaluate=config.fraction_evaluate,
+            node_timeout=config.run.node_timeout,
+            fraction_train=config.run.fraction_train,
+            fraction_evaluate=config.run.fraction_evaluate,
             min_train_nodes=_MIN_CLIENTS,
-            min_evaluate_nodes=_MIN_CLIENTS if config.fraction_evaluate else 0,
+            min_evaluate_nodes=_MIN_CLIENTS if config.run.fraction_evaluate else 0,
             min_available_nodes=self.minimum,
         )
         strategy.nodes.know(self.registry)

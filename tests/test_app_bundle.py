@@ -9,7 +9,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BUNDLE_BYTES = 1_000_000  # Flower's own limit is ten times this
-OF_COMMAND_LINE = ("cli.py", "commands", "pretraining", "quality", "simulation")
+OF_COMMAND_LINE = ("cli", "pretraining", "quality", "simulation")
 
 
 @pytest.fixture(scope="module")
@@ -68,4 +68,4 @@ def test_defaults_of_the_app_are_those_of_the_library():
     from fedmvp_flwr import RunConfig
 
     table = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["flwr"]["app"]["config"]
-    assert table == RunConfig().to_run_config()
+    assert table == RunConfig.of().to_run_config()

@@ -51,17 +51,17 @@ def test_a_home_folder_that_is_not_there(error):
 )
 def test_folders_of_data(source, path, said):
     with pytest.raises(DataError, match=said):
-        load_dataset(RunConfig(dataset=f"{source}:{path}"))
+        load_dataset(RunConfig.of(dataset=f"{source}:{path}"))
 
 
 def test_other_settings_of_data():
     with pytest.raises(DataError, match=SAID):
         require_folder(NOBODY)
     with pytest.raises(DataError, match=SAID):
-        read_classes(RunConfig(class_names_file=NOBODY))
+        read_classes(RunConfig.of(class_names_file=NOBODY))
     samples = [Sample("a", 0, None, "t"), Sample("b", 0, None, "t")]
     with pytest.raises(DataError, match=SAID):
-        assign(samples, [], RunConfig(partition=f"file:{NOBODY}.csv"), 2)
+        assign(samples, [], RunConfig.of(partition=f"file:{NOBODY}.csv"), 2)
 
 
 @pytest.mark.parametrize(
@@ -97,7 +97,7 @@ def test_the_error_names_the_key(monkeypatch):
     with pytest.raises(
         ConfigError, match=r"no home folder '~'\. Set HOME, or give an absolute path"
     ):
-        cache_folder(RunConfig())
+        cache_folder(RunConfig.of())
 
 
 @pytest.mark.parametrize("kind", ["", "local:", "ViT-B-32:"])
@@ -112,15 +112,19 @@ def simulated(out):
 
 def test_folders_of_runs():
     for call, key, error in (
-        (lambda: cache_folder(RunConfig(cache_dir=NOBODY)), "cache-dir", ConfigError),
-        (lambda: output_folder(RunConfig(out_dir=NOBODY), 1), "out-dir", ConfigError),
-        (lambda: output_folder(RunConfig(resume=NOBODY), 1), "resume", ConfigError),
+        (lambda: cache_folder(RunConfig.of(cache_dir=NOBODY)), "cache-dir", ConfigError),
+        (lambda: output_folder(RunConfig.of(out_dir=NOBODY), 1), "out-dir", ConfigError),
+        (lambda: output_folder(RunConfig.of(resume=NOBODY), 1), "resume", ConfigError),
         (lambda: require_overwritable(Path(NOBODY)), "out-dir", ConfigError),
         (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
         (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
         (lambda: default_folder(Path(NOBODY), ""), "--out", ConfigError),
-        (lambda: prepare_probe(None, RunConfig(probe_file=NOBODY), None), "probe-file", DataError),
+        (
+            lambda: prepare_probe(None, RunConfig.of(probe_file=NOBODY), None),
+            "probe-file",
+            DataError,
+        ),
         (lambda: absolute_paths({"out-dir": NOBODY}, Path()), "out-dir", ConfigError),
         (lambda: simulated(Path(NOBODY)), "out-dir", ConfigError),
     ):
@@ -131,7 +135,7 @@ def test_folders_of_runs():
 def test_a_node_is_told_of_all_its_folders_at_once():
     paths = {"data-path": NOBODY, "cache-dir": NOBODY}
     with pytest.raises(ConfigError) as error:
-        read_node(paths, RunConfig())
+        read_node(paths, RunConfig.of())
     for key in paths:
         assert f"{key}='{NOBODY}': there is no home folder" in str(error.value)
     assert "partition-id" not in str(error.value).partition("Start a node")[0]
@@ -140,7 +144,7 @@ def test_a_node_is_told_of_all_its_folders_at_once():
 def test_the_preflight_lists_them():
     keys = {"out_dir": NOBODY, "cache_dir": NOBODY, "probe_file": NOBODY, "resume": NOBODY}
     keys |= {"captioner": f"transformers:{NOBODY}"}
-    problems = preflight(RunConfig(train_samples=20, **keys), 2).problems
+    problems = preflight(RunConfig.of(train_samples=20, **keys), 2).problems
     for name in keys:
         key = name.replace("_", "-")
         assert [p for p in problems if p.startswith(f"{key}='{NOBODY}': there is no home")], key

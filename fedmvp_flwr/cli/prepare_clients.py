@@ -56,7 +56,7 @@ def prepare_one(
     require_lasting(node)
     classes = load_dataset(config).class_names
     own = node.own(config)
-    models = FoundationModels.from_config(own, str(resolve_device(config.device)))
+    models = FoundationModels.from_config(own, str(resolve_device(config.run.device)))
     dataset = node_dataset(node, config, classes)
     data = prepare_client(dataset, own, node, models, on_progress)
     save_client(config, node, classes, data)
@@ -77,7 +77,7 @@ def prepare_all(
         FedMVPError: what a run would meet as well.
     """
     dataset = load_dataset(config)
-    models = FoundationModels.from_config(config, str(resolve_device(config.device)))
+    models = FoundationModels.from_config(config, str(resolve_device(config.run.device)))
     summaries = []
     for client in range(num_clients):
         node = Node(client, num_clients, cache_folder(config))

@@ -66,7 +66,9 @@ def prepare_client(
         )
     has_pair = any(sample.complete for sample in samples.train)
     threshold = (
-        calibrate_threshold(train.pair_similarity, config.quality_gate) if has_pair else fallback
+        calibrate_threshold(train.pair_similarity, config.completion.quality_gate)
+        if has_pair
+        else fallback
     )
     accepted = accept(train, threshold, config)
     summary = {

@@ -42,7 +42,7 @@ def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Datas
         return load_folder(node.data_path, node.own(config), classes)
     from fedmvp_flwr.data.sources.registry import load_dataset
 
-    if config.dataset == "nodes":
+    if config.data.dataset == "nodes":
         raise ConfigError(
             "dataset='nodes', but this node has no data-path. Start it with --node-config "
             "'data-path=\"/folder\"'."
@@ -50,7 +50,7 @@ def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Datas
     dataset = load_dataset(config)
     if tuple(classes) != dataset.class_names:
         raise DataError(
-            f"The server's {len(classes)} classes are not those of dataset='{config.dataset}' "
+            f"The server's {len(classes)} classes are not those of dataset='{config.data.dataset}' "
             f"({len(dataset.class_names)}): give all the same data set."
         )
     return dataset
@@ -90,7 +90,7 @@ def _client_data(config: RunConfig, node: Node, classes: tuple[str, ...]) -> Cli
 def _models(config: RunConfig) -> "FoundationModels":
     from fedmvp_flwr.foundation.bundle import FoundationModels
 
-    return FoundationModels.from_config(config, str(resolve_device(config.device)))
+    return FoundationModels.from_config(config, str(resolve_device(config.run.device)))
 
 
 def release_models() -> None:

@@ -14,7 +14,7 @@ def pass_over_images(work: Work) -> None:
     bare = [d for d in references if d not in captions and work.lacks(IMAGE, d)]
     blind = [*bare, *(digest for digest in captions if work.lacks(IMAGE, digest))]
     total, done, seen = sum(map(len, captions.values())), 0, 0
-    size = min(work.config.captions_at_once, work.config.foundation_batch_size)
+    size = min(work.config.models.captions_at_once, work.config.models.foundation_batch_size)
     for chunk in [*work.chunks(list(captions), size), *work.chunks(bare)]:
         with work.clock(COMPLETION if chunk[0] in captions else FEATURES):
             images = {digest: load_image(references[digest]) for digest in chunk}
@@ -41,7 +41,7 @@ def pass_over_generated_images(work: Work) -> None:
     ]
     texts = work.real_texts()
     done = 0
-    for chunk in work.chunks(jobs, work.config.images_at_once):
+    for chunk in work.chunks(jobs, work.config.models.images_at_once):
         sources = [(item.key, Source(texts[d], d, item.class_name)) for item, d in chunk]
         items, contents = work.complete(IMAGE, sources)
         work.store.put_many(items | work.encode(IMAGE, contents))

@@ -103,14 +103,16 @@ class FoundationCompleter:
     def __init__(self, models: FoundationModels, config: RunConfig) -> None:
         """See the class."""
         self._models, self._config = models, config
-        self._template = template_named(config.prompt_template)
-        self._questions = parse_questions(config.caption_questions) if self._template.asks else ()
+        self._template = template_named(config.completion.prompt_template)
+        self._questions = (
+            parse_questions(config.completion.caption_questions) if self._template.asks else ()
+        )
         self._settings: dict[str, dict[str, Any]] = {
             IMAGE: {
                 "prompt": self._template.image_prompt,
-                "seed": config.completion_seed,
-                "steps": models.config.generator_steps,
-                "guidance": models.config.generator_guidance,
+                "seed": config.completion.completion_seed,
+                "steps": models.config.models.generator_steps,
+                "guidance": models.config.models.generator_guidance,
                 **changed_settings(models.config, "generator_size", "generator_dtype"),
             },
             TEXT: {
@@ -140,7 +142,10 @@ class FoundationCompleter:
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
         """Caption images or draw texts, in batches of the model's own size."""
-        sizes = {IMAGE: self._config.images_at_once, TEXT: self._config.captions_at_once}
+        sizes = {
+            IMAGE: self._config.models.images_at_once,
+            TEXT: self._config.models.captions_at_once,
+        }
         size = sizes[modality]
         make = self._makers[modality]
         return [
@@ -155,7 +160,7 @@ class FoundationCompleter:
             for source in sources
         ]
         seeds = [
-            seed_for(self._config.completion_seed, "completion", source.digest)
+            seed_for(self._config.completion.completion_seed, "completion", source.digest)
             for source in sources
         ]
         images = self._models.image_generator.generate(prompts, seeds)
@@ -191,8 +196,8 @@ class FoundationCompleter:
 
 def changed_settings(config: RunConfig, *names: str) -> dict[str, Any]:
     """Settings that differ from their default: the keys of older stores stay what they were."""
-    fields = RunConfig.model_fields
-    values = {name: getattr(config, name) for name in names}
+    fields = type(config.models).model_fields
+    values = {name: getattr(config.models, name) for name in names}
     return {name: value for name, value in values.items() if value != fields[name].default}
 
 

@@ -85,7 +85,7 @@ def accept(prepared: PreparedSet, threshold: float, config: RunConfig) -> dict[s
     """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
     return {
         name: made.present & gate(prepared.similarity[name], threshold)
-        if config.quality_gate
+        if config.completion.quality_gate
         else made.present
         for name, made in prepared.completed.items()
     }
@@ -96,7 +96,7 @@ def training_batch(
 ) -> Batch:
     """The samples that a client trains on; `incomplete` decides about the remaining holes."""
     batch = prepared.batch(accepted)
-    if config.incomplete == "mask":
+    if config.completion.incomplete == "mask":
         return batch
     whole = torch.stack([m.present for m in batch.modalities.values()]).all(dim=0)
     return batch.select(whole.nonzero().flatten())

@@ -40,7 +40,7 @@ def content_digest(sample: Sample, modality: str) -> str | None:
 
 def class_name_for(sample: Sample, config: RunConfig, class_names: Sequence[str]) -> str | None:
     """Return the class name if it may enter the sample's prompts, else None."""
-    return class_names[sample.label] if config.label_in_prompt and class_names else None
+    return class_names[sample.label] if config.completion.label_in_prompt and class_names else None
 
 
 def wanted_completions(
@@ -107,16 +107,21 @@ def check_gate(models: FoundationModels, config: RunConfig) -> None:
     Raises:
         ModelError: the gate is on, and the pooled embeddings cannot be compared.
     """
-    if not config.quality_gate or config.completion != "foundation" or models.comparable:
+    if (
+        not config.completion.quality_gate
+        or config.completion.kind != "foundation"
+        or models.comparable
+    ):
         return
-    if config.gate_encoder:
+    if config.completion.gate_encoder:
         raise ModelError(
-            f"gate-encoder='{config.gate_encoder}' has no common space of images and texts. Use an "
-            "image-text model (open_clip, CLIP or SigLIP), or set quality-gate=0."
+            f"gate-encoder='{config.completion.gate_encoder}' has no common space of images "
+            "and texts. Use an image-text model (open_clip, CLIP or SigLIP), or set quality-gate=0."
         )
     raise ModelError(
-        f"quality-gate={config.quality_gate} compares images with texts, but "
-        f"image-encoder='{config.image_encoder}' and text-encoder='{config.text_encoder}' share no "
+        f"quality-gate={config.completion.quality_gate} compares images with texts, but "
+        f"image-encoder='{config.models.image_encoder}' and "
+        f"text-encoder='{config.models.text_encoder}' share no "
         "embedding space. Use the two sides of one image-text model, name one with gate-encoder, "
         "or set quality-gate=0."
     )

@@ -167,7 +167,7 @@ class Work:
 
     def chunks(self, items: list[_T], size: int = 0) -> Iterator[list[_T]]:
         """Cut in pieces of `size`, or of `foundation-batch-size`."""
-        size = size or self.config.foundation_batch_size
+        size = size or self.config.models.foundation_batch_size
         for start in range(0, len(items), size):
             yield items[start : start + size]
 

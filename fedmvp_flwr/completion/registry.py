@@ -26,5 +26,5 @@ def completer_for(
         config: names the way and its settings.
         pool: the samples that `retrieval` may take from.
     """
-    make = WAYS.get(config.completion)
+    make = WAYS.get(config.completion.kind)
     return make(models, config, pool) if make else None

@@ -14,19 +14,19 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 
 def require_comparable(models: FoundationModels, config: RunConfig) -> None:
     """Raise a ModelError if the quality gate is on but has nothing to measure with."""
-    if config.completion != "none":
+    if config.completion.kind != "none":
         check_gate(models, config)
 
 
 def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
     """Which holes of the samples are to be completed: all of them, or none."""
-    wanted = config.completion != "none"
+    wanted = config.completion.kind != "none"
     return {name: [wanted and not sample.has(name) for sample in samples] for name in MODALITIES}
 
 
 def held_out_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
     """Which modalities of test samples are completed: each from the other one, if that is there."""
-    wanted = config.completion != "none"
+    wanted = config.completion.kind != "none"
     return {
         name: [wanted and sample.has(other_modality(name)) for sample in samples]
         for name in MODALITIES

@@ -146,9 +146,9 @@ def retrieval_pool(
     Raises:
         DataError: the data set has no such split, or it holds no complete pair.
     """
-    if config.completion != "retrieval":
+    if config.completion.kind != "retrieval":
         return ()
-    if config.retrieval_source == "own":
+    if config.completion.retrieval_source == "own":
         return tuple(sample for sample in own if sample.complete)
     return public_pairs(dataset, config)
 
@@ -159,7 +159,7 @@ def public_pairs(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
     Raises:
         DataError: the data set has no such split, or it holds no complete pair.
     """
-    split = config.public_split
+    split = config.data.public_split
     if split not in dataset.splits:
         raise DataError(
             f"public-split='{split}': the data set has no split of this name (it has "

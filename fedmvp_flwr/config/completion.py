@@ -1,4 +1,4 @@
-"""Settings of the completion: what fills a hole, and when it is good enough."""
+"""Settings of the completion: what fills a hole, when it is good enough, what stays a hole."""
 
 from typing import Literal
 
@@ -8,8 +8,17 @@ from fedmvp_flwr.config.section import Section
 
 
 class CompletionSettings(Section):
-    """Prompts, gate and sources of the completions."""
+    """Way, prompts, gate and sources of the completions."""
 
+    kind: Literal["foundation", "retrieval", "none"] = Field(
+        "foundation",
+        alias="completion",
+        description="`foundation`: frozen models fill the holes. `retrieval`: the nearest complete "
+        "sample does. `none`: holes stay.",
+    )
+    incomplete: Literal["mask", "drop"] = Field(
+        "mask", description="Samples that still have a hole: `mask` it, or `drop` the sample."
+    )
     prompt_template: str = Field(
         "coarse-to-fine",
         description="`coarse`, `coarse-to-fine` or `detailed`; for chat models `instruct` or "

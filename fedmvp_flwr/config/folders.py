@@ -15,7 +15,7 @@ def cache_folder(config: RunConfig) -> Path:
     Raises:
         ConfigError: it lies in the home folder of nobody.
     """
-    return _cache(config.cache_dir)
+    return _cache(config.run.cache_dir)
 
 
 def _cache(chosen: str) -> Path:
@@ -28,8 +28,8 @@ def output_folder(config: RunConfig, run_id: int) -> Path:
     Raises:
         ConfigError: the folder cannot be written, or lies in the home folder of nobody.
     """
-    chosen = config.out_dir or config.resume or _HOME / "runs" / str(run_id)
-    key = "resume" if config.resume and not config.out_dir else "out-dir"
+    chosen = config.run.out_dir or config.run.resume or _HOME / "runs" / str(run_id)
+    key = "resume" if config.run.resume and not config.run.out_dir else "out-dir"
     return require_writable(expanded(chosen, ConfigError, key).absolute(), "out-dir")
 
 

@@ -13,7 +13,7 @@ _BOUNDS = {"ge": "≥", "gt": ">", "le": "≤", "lt": "<"}
 def configuration_table() -> str:
     """One row per key: default, allowed values, meaning."""
     rows = ["| key | default | allowed | meaning |", "|---|---|---|---|"]
-    for key, field in zip(RunConfig.keys(), RunConfig.model_fields.values(), strict=True):
+    for key, field in RunConfig.fields():
         default = f"`{_toml(field.default)}`"
         rows.append(f"| `{key}` | {default} | {_allowed(field)} | {field.description} |")
     return "\n".join(rows) + "\n"

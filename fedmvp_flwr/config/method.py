@@ -1,4 +1,4 @@
-"""Settings of the method: losses, what happens to holes, weights of the clients."""
+"""Settings of the method: losses, and weights of the clients."""
 
 from typing import Literal
 
@@ -13,17 +13,10 @@ Method = Literal["fedmvp", "fedavg"]
 class MethodSettings(Section):
     """FedMVP or a baseline, and how it weighs losses and clients."""
 
-    method: Method = Field(
+    name: Method = Field(
         "fedmvp",
+        alias="method",
         description="`fedmvp`: all losses, CKA weights. `fedavg`: cross-entropy, example weights.",
-    )
-    completion: Literal["foundation", "retrieval", "none"] = Field(
-        "foundation",
-        description="`foundation`: frozen models fill the holes. `retrieval`: the nearest complete "
-        "sample does. `none`: holes stay.",
-    )
-    incomplete: Literal["mask", "drop"] = Field(
-        "mask", description="Samples that still have a hole: `mask` it, or `drop` the sample."
     )
     alpha: float = Field(0.01, ge=0, description="Weight of MCM, the contrastive loss (`fedmvp`).")
     beta: float = Field(0.1, ge=0, description="Weight of RAM, the margin loss (`fedmvp`).")
@@ -52,4 +45,9 @@ class MethodSettings(Section):
         """The weighting with `auto` resolved by the method."""
         if self.weighting != "auto":
             return self.weighting
-        return "importance" if self.method == "fedmvp" else "examples"
+        return "importance" if self.name == "fedmvp" else "examples"
+
+    @property
+    def uses_graph(self) -> bool:
+        """Whether the weights of the clients come from the similarity graph."""
+        return self.client_weighting in ("importance", "importance-examples")

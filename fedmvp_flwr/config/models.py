@@ -9,7 +9,7 @@ from fedmvp_flwr.config.section import Section
 Dtype = Literal["fp32", "bf16", "fp16"]
 
 
-class FoundationSettings(Section):
+class ModelSettings(Section):
     """Which frozen models there are, and how they are called."""
 
     # The encoders

@@ -60,7 +60,7 @@ class Node:
         if self.data_path is None:
             return config
         changes = {"dataset": f"folder:{self.data_path}", "cache_dir": str(self.cache_dir)}
-        return config.model_copy(update=changes)
+        return config.changed(**changes)
 
 
 def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 0) -> Node:
@@ -84,7 +84,9 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
     partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    folder = own_cache.absolute() if own_cache else _cache("" if data_path else config.cache_dir)
+    folder = (
+        own_cache.absolute() if own_cache else _cache("" if data_path else config.run.cache_dir)
+    )
     name = str(node_config.get("name", ""))
     node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
     if not node.lasting and node_id:

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fedmvp_flwr.config.section import Section
 
@@ -35,3 +35,9 @@ class ProbeSettings(Section):
     probe_tuning_rate: float = Field(
         0.25, gt=0, description="Learning rate on the probe, as a share of the round's."
     )
+
+    @model_validator(mode="after")
+    def _enough_to_compare(self) -> "ProbeSettings":
+        if self.probe_per_class == 1 and not self.probe_file:
+            raise ValueError("probe-per-class=1 leaves too little to compare clients on; use >= 2")
+        return self

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fedmvp_flwr.aggregation.choices import WireDtype
 from fedmvp_flwr.config.section import Section
@@ -92,3 +92,14 @@ class RunSettings(Section):
         description="Stop after so many evaluations without a better one (needs `selection`); "
         "0: never.",
     )
+
+    @model_validator(mode="after")
+    def _selection_has_scores(self) -> "RunSettings":
+        if self.early_stopping_patience and self.selection == "none":
+            raise ValueError(
+                f"early-stopping-patience={self.early_stopping_patience} needs a validation score: "
+                "set selection='server' or selection='clients'"
+            )
+        if self.selection == "clients" and not self.fraction_evaluate:
+            raise ValueError("selection='clients' needs clients that evaluate: fraction-evaluate>0")
+        return self

@@ -22,6 +22,11 @@ class Section(BaseModel):
         allow_inf_nan=False,
     )
 
+    @classmethod
+    def keys(cls) -> tuple[str, ...]:
+        """The run-config keys, in the order of the fields."""
+        return tuple(field.alias or kebab(name) for name, field in cls.model_fields.items())
+
 
 def one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> str:
     """Return a value that is one of the words or PREFIX:SOMETHING.

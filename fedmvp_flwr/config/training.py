@@ -1,6 +1,6 @@
 """Settings of the local training and of the model that is trained."""
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from fedmvp_flwr.config.section import Section
 
@@ -18,3 +18,11 @@ class TrainingSettings(Section):
     model_layers: int = Field(1, ge=1, description="Transformer layers over both streams.")
     model_heads: int = Field(4, ge=1, description="Attention heads; divides the width.")
     model_dropout: float = Field(0.1, ge=0, lt=1, description="Dropout in the joint encoder.")
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> "TrainingSettings":
+        if self.model_width % self.model_heads:
+            raise ValueError(
+                f"model-heads={self.model_heads} does not divide model-width={self.model_width}"
+            )
+        return self

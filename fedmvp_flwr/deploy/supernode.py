@@ -1,8 +1,8 @@
 """Flower's SuperNode, which ends once it has stopped working.
 
-`python -m fedmvp_flwr.deploy.supernode` takes the arguments of `flower-supernode`. Whatever error leaves the loop in which Flower 1.41 asks for messages is logged and then forgotten:
-the loop has ended, but a thread of the node's own API keeps the process alive, and no restart
-policy helps. Here the process ends with it.
+Its arguments are those of `flower-supernode`. Whatever error leaves the loop in which Flower 1.41
+asks for messages is logged and then forgotten: the loop has ended, but a thread of the node's own
+API keeps the process alive, and no restart policy helps. Here the process ends with it.
 """
 
 import os

@@ -63,7 +63,7 @@ class FoundationModels:
         models = cls(config, device)
         if roles is None:
             roles = list(ENCODER_ROLES.values())
-            if config.completion == "foundation":
+            if config.completion.kind == "foundation":
                 roles += list(GENERATOR_ROLES.values())
         for role in roles:
             models.fingerprint(role)
@@ -80,9 +80,13 @@ class FoundationModels:
         kept to one.
         """
         config = self.config
-        if not config.gate_encoder or config.completion == "none" or not config.quality_gate:
+        if (
+            not config.completion.gate_encoder
+            or config.completion.kind == "none"
+            or not config.completion.quality_gate
+        ):
             return self
-        spec = config.gate_encoder
+        spec = config.completion.gate_encoder
         update = {
             "image_encoder": spec,
             "text_encoder": spec,
@@ -90,7 +94,7 @@ class FoundationModels:
             "image_grid": 1,
             "text_max_tokens": 1,
         }
-        gate = FoundationModels(config.model_copy(update=update), self.device)
+        gate = FoundationModels(config.changed(**update), self.device)
         gate._key = "gate-encoder"
         return gate
 
@@ -102,7 +106,7 @@ class FoundationModels:
         """
         named = {
             role.replace("_", "-"): {
-                "spec": str(getattr(self.config, role)),
+                "spec": str(getattr(self.config.models, role)),
                 "fingerprint": fingerprint,
                 "revision": revision_of(self._spec(role).folder),
             }
@@ -179,7 +183,7 @@ class FoundationModels:
 
     def _spec(self, role: Role) -> ModelSpec:
         if role not in self._specs:
-            self._specs[role] = parse_spec(role, getattr(self.config, role), self._key)
+            self._specs[role] = parse_spec(role, getattr(self.config.models, role), self._key)
         return self._specs[role]
 
     def _load(self, role: Role) -> Any:  # noqa: ANN401 - one protocol per role

@@ -92,10 +92,10 @@ class FedMVPNetwork(nn.Module):
             token_widths,
             pooled_widths,
             num_classes,
-            config.model_width,
-            config.model_layers,
-            config.model_heads,
-            config.model_dropout,
+            config.training.model_width,
+            config.training.model_layers,
+            config.training.model_heads,
+            config.training.model_dropout,
         )
 
     def forward(self, batch: Batch) -> Output:

@@ -59,12 +59,12 @@ def fedmvp_loss(
     supervised = joint_ce.mean()
     zero = supervised.new_zeros(())
     matching, margin, auxiliary = zero, zero, zero
-    if config.method == "fedmvp":
+    if config.method.name == "fedmvp":
         for name, vectors in output.modality.items():
             mask = present[name]
             ce = F.cross_entropy(output.modality_logits[name], labels, reduction="none")
             matching = matching + multimodal_contrastive_matching_loss(
-                output.joint, vectors, config.temperature, mask
+                output.joint, vectors, config.method.temperature, mask
             )
             margin = margin + representation_aligned_margin_loss(
                 output.joint, vectors, joint_ce, ce, mask
@@ -72,9 +72,9 @@ def fedmvp_loss(
             auxiliary = auxiliary + (ce * mask).sum() / mask.sum().clamp_min(1)
     total = (
         supervised
-        + config.alpha * matching
-        + config.beta * margin
-        + config.auxiliary_weight * auxiliary
+        + config.method.alpha * matching
+        + config.method.beta * margin
+        + config.method.auxiliary_weight * auxiliary
     )
     return LossParts(total, supervised, matching, margin, auxiliary)
 
@@ -93,19 +93,19 @@ def drop_modalities(batch: Batch, config: RunConfig, generator: torch.Generator)
     present = torch.stack([batch.modalities[name].present for name in names])
     generated = torch.stack([batch.modalities[name].generated for name in names])
     pair = present.all(dim=0) & ~generated.any(dim=0)
-    share = config.modality_dropout / len(names)  # one draw decides whether, and which one
+    share = config.method.modality_dropout / len(names)  # one draw decides whether, and which one
     slot = torch.arange(len(names), device=device)[:, None] * share
     one_of_pair = (slot <= draw[0]) & (draw[0] < slot + share)
-    hidden = torch.where(pair, one_of_pair, generated & (draw < config.generated_dropout))
+    hidden = torch.where(pair, one_of_pair, generated & (draw < config.method.generated_dropout))
     hidden &= (present & ~hidden).any(dim=0)
     return batch.hide(dict(zip(names, hidden, strict=True)))
 
 
 def learning_rate_at(server_round: int, config: RunConfig) -> float:
     """Cosine from the peak in round 1 to a small rest in the last round."""
-    progress = (server_round - 1) / max(config.num_server_rounds - 1, 1)
+    progress = (server_round - 1) / max(config.run.num_server_rounds - 1, 1)
     cosine = (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2
-    return config.learning_rate * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
+    return config.training.learning_rate * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
 
 
 def train(
@@ -138,14 +138,14 @@ def train(
         )
     device = next(network.parameters()).device
     optimizer = AdamW(
-        network.parameters(), learning_rate_at(server_round, config), config.weight_decay
+        network.parameters(), learning_rate_at(server_round, config), config.training.weight_decay
     )
     network.train()
     sums: dict[str, float] = {}
-    for _ in range(config.local_epochs):
+    for _ in range(config.training.local_epochs):
         sums = dict.fromkeys((field.name for field in fields(LossParts)), 0.0)
         order = torch.randperm(len(batch), generator=generator)
-        for index in order.split(config.batch_size):
+        for index in order.split(config.training.batch_size):
             chosen = batch.select(index).trim().to(device)
             shown = drop_modalities(chosen, config, generator)
             present = {name: m.present for name, m in chosen.modalities.items()}

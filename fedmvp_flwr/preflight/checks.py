@@ -34,23 +34,28 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     def check(what: str, step: Callable[[], _T]) -> _T | None:
         return attempt(report, what, step)
 
-    if config.out_dir:
+    if config.run.out_dir:
         check("out-dir", lambda: output_folder(config, 0))
     writable = check("cache-dir", lambda: require_writable(cache_folder(config), "cache-dir"))
-    device = str(check("device", lambda: resolve_device(config.device)) or "cpu")
+    device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
     models = check("the models", lambda: FoundationModels.from_config(config, device, ()))
     check("the models", lambda: add_models(report, config, device))
     if models and not report.problems:
         check("the quality gate", lambda: require_comparable(models, config))
-    if config.probe_file and config.needs_probe:
-        check("probe-file", lambda: load_probe(expanded(config.probe_file, key="probe-file")))
+    if config.probe.probe_file and config.needs_probe:
+        check("probe-file", lambda: load_probe(expanded(config.probe.probe_file, key="probe-file")))
     dataset = check("the data set", lambda: load_dataset(config))
-    if config.resume:
+    if config.run.resume:
         names = dataset.class_names if dataset else None
         check("resume", lambda: require_resumable(config, names))
     if dataset:
         check("the public split", lambda: retrieval_pool((), dataset, config))
-    if dataset and config.needs_probe and config.probe_source == "public" and not config.probe_file:
+    if (
+        dataset
+        and config.needs_probe
+        and config.probe.probe_source == "public"
+        and not config.probe.probe_file
+    ):
         check("the public pairs of the probe", lambda: public_pairs(dataset, config))
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):

@@ -69,12 +69,16 @@ def _test_note(dataset: Dataset, config: RunConfig) -> str:
 def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
     """A line on samples that have a split of their own which this run has no use for."""
     used = {TRAIN, TEST}
-    if config.selection != "none":
+    if config.run.selection != "none":
         used.add(VALIDATION)
-    retrieves = config.completion == "retrieval" and config.retrieval_source == "public"
-    probes = config.needs_probe and not config.probe_file and config.probe_source == "public"
+    retrieves = (
+        config.completion.kind == "retrieval" and config.completion.retrieval_source == "public"
+    )
+    probes = (
+        config.needs_probe and not config.probe.probe_file and config.probe.probe_source == "public"
+    )
     if retrieves or probes:
-        used.add(config.public_split)
+        used.add(config.data.public_split)
     unused = [
         f"{name} ({len(samples)} samples)"
         for name, samples in dataset.splits.items()
@@ -92,14 +96,14 @@ def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
 def _client_notes(config: RunConfig, rows: Sequence[Row]) -> list[str]:
     notes = []
     pairless = [row["client"] for row in rows if not row["complete"]]
-    if pairless and config.incomplete == "drop" and config.completion == "none":
+    if pairless and config.completion.incomplete == "drop" and config.completion.kind == "none":
         notes.append(f"Clients {pairless} have nothing to train on: they only evaluate.")
-    elif pairless and config.completion != "none" and config.quality_gate:
+    elif pairless and config.completion.kind != "none" and config.completion.quality_gate:
         rule = "the median of the others'" if len(pairless) < len(rows) else "-1: all are accepted"
         notes.append(
             f"Clients {pairless} have no complete pair: the threshold of their gate is {rule}."
         )
     unevaluated = [row["client"] for row in rows if not row["held out"]]
-    if unevaluated and config.fraction_evaluate:
+    if unevaluated and config.run.fraction_evaluate:
         notes.append(f"Clients {unevaluated} have no held-out sample to evaluate on.")
     return notes

@@ -90,9 +90,9 @@ def count_work(
         rows = wanted_completions(samples_of_job, by_modality, wanted, completer, config, names)
         for modality in MODALITIES:
             completions[modality] |= {item.key for item in rows[modality] if item}
-    work = _workload(digests, completions, models, store, config.completion == "foundation")
+    work = _workload(digests, completions, models, store, config.completion.kind == "foundation")
     if config.generates_probe:
-        pairs = len(dataset.class_names) * config.probe_per_class
+        pairs = len(dataset.class_names) * config.probe.probe_per_class
         made = generated_probe_file(dataset, config, models).is_file()
         work.total[PROBE], work.left[PROBE] = pairs, 0 if made else pairs
     return work

@@ -43,11 +43,11 @@ def add_models(report: PreflightReport, config: RunConfig, device: str) -> None:
     """
     for key, role, used in _needed(config):
         attempt(report, key, partial(_add_model, report, key, role, used))
-    if config.completion == "foundation":
+    if config.completion.kind == "foundation":
         attempt(report, "prompt-template", partial(_check_prompts, config))
-    if config.generator_offload != "none" and device == "cpu" and _draws(config):
+    if config.models.generator_offload != "none" and device == "cpu" and _draws(config):
         report.problems.append(
-            f"generator-offload='{config.generator_offload}' needs a GPU, but device='cpu'."
+            f"generator-offload='{config.models.generator_offload}' needs a GPU, but device='cpu'."
         )
 
 
@@ -57,7 +57,7 @@ def _add_model(report: PreflightReport, key: str, role: Role, config: RunConfig)
     Raises:
         FedMVPError: it is not there.
     """
-    spec = str(getattr(config, role))
+    spec = str(getattr(config.models, role))
     model = parse_spec(role, spec, key)
     row: dict[str, str | float] = {
         "setting": key,
@@ -72,8 +72,8 @@ def _add_model(report: PreflightReport, key: str, role: Role, config: RunConfig)
 
 
 def _check_prompts(config: RunConfig) -> None:
-    if template_named(config.prompt_template).asks:
-        parse_questions(config.caption_questions)
+    if template_named(config.completion.prompt_template).asks:
+        parse_questions(config.completion.caption_questions)
 
 
 def add_workload(
@@ -146,7 +146,7 @@ def _check_disk(report: PreflightReport, config: RunConfig, most: float) -> None
 def _needed(config: RunConfig) -> list[tuple[str, Role, RunConfig]]:
     """(run-config key, role, the settings that it has) of each model that the run would load."""
     roles = list(ENCODER_ROLES.values())
-    if config.completion == "foundation":
+    if config.completion.kind == "foundation":
         roles += list(GENERATOR_ROLES.values())
     elif _draws(config):
         roles.append("image_generator")
@@ -159,4 +159,4 @@ def _needed(config: RunConfig) -> list[tuple[str, Role, RunConfig]]:
 
 def _draws(config: RunConfig) -> bool:
     """Whether images are generated: to fill holes, or for the probe."""
-    return config.completion == "foundation" or config.generates_probe
+    return config.completion.kind == "foundation" or config.generates_probe

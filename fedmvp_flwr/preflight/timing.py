@@ -103,7 +103,7 @@ def time_models(
 
 def _generated(config: RunConfig) -> Sequence[str]:
     """The modalities that are generated: to fill holes, or images for the probe alone."""
-    if config.completion == "foundation":
+    if config.completion.kind == "foundation":
         return MODALITIES
     return (IMAGE,) if config.generates_probe else ()
 
@@ -146,7 +146,7 @@ def most_bytes(
         config: number of tokens, size of generated images.
     """
     each = _features_bytes(widths, config)
-    side = config.generator_size
+    side = config.models.generator_size
     if not side and work.left.get(COMPLETED[IMAGE]):
         side = largest_side(models.spec("image_generator").folder)
     sizes = {
@@ -172,7 +172,7 @@ def prepared_bytes(rows: Sequence[Mapping[str, int]], widths: Widths, config: Ru
 
 
 def _features_bytes(widths: Widths, config: RunConfig) -> dict[str, float]:
-    tokens = {IMAGE: config.image_grid**2, TEXT: config.text_max_tokens}
+    tokens = {IMAGE: config.models.image_grid**2, TEXT: config.models.text_max_tokens}
     return {m: float(_HALF * (tokens[m] * widths[m][0] + widths[m][1])) for m in MODALITIES}
 
 
@@ -189,7 +189,9 @@ def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
             {name: pair[1] for name, pair in widths.items()},
             num_classes,
         )
-    return check_message_size(pack(network.state_dict(), config.wire_dtype), config.max_message_mb)
+    return check_message_size(
+        pack(network.state_dict(), config.run.wire_dtype), config.run.max_message_mb
+    )
 
 
 def known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None:
@@ -209,7 +211,10 @@ def _at_work(models: FoundationModels, role: Role, gate: bool = False) -> Iterat
     except FedMVPError:
         raise
     except Exception as error:
-        key, spec = "gate-encoder" if gate else role.replace("_", "-"), getattr(models.config, role)
+        key, spec = (
+            "gate-encoder" if gate else role.replace("_", "-"),
+            getattr(models.config.models, role),
+        )
         raise ModelError(
             f"{key}='{spec}' does not work on the first samples: {type(error).__name__}: {error}"
         ) from error

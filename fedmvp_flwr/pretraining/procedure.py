@@ -90,7 +90,7 @@ def pretrain(
         DataError: the data cannot be used.
         ConfigError: the folder holds the checkpoints of another recipe or of other data.
     """
-    device = str(resolve_device(config.device))
+    device = str(resolve_device(config.run.device))
     pairs = load_pairs(config, settings.split, settings.seed)
     work = settings.out / WORK
     recipe = _recipe(config, settings, pairs)
@@ -124,7 +124,7 @@ def _measure(
     config: RunConfig, settings: PretrainSettings, pairs: Pairs, device: str
 ) -> dict[str, dict[str, float]]:
     """Figures of the finished models on the held-out pairs."""
-    models = FoundationModels(config.model_copy(update=specs(settings.out)), device)
+    models = FoundationModels(config.changed(**specs(settings.out)), device)
     held_out = load_sample_bank(pairs.held_out, settings.shape.image_size, settings.out / WORK)
     autoencoder = load_autoencoder(settings.out / "generator" / "vae")
     return {
@@ -148,7 +148,7 @@ def specs(out: Path) -> dict[str, str]:
 def _recipe(config: RunConfig, settings: PretrainSettings, pairs: Pairs) -> dict[str, Any]:
     return {
         "data": {
-            "dataset": config.dataset,
+            "dataset": config.data.dataset,
             "split": settings.split,
             "train": len(pairs.train),
             "held-out": len(pairs.held_out),

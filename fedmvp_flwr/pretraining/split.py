@@ -45,9 +45,9 @@ def load_pairs(config: RunConfig, split: str, seed: int) -> Pairs:
     pairs = [sample for sample in samples if sample.complete]
     if len(pairs) < LEAST_PAIRS:
         raise DataError(
-            f"Split '{split}' of {config.dataset} holds {len(pairs)} samples with image and text "
-            f"(and {len(samples) - len(pairs)} without one of them); models need {LEAST_PAIRS} at "
-            "the very least, and some thousands to be of use."
+            f"Split '{split}' of {config.data.dataset} holds {len(pairs)} samples with image and "
+            f"text (and {len(samples) - len(pairs)} without one of them); models need "
+            f"{LEAST_PAIRS} at the very least, and some thousands to be of use."
         )
     order = sorted(pairs, key=lambda sample: seed_for(seed, "pretrain-held-out", sample.key))
     count = min(MAX_HELD_OUT, max(1, round(HELD_OUT_SHARE * len(pairs))))
@@ -68,7 +68,7 @@ def _load_split(config: RunConfig, split: str) -> tuple[Dataset, list[Sample]]:
         # Public data may well have no split to train or to test on: take it for both.
         update = {"train_split": split, "test_split": ""}
         try:
-            dataset = load_dataset(config.model_copy(update=update))
+            dataset = load_dataset(config.changed(**update))
         except DataError:
             raise error from None
         names = ["train", "test"]
@@ -76,7 +76,8 @@ def _load_split(config: RunConfig, split: str) -> tuple[Dataset, list[Sample]]:
     if missing:
         there = ", ".join(f"'{name}' ({len(s)})" for name, s in sorted(dataset.splits.items()))
         raise DataError(
-            f"{config.dataset} has no split '{missing[0]}'; it has {there}. Name one with --split "
-            "(a+b joins two). Models must not learn from what clients own or are tested on."
+            f"{config.data.dataset} has no split '{missing[0]}'; it has {there}. Name one "
+            "with --split (a+b joins two). Models must not learn from what clients own or are "
+            "tested on."
         )
     return dataset, [sample for name in names for sample in dataset.splits[name]]

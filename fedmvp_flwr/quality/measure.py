@@ -88,7 +88,7 @@ def measure_quality(
     Raises:
         DataError: completion is off, or nothing could be completed.
     """
-    if config.completion == "none":
+    if config.completion.kind == "none":
         raise DataError("completion='none' completes nothing whose quality could be measured.")
     prepared = prepare_samples(
         pairs,
@@ -120,8 +120,8 @@ def measure_quality(
     )
     numbers = {
         "pairs": len(pairs),
-        "completion": config.completion,
-        "prompt-template": config.prompt_template,
+        "completion": config.completion.kind,
+        "prompt-template": config.completion.prompt_template,
         "similarity": _kind_of_similarity(models, config),
         "overall": _summary(rows) | overall_distances(*images, prepared.real.labels),
         "per-class": _per_class(rows, *images),
@@ -215,7 +215,9 @@ def _gated(
 def _kind_of_similarity(models: FoundationModels, config: RunConfig) -> str:
     if models.comparable:
         return "image-text cosine"
-    return "typicality of the neighbour" if config.completion == "retrieval" else "not measured"
+    return (
+        "typicality of the neighbour" if config.completion.kind == "retrieval" else "not measured"
+    )
 
 
 def _agrees(predicted: Tensor, label: int) -> bool | None:

@@ -51,15 +51,19 @@ def run_quality(
     """
     dataset = load_dataset(config)
     source = _source(dataset, config, split, client, num_clients)
-    pairs = held_out(source, num_samples, config.seed)
+    pairs = held_out(source, num_samples, config.run.seed)
     own = source if client is not None else pairs
-    if config.gate_encoder and not config.quality_gate:  # the gate's table needs its measure
-        config = config.model_copy(update={"quality_gate": _ANY_GATE})
+    if (
+        config.completion.gate_encoder and not config.completion.quality_gate
+    ):  # the gate's table needs its measure
+        config = config.changed(quality_gate=_ANY_GATE)
     results = {}
-    prompted = config.completion == "foundation"
-    for template in (templates or (config.prompt_template,)) if prompted else ("retrieval",):
-        chosen = config.model_copy(update={"prompt_template": template} if prompted else {})
-        models = FoundationModels.from_config(chosen, str(resolve_device(chosen.device)))
+    prompted = config.completion.kind == "foundation"
+    for template in (
+        (templates or (config.completion.prompt_template,)) if prompted else ("retrieval",)
+    ):
+        chosen = config.changed(**{"prompt_template": template} if prompted else {})
+        models = FoundationModels.from_config(chosen, str(resolve_device(chosen.run.device)))
         require_comparable(models, chosen)
         with FeatureStore(cache_folder(chosen)) as store:
             results[template] = measure_quality(

@@ -37,7 +37,7 @@ class BestModel:
     @property
     def exhausted(self) -> bool:
         """Whether training has gone on long enough; a run that is gone on with may know it."""
-        return self.selection.exhausted(self.config.early_stopping_patience)
+        return self.selection.exhausted(self.config.run.early_stopping_patience)
 
     def offer(self, finished: FinishedRound, score: float | None) -> bool:
         """Take in a round's score and keep its model if none was better.
@@ -57,8 +57,8 @@ class BestModel:
             "selection",
             {
                 "round": finished.server_round,
-                "by": self.config.selection,
-                "metric": self.config.selection_metric,
+                "by": self.config.run.selection,
+                "metric": self.config.run.selection_metric,
                 "score": score,
                 "best-round": best or None,
             },
@@ -74,7 +74,7 @@ class BestModel:
     ) -> tuple[int, dict[str, torch.Tensor]]:
         """Round and tensors of the model that the run ends with: the best, or the last one."""
         best = self.selection.best_round
-        if self.config.selection == "none" or not best:
+        if self.config.run.selection == "none" or not best:
             return last_round, dict(last)
         return best, load_tensors(self._path(best))[0]
 

@@ -60,10 +60,10 @@ class ServerData:
             DataError: it cannot be used, or lacks what the settings need.
         """
         dataset = load_dataset(config)
-        if config.selection == "server" and not dataset.splits.get(VALIDATION):
+        if config.run.selection == "server" and not dataset.splits.get(VALIDATION):
             raise DataError(
                 f"selection='server' needs a validation split ('{VALIDATION}') of the data "
-                f"'{config.dataset}', which has {sorted(dataset.splits)}. For Flora set "
+                f"'{config.data.dataset}', which has {sorted(dataset.splits)}. For Flora set "
                 "validation-samples=200; or use selection='clients'."
             )
         return cls(dataset)
@@ -89,7 +89,7 @@ class ServerData:
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
         with FeatureStore(cache_folder(config)) as store:
             self.validation = prepare_samples(
-                samples if config.selection == "server" else (),
+                samples if config.run.selection == "server" else (),
                 complete={},
                 models=models,
                 store=store,
@@ -109,7 +109,7 @@ class ServerData:
         """
         if not config.needs_probe:
             return
-        if saved and saved.is_file() and not config.probe_file:
+        if saved and saved.is_file() and not config.probe.probe_file:
             self.probe = load_probe(saved)
         else:
             self.probe = prepare_probe(self.dataset, config, models)
@@ -155,7 +155,7 @@ def save_completion_samples(
 
     They come from the server's own public test set: no completion of a client leaves it.
     """
-    if config.completion == "none":
+    if config.completion.kind == "none":
         return
     samples = dataset.splits["test"]
     pool = retrieval_pool((), dataset, config)
@@ -163,7 +163,7 @@ def save_completion_samples(
     folder = out / _FOLDER
     rows = []
     chosen = torch.randperm(
-        len(samples), generator=torch_generator(config.seed, "report", "completions")
+        len(samples), generator=torch_generator(config.run.seed, "report", "completions")
     )
     with FeatureStore(cache_folder(config)) as store:
         for position, index in enumerate(chosen[:_SHOWN].tolist()):

@@ -39,7 +39,7 @@ class Journal:
         self._open: dict[str, float] = {}
         self._began = time.monotonic()
         sinks: list[MetricsSink] = [JsonlSink(out / HISTORY)]
-        if config.tensorboard:
+        if config.run.tensorboard:
             sinks.append(_curves(out))
         self._sink = MultiSink(sinks)
 

@@ -13,7 +13,7 @@ def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMV
     """Build the initial global network, the same for the same seed."""
     modalities = features.modalities
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        torch.manual_seed(seed_for(config.seed, "network"))
+        torch.manual_seed(seed_for(config.run.seed, "network"))
         return FedMVPNetwork.from_config(
             config,
             {name: m.tokens.shape[2] for name, m in modalities.items()},

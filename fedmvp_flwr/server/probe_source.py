@@ -34,21 +34,21 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
     Raises:
         DataError: the file cannot be used, or its features do not fit the encoders.
     """
-    if config.probe_file:
-        return load_probe(expanded(config.probe_file, key="probe-file"))
-    if config.probe_source == "public":
+    if config.probe.probe_file:
+        return load_probe(expanded(config.probe.probe_file, key="probe-file"))
+    if config.probe.probe_source == "public":
         return _public_probe(dataset, config, models)
     path = generated_probe_file(dataset, config, models)
     try:
         return load_probe(path)
     except DataError:  # not there yet, or damaged: generate it
         probe = generate_probe(
-            probe_texts(dataset.class_descriptions, config.probe_per_class),
+            probe_texts(dataset.class_descriptions, config.probe.probe_per_class),
             models.image_generator,
             models.image_encoder,
             models.text_encoder,
-            config.completion_seed,
-            min(config.images_at_once, config.foundation_batch_size),
+            config.completion.completion_seed,
+            min(config.models.images_at_once, config.models.foundation_batch_size),
         )
         save_probe(path, probe)
         return probe
@@ -56,17 +56,17 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
 
 def generated_probe_file(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Path:
     """Where a generated probe is kept: named after all that it depends on."""
-    texts = probe_texts(dataset.class_descriptions, config.probe_per_class)
+    texts = probe_texts(dataset.class_descriptions, config.probe.probe_per_class)
     key = key_for(
         "probe",
         texts=[list(item) for item in texts],
         models=[models.fingerprint(role) for role in _PROBE_ROLES],
-        seed=config.completion_seed,
-        image_grid=config.image_grid,
-        text_max_tokens=config.text_max_tokens,
+        seed=config.completion.completion_seed,
+        image_grid=config.models.image_grid,
+        text_max_tokens=config.models.text_max_tokens,
         generator=[
-            config.generator_steps,
-            config.generator_guidance,
+            config.models.generator_steps,
+            config.models.generator_guidance,
             *changed_settings(config, "generator_size", "generator_dtype").values(),
         ],
     )
@@ -80,8 +80,8 @@ def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         by_class.setdefault(sample.label, []).append(sample)
     chosen: list[Sample] = []
     for label, samples in sorted(by_class.items()):
-        generator = torch_generator(config.completion_seed, "probe", label)
-        order = torch.randperm(len(samples), generator=generator)[: config.probe_per_class]
+        generator = torch_generator(config.completion.completion_seed, "probe", label)
+        order = torch.randperm(len(samples), generator=generator)[: config.probe.probe_per_class]
         chosen += [samples[place] for place in order.tolist()]
     with FeatureStore(cache_folder(config)) as store:
         prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)

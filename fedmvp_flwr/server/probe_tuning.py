@@ -31,15 +31,13 @@ class ProbeTuner:
 
     def __init__(self, network: FedMVPNetwork, config: RunConfig) -> None:
         self._network = network
-        self._seed = config.seed
-        self._wire_dtype = config.wire_dtype
-        self._config = config.model_copy(
-            update={
-                "method": "fedavg",  # cross-entropy alone
-                "local_epochs": config.probe_tuning_epochs,
-                "learning_rate": config.learning_rate * config.probe_tuning_rate,
-                "modality_dropout": _MODALITY_DROPOUT,
-            }
+        self._seed = config.run.seed
+        self._wire_dtype = config.run.wire_dtype
+        self._config = config.changed(
+            method="fedavg",  # cross-entropy alone
+            local_epochs=config.probe.probe_tuning_epochs,
+            learning_rate=config.training.learning_rate * config.probe.probe_tuning_rate,
+            modality_dropout=_MODALITY_DROPOUT,
         )
 
     def __call__(self, server_round: int, arrays: ArrayRecord, probe: Probe) -> ArrayRecord:

@@ -134,7 +134,7 @@ def require_resumable(config: RunConfig, class_names: Sequence[str] | None) -> N
     Raises:
         CheckpointError: it cannot be gone on with.
     """
-    state = load_resume_point(Path(config.resume)).state
+    state = load_resume_point(Path(config.run.resume)).state
     require_same_config(config, state)
     if class_names is not None:
         require_same("list of classes", list(state.class_names), list(class_names))

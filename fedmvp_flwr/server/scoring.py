@@ -60,14 +60,14 @@ class Scorer:
     def validation_score(self, finished: FinishedRound) -> float | None:
         """The score by which a round's model is selected; None where there is none."""
         config = self.config
-        if config.selection == "clients":
-            value = dict(finished.at_clients or {}).get(config.selection_metric)
+        if config.run.selection == "clients":
+            value = dict(finished.at_clients or {}).get(config.run.selection_metric)
             return float(value) if isinstance(value, int | float) else None
-        if config.selection == "none" or not self._is_due(finished.server_round):
+        if config.run.selection == "none" or not self._is_due(finished.server_round):
             return None
         self.network.load_state_dict(unpack(finished.arrays))
         scores = evaluate_conditions(self.network, self._validation, self.num_classes)
-        return flatten_scores(scores)[config.selection_metric]
+        return flatten_scores(scores)[config.run.selection_metric]
 
     def of_selected(self, server_round: int, out: Path) -> NestedScores:
         """The scores of the round whose model the network holds: the server's, or the clients'.
@@ -80,8 +80,8 @@ class Scorer:
         return self._score(server_round) if self.has_test and not found else found
 
     def _is_due(self, server_round: int) -> bool:
-        last = server_round == self.config.num_server_rounds
-        return last or server_round % self.config.evaluate_every == 0
+        last = server_round == self.config.run.num_server_rounds
+        return last or server_round % self.config.run.evaluate_every == 0
 
     def _score(self, server_round: int) -> NestedScores:
         scores = evaluate_conditions(self.network, self._test, self.num_classes)

@@ -34,7 +34,7 @@ TOLD = {
 def parts(tmp_path_factory):
     """Three exported folders of Flora, with their holes."""
     target = tmp_path_factory.mktemp("parts") / "flora"
-    config = RunConfig(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)
+    config = RunConfig.of(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)
     return export_parts(load_dataset(config), config, 3, target)
 
 
@@ -85,7 +85,7 @@ def test_an_export_is_what_the_clients_have(parts):
 
 def test_an_export_overwrites_nothing(parts):
     with pytest.raises(DataError, match="not empty"):
-        export_parts(load_dataset(RunConfig()), RunConfig(), 2, parts[0].parent)
+        export_parts(load_dataset(RunConfig.of()), RunConfig.of(), 2, parts[0].parent)
 
 
 def test_a_server_without_data_trains_and_evaluates_at_the_nodes(run, tmp_path):

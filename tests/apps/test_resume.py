@@ -175,10 +175,10 @@ def test_the_preflight_refuses_it_before_anything_is_started(interrupted):
     state = load_resume_point(interrupted).state
     config = RunConfig.from_run_config({**state.config, "resume": str(interrupted)})
     assert preflight(config, state.clients).problems == []
-    changed = config.model_copy(update={"learning_rate": 0.5})
+    changed = config.changed(learning_rate=0.5)
     (problem,) = preflight(changed, state.clients).problems
     assert "learning-rate was 0.002 and is 0.5" in problem
-    (problem,) = preflight(config.model_copy(update={"resume": "/nowhere"}), state.clients).problems
+    (problem,) = preflight(config.changed(resume="/nowhere"), state.clients).problems
     assert "is no folder" in problem
     with pytest.raises(CheckpointError, match="list of classes"):
         require_resumable(config, ["quite another"])

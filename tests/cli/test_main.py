@@ -62,7 +62,7 @@ def test_simulate_starts_nothing_where_the_preflight_finds_something(
     asked = []
 
     def check(config: Any, clients: int) -> PreflightReport:
-        asked.append((config.seed, config.out_dir, clients))
+        asked.append((config.run.seed, config.run.out_dir, clients))
         return PreflightReport(problems=["no model", "no [data]"])
 
     monkeypatch.setattr(simulate, "preflight_apart", check)
@@ -99,7 +99,7 @@ def interrupted(tmp_path: Path) -> Path:
     from fedmvp_flwr.server.resume import RunState
     from fedmvp_flwr.server.selection import Selection
 
-    config = RunConfig(seed=7, beta=0.25, out_dir="/elsewhere").to_run_config()
+    config = RunConfig.of(seed=7, beta=0.25, out_dir="/elsewhere").to_run_config()
     config["a-key-of-another-version"] = 1
     state = RunState(config, [], None, {}, 0.0, 0, "", {}, {}, Selection(), {}, 6, {})
     folder = tmp_path / "night"
@@ -303,8 +303,8 @@ def test_complete_gets_the_whole_config(
     arguments = ["complete", "--app", str(REPOSITORY), "--cache", "store"]
     arguments += ["-c", "missing-ratio=0.5"]
     assert CliRunner().invoke(cli.app, arguments).exit_code == 0
-    assert configs[0].missing_ratio == 0.5
-    assert configs[0].cache_dir == str(tmp_path / "store")
+    assert configs[0].missing.missing_ratio == 0.5
+    assert configs[0].run.cache_dir == str(tmp_path / "store")
 
 
 def test_preflight_without_problems(preparation: types.ModuleType) -> None:
@@ -397,7 +397,7 @@ def test_pretrain_passes_its_options_on(
     arguments += ["-c", "text-column='caption'"]
     assert _main(monkeypatch, *arguments) == 0
     ((config, settings),) = seen
-    assert (config.dataset, config.text_column) == (f"folder:{tmp_path}", "caption")
+    assert (config.data.dataset, config.data.text_column) == (f"folder:{tmp_path}", "caption")
     assert (settings.split, settings.steps, settings.seed, settings.minutes) == ("open", 7, 3, 2)
     assert (settings.shape.image_size, settings.shape.width, settings.use_labels) == (32, 64, True)
     printed = capsys.readouterr().out

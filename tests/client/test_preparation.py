@@ -11,6 +11,7 @@ from fedmvp_flwr.base.samples import MODALITIES, Sample
 from fedmvp_flwr.base.tensor_file import tensors_digest
 from fedmvp_flwr.client import preparation
 from fedmvp_flwr.client.preparation import prepare_client
+from fedmvp_flwr.completion import requests
 from fedmvp_flwr.completion.gating import conditions
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.requests import require_comparable
@@ -18,7 +19,7 @@ from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.protocol.summary import fallback_threshold
-from fedmvp_flwr.server import probe_source as probe_preparation
+from fedmvp_flwr.server import probe_source
 from fedmvp_flwr.server.probe import Probe, _tensors, load_probe, save_probe
 from fedmvp_flwr.server.probe_source import prepare_probe
 
@@ -73,10 +74,10 @@ def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
 
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch):
-    def fake_sets(requests, **others):
-        return [fake_prepare(r.samples, complete=r.complete, **others) for r in requests]
+    def fake_sets(asked, **others):
+        return [fake_prepare(r.samples, complete=r.complete, **others) for r in asked]
 
-    for module in (preparation, probe_preparation):
+    for module in (requests, probe_source):
         monkeypatch.setattr(module, "prepare_samples", fake_prepare)
     monkeypatch.setattr(preparation, "prepare_sets", fake_sets)
 
@@ -98,11 +99,11 @@ class NamedModels:
 
 def client(node, **settings):
     settings = {"partition": "iid", "missing_ratio": 0.8} | settings
-    return prepare_client(TinyData(), RunConfig(**settings), node, NamedModels())
+    return prepare_client(TinyData(), RunConfig.of(**settings), node, NamedModels())
 
 
 def test_a_client_gets_its_samples_with_their_holes(node):
-    config = RunConfig(partition="iid", missing_ratio=0.8)
+    config = RunConfig.of(partition="iid", missing_ratio=0.8)
     samples = client_samples(TinyData(), config, node)
     assert len(samples.train) == 10
     assert sum(s.complete for s in samples.train) == 2
@@ -111,7 +112,7 @@ def test_a_client_gets_its_samples_with_their_holes(node):
 
 
 def test_split_and_mask_are_saved_under_their_hashes(node):
-    samples = client_samples(TinyData(), RunConfig(partition="iid"), node)
+    samples = client_samples(TinyData(), RunConfig.of(partition="iid"), node)
     mask = json.loads((node.cache_dir / "masks" / f"{samples.mask_hash}.json").read_text())
     assert mask["keys"] == [s.key for s in samples.train]
     split = json.loads((node.cache_dir / "splits" / f"{samples.split_hash}.json").read_text())
@@ -119,7 +120,7 @@ def test_split_and_mask_are_saved_under_their_hashes(node):
 
 
 def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
-    config = RunConfig(partition="iid")
+    config = RunConfig.of(partition="iid")
     all_samples = [client_samples(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
     assert len({s.split_hash for s in all_samples}) == 1
     assert len({s.mask_hash for s in all_samples}) == 4
@@ -204,7 +205,7 @@ class HalfData(TinyData):
 
 
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
-    config = RunConfig(partition="iid", quality_gate=0.5)
+    config = RunConfig.of(partition="iid", quality_gate=0.5)
     for fallback, accepted in ((-1.0, 10), (0.5, 5), (2.0, 0)):
         data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
         assert data.summary["complete"] == 0
@@ -224,15 +225,15 @@ def test_the_fallback_is_the_median_of_clients_with_pairs():
 
 
 def test_a_client_with_nothing_to_train_on_says_so(node):
-    config = RunConfig(partition="iid", completion="none", incomplete="drop")
+    config = RunConfig.of(partition="iid", completion="none", incomplete="drop")
     data = prepare_client(HalfData(), config, node, models=NamedModels())
     assert len(data.train) == data.summary["trainable"] == 0
-    masked = config.model_copy(update={"incomplete": "mask"})
+    masked = config.changed(incomplete="mask")
     assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary["trainable"] == 10
 
 
 def test_a_test_set_without_a_modality(node):
-    config = RunConfig(partition="iid", quality_gate=0.0)
+    config = RunConfig.of(partition="iid", quality_gate=0.0)
     test = prepare_client(HalfData(), config, node, models=NamedModels()).test
     sizes = {name: len(batch) for name, batch in test.plain.items()}
     count = sizes["text-only"]
@@ -245,7 +246,7 @@ def test_a_test_set_without_a_modality(node):
 
 
 def test_holes_of_the_test_set(tmp_path):
-    config = RunConfig(
+    config = RunConfig.of(
         partition="iid", test_missing_ratio=0.5, missing_image_share=1.0, quality_gate=0.0
     )
     held_out = []
@@ -270,7 +271,7 @@ def test_holes_of_the_test_set(tmp_path):
 def test_the_test_set_is_complete_by_default(node):
     for pattern in ("random", "class", "content", "real", "client"):
         samples = client_samples(
-            TinyData(), RunConfig(test_missing_pattern=pattern, partition="iid"), node
+            TinyData(), RunConfig.of(test_missing_pattern=pattern, partition="iid"), node
         )
         assert all(sample.complete for sample in samples.test)
 
@@ -282,7 +283,7 @@ def test_real_and_simulated_holes_together(tmp_path):
         for i, sample in enumerate(data.splits["train"])
     ]
     for pattern in ("random", "class", "client", "content", "real"):
-        config = RunConfig(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
+        config = RunConfig.of(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
         for i in range(4):
             for sample in client_samples(data, config, Node(i, 4, tmp_path)).train:
                 assert sample.has("image") or sample.has("text")
@@ -301,12 +302,12 @@ def test_a_gate_needs_encoders_that_can_be_compared():
         comparable = False
 
     with pytest.raises(ModelError, match=r"no embedding space.*gate-encoder"):
-        require_comparable(Models(), RunConfig())
+        require_comparable(Models(), RunConfig.of())
     with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' has no common space"):
-        require_comparable(Models(), RunConfig(gate_encoder="timm:a:/b"))
-    require_comparable(Models(), RunConfig(completion="retrieval"))  # gated by distance
-    require_comparable(Models(), RunConfig(quality_gate=0.0))
-    require_comparable(Models(), RunConfig(completion="none"))
+        require_comparable(Models(), RunConfig.of(gate_encoder="timm:a:/b"))
+    require_comparable(Models(), RunConfig.of(completion="retrieval"))  # gated by distance
+    require_comparable(Models(), RunConfig.of(quality_gate=0.0))
+    require_comparable(Models(), RunConfig.of(completion="none"))
 
 
 @pytest.fixture
@@ -317,16 +318,16 @@ def probe(make_batch):
 
 def test_a_given_probe_is_used(probe, tmp_path):
     save_probe(tmp_path / "p.safetensors", probe)
-    config = RunConfig(probe_file=str(tmp_path / "p.safetensors"))
+    config = RunConfig.of(probe_file=str(tmp_path / "p.safetensors"))
     assert prepare_probe(TinyData(), config, models=None).digest == probe.digest
     with pytest.raises(DataError, match="cannot be used"):
-        prepare_probe(TinyData(), RunConfig(probe_file=str(tmp_path / "q")), models=None)
+        prepare_probe(TinyData(), RunConfig.of(probe_file=str(tmp_path / "q")), models=None)
 
 
 def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):
     calls = []
-    monkeypatch.setattr(probe_preparation, "generate_probe", lambda *a: calls.append(a) or probe)
-    config = RunConfig(cache_dir=str(tmp_path))
+    monkeypatch.setattr(probe_source, "generate_probe", lambda *a: calls.append(a) or probe)
+    config = RunConfig.of(cache_dir=str(tmp_path))
     for _ in range(2):
         assert prepare_probe(TinyData(), config, NamedModels()).digest == probe.digest
     assert len(calls) == 1
@@ -335,7 +336,7 @@ def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monke
     prepare_probe(TinyData(), config, NamedModels())
     assert len(calls) == 2
     assert load_probe(path).digest == probe.digest
-    prepare_probe(TinyData(), config.model_copy(update={"completion_seed": 9}), NamedModels())
+    prepare_probe(TinyData(), config.changed(completion_seed=9), NamedModels())
     assert len(calls) == 3
 
 
@@ -347,7 +348,7 @@ def test_a_probe_of_public_pairs(tmp_path):
             public.append(Sample("hole", 0, None, "no image"))
             self.splits["public"] = public
 
-    config = RunConfig(cache_dir=str(tmp_path), probe_source="public", probe_per_class=4)
+    config = RunConfig.of(cache_dir=str(tmp_path), probe_source="public", probe_per_class=4)
     probe = prepare_probe(PublicData(), config, NamedModels())
     assert probe.batch.labels.tolist() == [0] * 4 + [1] * 4
     assert all(m.present.all() and not m.generated.any() for m in probe.batch.modalities.values())
@@ -360,10 +361,10 @@ def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):
     own = Node(-1, 0, tmp_path / "cache", tmp_path, "north")
     data = TinyData(train=4, test=2)
     data.splits["train"][0] = replace(data.splits["train"][0], image=None)
-    samples = client_samples(data, RunConfig(missing_ratio=0.8, partition="iid"), own)
+    samples = client_samples(data, RunConfig.of(missing_ratio=0.8, partition="iid"), own)
     assert samples.train == tuple(data.splits["train"])
     assert samples.test == tuple(data.splits["test"])
-    other = client_samples(TinyData(train=4, test=2), RunConfig(), own)
+    other = client_samples(TinyData(train=4, test=2), RunConfig.of(), own)
     assert other.split_hash == samples.split_hash
     assert other.mask_hash != samples.mask_hash
 
@@ -379,10 +380,10 @@ def test_held_out_samples_may_have_holes(tmp_path):
         return fake_prepare(samples, complete=complete, **rest)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(preparation, "prepare_samples", spy)
-        test = preparation.prepare_test(tuple(samples), RunConfig(quality_gate=0.0), None, None)
+        patch.setattr(requests, "prepare_samples", spy)
+        test = requests.prepare_test(tuple(samples), RunConfig.of(quality_gate=0.0), None, None)
     assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
-    sets = conditions(test, 0.0, RunConfig(quality_gate=0.0))
+    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0))
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
     assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
     assert {name: len(batch) for name, batch in sets.completed.items()} == {
@@ -394,7 +395,7 @@ def test_held_out_samples_may_have_holes(tmp_path):
 
 def test_models_may_be_selected_on_clients_validation_samples(tmp_path):
     data = TinyData()
-    assert held_out_split(data, RunConfig(selection="clients")) == "test"
+    assert held_out_split(data, RunConfig.of(selection="clients")) == "test"
     data.splits["val"] = data.splits["test"][:6]
-    assert held_out_split(data, RunConfig(selection="clients")) == "val"
-    assert held_out_split(data, RunConfig()) == "test"
+    assert held_out_split(data, RunConfig.of(selection="clients")) == "val"
+    assert held_out_split(data, RunConfig.of()) == "test"

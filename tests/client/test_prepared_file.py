@@ -22,7 +22,9 @@ def node(tmp_path):
 @pytest.fixture
 def data(make_batch):
     summary = {"samples": 5, "complete": 2, "nested": {"image": 1}}
-    return ClientData(RunConfig(), prepared(make_batch, 5), prepared(make_batch, 4), 0.25, summary)
+    return ClientData(
+        RunConfig.of(), prepared(make_batch, 5), prepared(make_batch, 4), 0.25, summary
+    )
 
 
 def prepared(make_batch, count):
@@ -55,8 +57,8 @@ def same(first, second):
 
 
 def test_what_is_saved_comes_back(node, data):
-    save_client(RunConfig(), node, CLASSES, data)
-    back = load_client(RunConfig(), node, CLASSES)
+    save_client(RunConfig.of(), node, CLASSES, data)
+    back = load_client(RunConfig.of(), node, CLASSES)
     assert same(back.train, data.train)
     assert back.summary == data.summary
     ours, theirs = data.test, back.test
@@ -68,23 +70,23 @@ def test_what_is_saved_comes_back(node, data):
 
 
 def test_nothing_is_found_for_other_settings_classes_or_nodes(node, data, tmp_path):
-    save_client(RunConfig(), node, CLASSES, data)
-    assert load_client(RunConfig(missing_ratio=0.1), node, CLASSES) is None
-    assert load_client(RunConfig(), node, CLASSES[::-1]) is None
-    assert load_client(RunConfig(), Node(2, 3, tmp_path), CLASSES) is None
-    assert load_client(RunConfig(), Node(1, 4, tmp_path), CLASSES) is None
-    assert load_client(RunConfig(), Node(-1, 0, tmp_path, tmp_path, "x"), CLASSES) is None
+    save_client(RunConfig.of(), node, CLASSES, data)
+    assert load_client(RunConfig.of(missing_ratio=0.1), node, CLASSES) is None
+    assert load_client(RunConfig.of(), node, CLASSES[::-1]) is None
+    assert load_client(RunConfig.of(), Node(2, 3, tmp_path), CLASSES) is None
+    assert load_client(RunConfig.of(), Node(1, 4, tmp_path), CLASSES) is None
+    assert load_client(RunConfig.of(), Node(-1, 0, tmp_path, tmp_path, "x"), CLASSES) is None
 
 
 def test_rounds_timeouts_and_places_do_not_matter(node, data):
-    save_client(RunConfig(), node, CLASSES, data)
-    other = RunConfig(num_server_rounds=99, out_dir="/a", resume="/b", round_timeout=1.0)
+    save_client(RunConfig.of(), node, CLASSES, data)
+    other = RunConfig.of(num_server_rounds=99, out_dir="/a", resume="/b", round_timeout=1.0)
     assert load_client(other, node, CLASSES) is not None
 
 
 @pytest.mark.parametrize("damage", ["truncated", "another value", "empty"])
 def test_a_damaged_file_counts_as_absent(node, data, damage):
-    path = save_client(RunConfig(), node, CLASSES, data)
+    path = save_client(RunConfig.of(), node, CLASSES, data)
     if damage == "another value":
         from safetensors import safe_open
 
@@ -95,13 +97,13 @@ def test_a_damaged_file_counts_as_absent(node, data, damage):
         save_file(tensors, path, metadata=header)
     else:
         path.write_bytes(path.read_bytes()[:-9] if damage == "truncated" else b"")
-    assert load_client(RunConfig(), node, CLASSES) is None
+    assert load_client(RunConfig.of(), node, CLASSES) is None
 
 
 def test_a_client_keeps_its_newest_files_only(node, data, tmp_path):
-    other = save_client(RunConfig(), Node(0, 3, tmp_path), CLASSES, data)
+    other = save_client(RunConfig.of(), Node(0, 3, tmp_path), CLASSES, data)
     for seed in range(5):
-        newest = save_client(RunConfig(seed=seed), node, CLASSES, data)
+        newest = save_client(RunConfig.of(seed=seed), node, CLASSES, data)
     files = set((tmp_path / "prepared").iterdir())
     assert len(files) == 3 + 1
     assert {newest, other} <= files
@@ -115,8 +117,8 @@ def test_a_full_disk_is_named(node, data, monkeypatch):
 
     monkeypatch.setattr(records.os, "fsync", full)
     with pytest.raises(StoreError, match=r"No space left.*cache-dir"):
-        save_client(RunConfig(), node, CLASSES, data)
-    assert not client_file(RunConfig(), node, CLASSES).exists()
+        save_client(RunConfig.of(), node, CLASSES, data)
+    assert not client_file(RunConfig.of(), node, CLASSES).exists()
 
 
 def test_a_client_without_a_pair_takes_the_threshold_of_the_others(data):

@@ -72,7 +72,7 @@ def tiny_folders(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def tiny_config(tiny_folders):
-    return RunConfig(
+    return RunConfig.of(
         image_encoder=f"open_clip:local:{tiny_folders['clip']}",
         text_encoder=f"open_clip:local:{tiny_folders['clip']}",
         captioner=f"transformers:local:{tiny_folders['blip']}",

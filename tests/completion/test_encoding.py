@@ -74,7 +74,7 @@ def test_a_store_that_forgets_is_named(models, store):
 def test_of_a_pool_only_what_is_taken_over_keeps_its_tokens(
     samples, holes, tiny_config, models, store
 ):
-    config = tiny_config.model_copy(update={"completion": "retrieval"})
+    config = tiny_config.changed(completion="retrieval")
     mine, pool = samples[1:4], samples
     work = Work(mine, holes(mine), models, store, config, (), pool, None)
     work.look_up()

@@ -16,7 +16,7 @@ def apart(tiny_config, tiny_folders):
         "image_encoder": f"open_clip:local:{tiny_folders['other-clip']}",
         "gate_encoder": f"open_clip:local:{tiny_folders['clip']}",
     }
-    return tiny_config.model_copy(update=update)
+    return tiny_config.changed(**update)
 
 
 def prepare(samples, complete, config, root, models=None):
@@ -53,7 +53,7 @@ def test_a_second_run_loads_neither_encoders_nor_gate(
 
 
 def test_a_gate_added_later_computes_its_own_part_alone(apart, samples, holes, tmp_path):
-    without = apart.model_copy(update={"gate_encoder": "", "quality_gate": 0.0})
+    without = apart.changed(gate_encoder="", quality_gate=0.0)
     first = prepare(samples, holes(samples), without, tmp_path)
     assert first.similarity["image"].isnan().all()
     models = FoundationModels.from_config(apart)
@@ -66,19 +66,19 @@ def test_a_gate_added_later_computes_its_own_part_alone(apart, samples, holes, t
 
 @pytest.mark.parametrize("update", [{"quality_gate": 0.0}, {"completion": "none"}])
 def test_without_a_gate_its_model_is_not_asked_for(apart, update):
-    config = apart.model_copy(update={"gate_encoder": "open_clip:/no/such/folder", **update})
+    config = apart.changed(**{"gate_encoder": "open_clip:/no/such/folder", **update})
     models = FoundationModels.from_config(config)
     assert models.gate is models
 
 
 def test_a_gate_model_that_is_not_there_is_named_by_its_key(apart):
-    config = apart.model_copy(update={"gate_encoder": "open_clip:/no/such/folder"})
+    config = apart.changed(gate_encoder="open_clip:/no/such/folder")
     with pytest.raises(ModelError, match=r"gate-encoder='open_clip:/no/such/folder'.*exist"):
         FoundationModels.from_config(config)
 
 
 def test_a_gate_model_without_texts_is_refused(apart):
-    config = apart.model_copy(update={"gate_encoder": "timm:local:/somewhere"})
+    config = apart.changed(gate_encoder="timm:local:/somewhere")
     with pytest.raises(ModelError, match="gate-encoder"):
         FoundationModels.from_config(config)
 
@@ -92,7 +92,7 @@ def test_the_models_of_a_run_are_named(apart, tiny_folders):
         "image-generator",
         "text-encoder",
     ]
-    assert named["image-encoder"]["spec"] == apart.image_encoder
-    assert named["gate-encoder"]["spec"] == apart.gate_encoder
+    assert named["image-encoder"]["spec"] == apart.models.image_encoder
+    assert named["gate-encoder"]["spec"] == apart.completion.gate_encoder
     assert named["gate-encoder"]["fingerprint"] == named["text-encoder"]["fingerprint"]
     assert {entry["revision"] for entry in named.values()} == {None}

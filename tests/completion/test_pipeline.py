@@ -184,7 +184,7 @@ def test_a_caption_that_is_known_from_elsewhere_is_not_encoded_again(
     tiny_config, shared_models, tmp_path, random_image, monkeypatch
 ):
     image_alone = [Sample("a", 0, random_image(1), None)]
-    config = tiny_config.model_copy(update={"quality_gate": 0.0})
+    config = tiny_config.changed(quality_gate=0.0)
     elsewhere = prepare(image_alone, {"text": [True]}, config, tmp_path / "x", shared_models)
     with FeatureStore(tmp_path / "x") as store:
         caption = load_completion(
@@ -236,7 +236,7 @@ def test_provenance_says_how_a_completion_was_made(prepared, samples, tiny_confi
 def test_the_class_name_enters_only_where_it_is_allowed(
     samples, tiny_config, shared_models, tmp_path
 ):
-    config = tiny_config.model_copy(update={"label_in_prompt": True})
+    config = tiny_config.changed(label_in_prompt=True)
     chosen = [samples[1]]
     named = prepare(
         chosen, {"text": [True]}, config, tmp_path, shared_models, class_names=("rose", "lily")
@@ -261,7 +261,7 @@ def test_the_class_name_enters_only_where_it_is_allowed(
 def test_only_what_depends_on_a_setting_is_made_again(
     change, rest, prepared, samples, holes, tiny_config, shared_models, tmp_path
 ):
-    config = tiny_config.model_copy(update=change)
+    config = tiny_config.changed(**change)
     models = FoundationModels(config)
     again = prepare(samples, holes(samples), config, tmp_path, models)
     assert again.reused == rest
@@ -271,7 +271,7 @@ def test_another_encoder_reuses_the_completions(
     prepared, samples, holes, tiny_config, tiny_folders, tmp_path
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
-    config = tiny_config.model_copy(update={"image_encoder": spec, "text_encoder": spec})
+    config = tiny_config.changed(image_encoder=spec, text_encoder=spec)
     models = FoundationModels.from_config(config)
     again = prepare(samples, holes(samples), config, tmp_path, models)
     assert again.made == {"image": 0, "text": 0}
@@ -281,7 +281,7 @@ def test_another_encoder_reuses_the_completions(
 
 
 def test_without_completion_the_holes_stay(samples, holes, tiny_config, tmp_path):
-    config = tiny_config.model_copy(update={"completion": "none", "captioner": "none:such"})
+    config = tiny_config.changed(completion="none", captioner="none:such")
     models = FoundationModels.from_config(config)
     prepared = prepare(samples, holes(samples), config, tmp_path, models)
     assert models.models_loaded == ("image_encoder", "text_encoder")
@@ -308,7 +308,7 @@ def test_gate_without_a_common_space_is_refused_before_anything_is_computed(
     forbidden_samples, holes, tiny_config, tiny_folders, tmp_path
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
-    config = tiny_config.model_copy(update={"text_encoder": spec})
+    config = tiny_config.changed(text_encoder=spec)
     models = FoundationModels.from_config(config)
     with pytest.raises(ModelError, match=r"quality-gate.*image-encoder.*text-encoder"):
         prepare(forbidden_samples, holes(forbidden_samples), config, tmp_path, models)
@@ -319,7 +319,7 @@ def test_without_a_gate_no_common_space_is_needed(
     samples, holes, tiny_config, tiny_folders, tmp_path
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
-    config = tiny_config.model_copy(update={"text_encoder": spec, "quality_gate": 0.0})
+    config = tiny_config.changed(text_encoder=spec, quality_gate=0.0)
     prepared = prepare(samples, holes(samples), config, tmp_path)
     assert prepared.pair_similarity.isnan().all()
     assert prepared.completed["text"].present.sum() == 3
@@ -392,7 +392,7 @@ def test_a_lost_generated_image_is_drawn_again(
         assert connection.execute(big).rowcount > 0
     connection.close()
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
-    config = tiny_config.model_copy(update={"image_encoder": spec, "text_encoder": spec})
+    config = tiny_config.changed(image_encoder=spec, text_encoder=spec)
     again = prepare(samples, holes(samples), config, tmp_path)
     assert again.made == {"image": 3, "text": 0}
 

@@ -56,7 +56,7 @@ def test_questions_are_read_with_and_without_phrases():
     text = " what colour are the petals? => {} petals ; what is the centre like?;; "
     assert parse_questions(text) == (COLOUR, CENTRE)
     assert parse_questions("") == ()
-    assert len(parse_questions(RunConfig().caption_questions)) == 5
+    assert len(parse_questions(RunConfig.of().completion.caption_questions)) == 5
 
 
 def test_a_phrase_without_a_place_is_refused():
@@ -67,7 +67,7 @@ def test_a_phrase_without_a_place_is_refused():
 def test_an_unknown_template_names_the_nearest():
     with pytest.raises(ConfigError, match="Did you mean 'coarse'"):
         template_named("corase")
-    assert RunConfig().prompt_template in TEMPLATES
+    assert RunConfig.of().completion.prompt_template in TEMPLATES
 
 
 def test_a_chat_template_is_told_what_to_do():

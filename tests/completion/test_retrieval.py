@@ -18,7 +18,7 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 
 @pytest.fixture(scope="module")
 def config(tiny_config):
-    return tiny_config.model_copy(update={"completion": "retrieval", "captioner": "no:such"})
+    return tiny_config.changed(completion="retrieval", captioner="no:such")
 
 
 @pytest.fixture(scope="module")
@@ -133,7 +133,7 @@ def test_encoders_without_a_common_space_are_gated_by_the_distance(
     samples, holes, config, tiny_folders, tmp_path
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
-    apart = config.model_copy(update={"text_encoder": spec, "quality_gate": 0.3})
+    apart = config.changed(text_encoder=spec, quality_gate=0.3)
     prepared = prepare(samples, holes(samples), samples, apart, tmp_path)
     pool = [sample for sample in samples if sample.complete]
     models = FoundationModels.from_config(apart)
@@ -162,12 +162,12 @@ class Data:
 
 def test_where_clients_and_server_may_take_from(samples):
     data = Data({"train": samples, "test": samples, "public": samples[:2], "bare": samples[1:3]})
-    own = RunConfig(completion="retrieval")
+    own = RunConfig.of(completion="retrieval")
     assert [s.key for s in retrieval_pool(samples[:4], data, own)] == ["sample-0", "sample-3"]
     assert retrieval_pool((), data, own) == ()
-    public = RunConfig(completion="retrieval", retrieval_source="public")
+    public = RunConfig.of(completion="retrieval", retrieval_source="public")
     assert [s.key for s in retrieval_pool(samples[3:], data, public)] == ["sample-0"]
-    assert retrieval_pool(samples, data, RunConfig()) == ()
+    assert retrieval_pool(samples, data, RunConfig.of()) == ()
 
 
 @pytest.mark.parametrize(
@@ -180,7 +180,7 @@ def test_where_clients_and_server_may_take_from(samples):
 )
 def test_wrong_public_splits(split, message, samples):
     data = Data({"train": samples, "bare": samples[1:3]})
-    config = RunConfig(completion="retrieval", retrieval_source="public", public_split=split)
+    config = RunConfig.of(completion="retrieval", retrieval_source="public", public_split=split)
     with pytest.raises(DataError, match=message):
         retrieval_pool((), data, config)
 

@@ -61,7 +61,7 @@ def models(tiny_config):
 
 @pytest.mark.parametrize("completion", ["foundation", "retrieval", "none"])
 def test_the_same_bits_as_one_after_the_other(parts, samples, completion, tiny_config, tmp_path):
-    config = tiny_config.model_copy(update={"completion": completion})
+    config = tiny_config.changed(completion=completion)
     models = FoundationModels.from_config(config)
     pool = [sample for sample in samples if sample.complete]
     requests = [Request(part, flags(part), pool=pool) for part in parts]

@@ -28,7 +28,7 @@ def settings(tmp_path):
 
     def build(dataset="flora", **keys):
         registry._located.cache_clear()  # a test may change the files under the same settings
-        return RunConfig(dataset=dataset, cache_dir=str(tmp_path / "cache"), **keys)
+        return RunConfig.of(dataset=dataset, cache_dir=str(tmp_path / "cache"), **keys)
 
     return build
 

@@ -16,7 +16,7 @@ def test_each_layout(layout, tmp_path):
     root = tmp_path / "data" / layout
     make(layout, root)
     settings = {"cache_dir": str(tmp_path / "cache"), **SETTINGS.get(layout, {})}
-    dataset = load_dataset(RunConfig(dataset=f"{layout}:{root}", **settings))
+    dataset = load_dataset(RunConfig.of(dataset=f"{layout}:{root}", **settings))
     sizes = {name: len(samples) // SPECIES for name, samples in dataset.splits.items()}
     joined = {"train": PER_SPECIES["train"] + PER_SPECIES["public"]} if layout == "cub" else {}
     assert {name: sizes[name] for name in ("train", "test")} == {

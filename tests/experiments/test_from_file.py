@@ -18,7 +18,7 @@ def test_fashion30_names_settings_that_there_are(tmp_path):
     for own in tables["methods"].values():
         values = fill(tables["settings"] | own, paths)
         config = RunConfig.from_run_config(values)
-        assert str(tmp_path) in config.dataset
+        assert str(tmp_path) in config.data.dataset
     text = path.read_text()
     for head in ("Purpose:", "Command:", "Time:", "Metric:"):
         assert head in text
@@ -209,7 +209,7 @@ def test_figures_of_another_split_are_not_taken_for_those_of_the_test(
     file, paths = miniature
     arguments = [f"--path={name}={path}" for name, path in paths.items()]
     arguments += ["--out", str(tmp_path / "out"), "--seeds", "0", "--methods", "mask"]
-    config = RunConfig(
+    config = RunConfig.of(
         method="fedavg", completion="none", test_split="val", dataset=f"folder:{paths['data']}"
     ).to_run_config()
     folder = tmp_path / "out" / "mask" / "seed-0"

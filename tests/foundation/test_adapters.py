@@ -17,7 +17,7 @@ TEXTS = ["a red flower", "", "a red flower with five round petals , the centre i
 
 @pytest.fixture(scope="module")
 def config(clip_folder, blip_folder, pixart_folder):
-    return RunConfig(
+    return RunConfig.of(
         image_encoder=f"open_clip:local:{clip_folder}",
         text_encoder=f"open_clip:local:{clip_folder}",
         captioner=f"transformers:local:{blip_folder}",
@@ -103,7 +103,7 @@ def test_encoders_treat_items_alike_alone_and_in_a_batch(role, models, images):
 
 
 def test_a_grid_beyond_the_model_is_refused(config):
-    models = FoundationModels(config.model_copy(update={"image_grid": 5}))
+    models = FoundationModels(config.changed(image_grid=5))
     with pytest.raises(ModelError, match="image-grid=5"):
         models.image_encoder.encode([Image.new("RGB", (16, 16))])
 
@@ -111,7 +111,7 @@ def test_a_grid_beyond_the_model_is_refused(config):
 def test_a_text_tower_of_its_own_class_works_as_well(config, tiny, tmp_path):
     folder = tiny.build_open_clip(tmp_path / "custom", custom_text=True)
     spec = f"open_clip:local:{folder}"
-    models = FoundationModels(config.model_copy(update={"text_encoder": spec}))
+    models = FoundationModels(config.changed(text_encoder=spec))
     assert [len(item.tokens) for item in models.text_encoder.encode(TEXTS)] == [5, 2, 10, 4]
     assert not models.comparable
 
@@ -153,7 +153,7 @@ def test_an_image_depends_on_its_prompt_and_seed_alone(
             "generator_steps": 2,
             "generator_guidance": 2.0,
         }
-        generator = FoundationModels(config.model_copy(update=update)).image_generator
+        generator = FoundationModels(config.changed(**update)).image_generator
     prompts = ["a red flower", "the blue flower", "a red flower", "花"]
     images = generator.generate(prompts, [1, 2, 3, 2**63 - 1])
     alone = generator.generate(prompts[1:2], [2])[0]
@@ -171,7 +171,7 @@ def test_generator_settings_override_those_of_the_folder(config, pixart_folder):
         "guidance_scale": 1.0,
     }
     update = {"generator_steps": 3, "generator_guidance": 0.0}
-    call = FoundationModels(config.model_copy(update=update)).image_generator._call
+    call = FoundationModels(config.changed(**update)).image_generator._call
     assert (call["num_inference_steps"], call["guidance_scale"]) == (3, 0.0)
 
 
@@ -183,7 +183,7 @@ def test_size_and_type_of_the_images_are_settings(config, stable_diffusion_folde
         "generator_size": 24,
         "generator_dtype": "bf16",
     }
-    generator = FoundationModels(config.model_copy(update=update)).image_generator
+    generator = FoundationModels(config.changed(**update)).image_generator
     assert (
         generator._pipeline.unet.dtype == generator._pipeline.text_encoder.dtype == torch.bfloat16
     )
@@ -200,7 +200,7 @@ def test_every_option_reaches_the_pipeline(config, stable_diffusion_folder):
         "generator_size": 24,
         "generator_batch_size": 2,
     }
-    changed = config.model_copy(update=update)
+    changed = config.changed(**update)
     models = FoundationModels(changed)
     generator = models.image_generator
     calls, real = [], generator._pipeline
@@ -241,7 +241,7 @@ def test_the_size_of_the_images_is_known_beforehand(pixart_folder, stable_diffus
 
 @pytest.mark.parametrize("way", ["model", "sequential"])
 def test_offloading_needs_a_gpu(way, config):
-    models = FoundationModels(config.model_copy(update={"generator_offload": way}))
+    models = FoundationModels(config.changed(generator_offload=way))
     with pytest.raises(ModelError, match=f"generator-offload='{way}' needs a GPU"):
         _ = models.image_generator
 
@@ -260,7 +260,7 @@ def test_offloading_is_left_to_the_pipeline(way, config, monkeypatch):
         def enable_sequential_cpu_offload(self, device):
             calls.append(("sequential", device))
 
-    context = LoadContext(None, "cuda:1", config.model_copy(update={"generator_offload": way}), {})
+    context = LoadContext(None, "cuda:1", config.changed(generator_offload=way), {})
     monkeypatch.setattr("diffusers.utils.is_accelerate_available", lambda: False)
     with pytest.raises(ModelError, match="accelerate"):
         _place(Pipeline(), context)
@@ -283,7 +283,7 @@ def test_wrong_settings_of_the_folder(settings, message, config, pixart_folder, 
     shutil.copytree(pixart_folder, folder)
     (folder / "fedmvp.json").write_text(settings)
     spec = f"diffusers:local:{folder}"
-    models = FoundationModels(config.model_copy(update={"image_generator": spec}))
+    models = FoundationModels(config.changed(image_generator=spec))
     with pytest.raises(ModelError, match=message):
         _ = models.image_generator
 
@@ -312,13 +312,11 @@ def test_models_are_loaded_at_first_use_and_released(config):
 
 def test_models_that_a_run_does_not_need_may_be_missing(config):
     update = {"completion": "none", "captioner": "transformers:local:/no/such/folder"}
-    models = FoundationModels.from_config(config.model_copy(update=update))
+    models = FoundationModels.from_config(config.changed(**update))
     with pytest.raises(ModelError, match="does not exist"):
         models.fingerprint("captioner")
     with pytest.raises(ModelError, match="does not exist"):
-        FoundationModels.from_config(
-            config.model_copy(update={**update, "completion": "foundation"})
-        )
+        FoundationModels.from_config(config.changed(**{**update, "completion": "foundation"}))
 
 
 def test_naming_models_imports_no_library():

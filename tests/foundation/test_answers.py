@@ -33,7 +33,7 @@ def folders(tiny_models_module, tmp_path_factory):
 
 
 def captioner(folder, **settings):
-    return FoundationModels(RunConfig(captioner=f"transformers:{folder}", **settings)).captioner
+    return FoundationModels(RunConfig.of(captioner=f"transformers:{folder}", **settings)).captioner
 
 
 @pytest.mark.parametrize("kind", ["opt", "t5"])
@@ -98,7 +98,7 @@ def test_the_longest_answer_is_a_setting_of_blip_too(folders, images):
 
 
 def test_coarse_to_fine_completion_with_a_chat_model(folders, images):
-    config = RunConfig(
+    config = RunConfig.of(
         captioner=f"transformers:{folders['chat']}",
         captioner_max_tokens=3,
         prompt_template="instruct",
@@ -125,8 +125,8 @@ def test_coarse_to_fine_completion_with_a_chat_model(folders, images):
     ],
 )
 def test_settings_that_change_a_text_are_in_its_key(change, same, folders):
-    config = RunConfig(captioner=f"transformers:{folders['blip']}")
-    other = config.model_copy(update=change)
+    config = RunConfig.of(captioner=f"transformers:{folders['blip']}")
+    other = config.changed(**change)
     keys = [
         FoundationCompleter(FoundationModels(c), c).key("text", "0" * 64, None, "sample")
         for c in (config, other)
@@ -140,7 +140,7 @@ LABELS = ["<image>", "a [SEP] b", "[PAD]", "{}", "花 🌸", "\n", "x " * 400]
 @pytest.mark.parametrize("kind", ["blip", "opt", "t5", "chat"])
 @pytest.mark.parametrize("label", LABELS, ids=range(len(LABELS)))
 def test_any_class_name_may_stand_in_a_question(kind, label, folders, images):
-    config = RunConfig(
+    config = RunConfig.of(
         captioner=f"transformers:{folders[kind]}",
         captioner_max_tokens=2,
         caption_questions="what colour are the petals of the {label|flower}? => {} petals",

@@ -56,11 +56,11 @@ def build(tmp_path_factory):
 
 
 def image_encoder(spec, grid=2):
-    return FoundationModels(RunConfig(image_encoder=spec, image_grid=grid)).image_encoder
+    return FoundationModels(RunConfig.of(image_encoder=spec, image_grid=grid)).image_encoder
 
 
 def text_encoder(spec, longest=10):
-    return FoundationModels(RunConfig(text_encoder=spec, text_max_tokens=longest)).text_encoder
+    return FoundationModels(RunConfig.of(text_encoder=spec, text_max_tokens=longest)).text_encoder
 
 
 def close(left, right):
@@ -98,7 +98,7 @@ def test_class_and_register_tokens_stay_out_of_the_grid(kind, leading, build, im
 @pytest.mark.parametrize("kind", ["clip", "siglip"])
 def test_pooled_embeddings_of_an_image_text_model_are_those_of_its_joint_space(kind, build, images):
     spec = f"transformers:local:{build(IMAGES[kind])}"
-    models = FoundationModels(RunConfig(image_encoder=spec, text_encoder=spec))
+    models = FoundationModels(RunConfig.of(image_encoder=spec, text_encoder=spec))
     assert models.comparable
     model = models.image_encoder._model
     assert models.text_encoder._model is model  # loaded once
@@ -218,7 +218,7 @@ def test_wrong_timm_folders(changes, name, message, build):
     ],
 )
 def test_a_model_of_the_other_modality(role, builder, message, build):
-    models = FoundationModels(RunConfig(**{role: f"transformers:{build(builder)}"}))
+    models = FoundationModels(RunConfig.of(**{role: f"transformers:{build(builder)}"}))
     with pytest.raises(ModelError, match=message):
         getattr(models, role)
 
@@ -244,7 +244,7 @@ def test_a_grid_beyond_the_model_is_refused(build):
 
 def test_encoders_of_two_models_share_no_space(build):
     vit, bert = build("build_vit"), build("build_bert")
-    config = RunConfig(image_encoder=f"transformers:{vit}", text_encoder=f"transformers:{bert}")
+    config = RunConfig.of(image_encoder=f"transformers:{vit}", text_encoder=f"transformers:{bert}")
     models = FoundationModels(config)
     assert models.space("image") is models.space("text") is None
     assert not models.comparable
@@ -277,7 +277,7 @@ def test_open_clip_weights_of_a_named_architecture(build, tmp_path, images):
         image_encoder(spec)
     scaling = {"preprocess_cfg": {"mean": [0.5] * 3, "std": [0.25] * 3}}
     (tmp_path / "open_clip_config.json").write_text(json.dumps(scaling))
-    models = FoundationModels(RunConfig(image_encoder=spec, text_encoder=spec))
+    models = FoundationModels(RunConfig.of(image_encoder=spec, text_encoder=spec))
     assert models.comparable
     item = models.image_encoder.encode(images[:1])[0]
     assert item.tokens.shape == (9, 64)
@@ -291,8 +291,8 @@ def test_open_clip_weights_of_a_named_architecture(build, tmp_path, images):
 
 def test_the_architecture_is_part_of_the_name(build):
     folder = build("build_timm")
-    models = FoundationModels(RunConfig(image_encoder=f"timm:test_efficientnet:{folder}"))
-    other = FoundationModels(RunConfig(image_encoder=f"timm:local:{folder}"))
+    models = FoundationModels(RunConfig.of(image_encoder=f"timm:test_efficientnet:{folder}"))
+    other = FoundationModels(RunConfig.of(image_encoder=f"timm:local:{folder}"))
     assert models.fingerprint("image_encoder") != other.fingerprint("image_encoder")
     assert models.spec("image_encoder") == ModelSpec(
         "image_encoder", "timm", folder, "test_efficientnet"

@@ -47,8 +47,8 @@ def test_every_role_has_an_embedded_model(monkeypatch, tmp_path):
         return path
 
     assets(monkeypatch, model_path)
-    config = RunConfig()
-    names = [parse_spec(role, getattr(config, role)).folder.name for role in ROLES]
+    config = RunConfig.of()
+    names = [parse_spec(role, getattr(config.models, role)).folder.name for role in ROLES]
     assert names == ["encoder", "encoder", "captioner", "generator"]
 
 
@@ -107,7 +107,7 @@ def test_missing_library(monkeypatch, spec, folder):
     loader = specs.Library("no_such_module_anywhere:load", 1, "open_clip_config.json")
     monkeypatch.setitem(LIBRARIES["image_encoder"], "open_clip", loader)
     with pytest.raises(ModelError, match=r"image-encoder: open_clip cannot be imported.*pip"):
-        load_model(spec, LoadContext(folder, "cpu", RunConfig(), {}))
+        load_model(spec, LoadContext(folder, "cpu", RunConfig.of(), {}))
 
 
 def test_a_folder_that_does_not_load(spec, folder):
@@ -115,7 +115,7 @@ def test_a_folder_that_does_not_load(spec, folder):
     (folder / "open_clip_config.json").write_text(json.dumps(parts))
     (folder / "weights.safetensors").write_bytes(b"weights")
     with pytest.raises(ModelError, match="open_clip cannot load"):
-        load_model(spec, LoadContext(folder, "cpu", RunConfig(), {}))
+        load_model(spec, LoadContext(folder, "cpu", RunConfig.of(), {}))
 
 
 def test_fingerprint_is_of_the_content_and_not_of_the_place(spec, folder, tmp_path):

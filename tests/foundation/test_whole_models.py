@@ -21,7 +21,7 @@ KINDS = {"captioner": "transformers", "image-generator": "diffusers"}
 def load(key, folder, **settings):
     role = key.replace("-", "_")
     spec = f"{KINDS[key]}:{folder}"
-    return getattr(FoundationModels(RunConfig(**{role: spec}, **settings)), role)
+    return getattr(FoundationModels(RunConfig.of(**{role: spec}, **settings)), role)
 
 
 def without(path, lost):
@@ -144,7 +144,7 @@ def test_split_weights_that_are_pickles_are_never_opened(
     monkeypatch.setattr(torch, "load", lambda file, *_, **__: opened.append(file))
     library = KINDS.get(role, "transformers")
     key = role.replace("-", "_")
-    config = RunConfig(**{key: f"{library}:{folder}"}, image_grid=1)
+    config = RunConfig.of(**{key: f"{library}:{folder}"}, image_grid=1)
     with pytest.raises(ModelError, match=r"index\.json: names 'w\.bin'; expected names of"):
         getattr(FoundationModels(config), key)
     assert opened == []
@@ -169,5 +169,5 @@ def test_a_config_that_names_other_weights(named, tiny, tmp_path):
     (folder / "config.json").write_text(json.dumps(config | {"transformers_weights": named}))
     with pytest.raises(ModelError, match="'transformers_weights' is"):
         load("captioner", folder)
-    (found,) = model_problems(parse_spec("captioner", f"transformers:{folder}"), RunConfig())
+    (found,) = model_problems(parse_spec("captioner", f"transformers:{folder}"), RunConfig.of())
     assert found.startswith(f"{folder / 'config.json'}: 'transformers_weights' is {named!r}")

@@ -40,7 +40,7 @@ def test_at_least_two_classes(widths):
 
 
 def test_the_settings_of_a_run_decide(widths):
-    config = RunConfig(model_width=24, model_layers=3, model_heads=3, model_dropout=0.25)
+    config = RunConfig.of(model_width=24, model_layers=3, model_heads=3, model_dropout=0.25)
     network = FedMVPNetwork.from_config(config, *widths, 7)
     assert network.encoder.width == 24
     assert len(network.encoder.layers) == 3
@@ -51,5 +51,5 @@ def test_the_settings_of_a_run_decide(widths):
 
 def test_the_default_network_fits_a_message():
     widths = {"image": 512, "text": 512}
-    network = FedMVPNetwork.from_config(RunConfig(), widths, widths, 200)
+    network = FedMVPNetwork.from_config(RunConfig.of(), widths, widths, 200)
     assert check_message_size(pack(network.state_dict(), "fp16"), 4.0) < 4_000_000

@@ -36,7 +36,7 @@ def with_generated(batch, **flags):
 
 def test_the_loss_is_the_sum_of_its_parts(network, make_batch, some_present):
     batch = make_batch(6, present=some_present)
-    config = RunConfig(alpha=0.2, beta=0.7, auxiliary_weight=0.4, temperature=0.3)
+    config = RunConfig.of(alpha=0.2, beta=0.7, auxiliary_weight=0.4, temperature=0.3)
     output = network(batch)
     parts = fedmvp_loss(output, batch.labels, some_present, config)
     joint_ce = F.cross_entropy(output.logits, batch.labels, reduction="none")
@@ -57,7 +57,7 @@ def test_the_loss_is_the_sum_of_its_parts(network, make_batch, some_present):
 
 def test_fedavg_has_the_cross_entropy_alone(network, make_batch, some_present):
     batch = make_batch(6, present=some_present)
-    parts = fedmvp_loss(network(batch), batch.labels, some_present, RunConfig(method="fedavg"))
+    parts = fedmvp_loss(network(batch), batch.labels, some_present, RunConfig.of(method="fedavg"))
     assert torch.equal(parts.total, parts.supervised)
     assert not any((parts.matching, parts.margin, parts.auxiliary))
 
@@ -66,7 +66,7 @@ def test_an_absent_modality_adds_nothing(network, make_batch):
     nobody = torch.zeros(6, dtype=torch.bool)
     batch = make_batch(6, present={"text": nobody})
     everybody = torch.ones(6, dtype=torch.bool)
-    config = RunConfig(auxiliary_weight=1.0)
+    config = RunConfig.of(auxiliary_weight=1.0)
     present = {"image": everybody, "text": nobody}
     parts = fedmvp_loss(network(batch), batch.labels, present, config)
     ce = F.cross_entropy(network(batch).modality_logits["image"], batch.labels)
@@ -76,7 +76,7 @@ def test_an_absent_modality_adds_nothing(network, make_batch):
 
 def test_one_modality_of_a_real_pair_is_hidden_as_often_as_asked(make_batch):
     batch = make_batch(4000)
-    shown = drop_modalities(batch, RunConfig(modality_dropout=0.3), rng())
+    shown = drop_modalities(batch, RunConfig.of(modality_dropout=0.3), rng())
     gone = {name: ~values.present for name, values in shown.modalities.items()}
     assert not (gone["image"] & gone["text"]).any()
     for flags in gone.values():
@@ -87,7 +87,7 @@ def test_one_modality_of_a_real_pair_is_hidden_as_often_as_asked(make_batch):
 def test_what_is_generated_is_hidden_as_often_as_asked(make_batch):
     made = torch.ones(4000, dtype=torch.bool)
     batch = with_generated(make_batch(4000), text=made)
-    config = RunConfig(modality_dropout=0.9, generated_dropout=0.4)
+    config = RunConfig.of(modality_dropout=0.9, generated_dropout=0.4)
     shown = drop_modalities(batch, config, rng())
     assert shown.modalities["image"].present.all()
     gone = ~shown.modalities["text"].present
@@ -100,7 +100,7 @@ def test_something_always_stays(make_batch):
     image_there, text_there = flags[0] | ~flags[1], flags[1]
     batch = make_batch(500, present={"image": image_there, "text": text_there})
     batch = with_generated(batch, image=image_there & flags[2], text=text_there)
-    config = RunConfig(modality_dropout=0.99, generated_dropout=0.99)
+    config = RunConfig.of(modality_dropout=0.99, generated_dropout=0.99)
     before = torch.stack([m.present for m in batch.modalities.values()])
     shown = drop_modalities(batch, config, rng())
     after = torch.stack([m.present for m in shown.modalities.values()])
@@ -111,19 +111,19 @@ def test_something_always_stays(make_batch):
 
 def test_nothing_is_hidden_without_dropout(make_batch):
     batch = make_batch(50)
-    shown = drop_modalities(batch, RunConfig(modality_dropout=0, generated_dropout=0), rng())
+    shown = drop_modalities(batch, RunConfig.of(modality_dropout=0, generated_dropout=0), rng())
     for name, values in shown.modalities.items():
         assert torch.equal(values.mask, batch.modalities[name].mask)
 
 
 def test_the_rate_falls_from_its_peak_over_the_rounds():
-    config = RunConfig(num_server_rounds=11, learning_rate=0.2)
+    config = RunConfig.of(num_server_rounds=11, learning_rate=0.2)
     rates = [learning_rate_at(r, config) for r in range(1, 12)]
     assert rates[0] == pytest.approx(0.2)
     assert rates[-1] == pytest.approx(0.01)
     assert rates[5] == pytest.approx((0.2 + 0.01) / 2)
     assert rates == sorted(rates, reverse=True)
-    assert learning_rate_at(1, RunConfig(num_server_rounds=1, learning_rate=0.2)) == 0.2
+    assert learning_rate_at(1, RunConfig.of(num_server_rounds=1, learning_rate=0.2)) == 0.2
     assert learning_rate_at(99, config) == pytest.approx(0.01)
 
 
@@ -144,7 +144,7 @@ def separable(make_batch, count=48):
 @pytest.mark.parametrize("method", ["fedmvp", "fedavg"])
 def test_a_separable_task_is_learnt(network, make_batch, method):
     batch = separable(make_batch)
-    config = RunConfig(method=method, local_epochs=12, batch_size=12, learning_rate=5e-3)
+    config = RunConfig.of(method=method, local_epochs=12, batch_size=12, learning_rate=5e-3)
     losses = train(network, batch, config, 1, rng())
     accuracy = float((network.predict(batch).argmax(dim=1) == batch.labels).float().mean())
     assert accuracy > 0.9
@@ -155,7 +155,7 @@ def test_a_separable_task_is_learnt(network, make_batch, method):
 
 def test_the_same_generator_gives_the_same_model(network, make_batch):
     start = {name: tensor.clone() for name, tensor in network.state_dict().items()}
-    config = RunConfig(local_epochs=1, batch_size=5)
+    config = RunConfig.of(local_epochs=1, batch_size=5)
     ends = []
     for seed in (1, 1, 2):
         network.load_state_dict(start)
@@ -169,7 +169,7 @@ def test_the_same_generator_gives_the_same_model(network, make_batch):
 
 def test_losses_are_means_over_the_samples(network, make_batch):
     batch = make_batch(7)
-    config = RunConfig(
+    config = RunConfig.of(
         method="fedavg", local_epochs=1, batch_size=3, learning_rate=1e-12, weight_decay=0,
         modality_dropout=0, generated_dropout=0,
     )  # fmt: skip
@@ -187,11 +187,11 @@ def test_short_features_are_trained_on_in_float32(network, make_batch):
         },
         batch.labels,
     )
-    train(network, short, RunConfig(local_epochs=1), 1, rng())
+    train(network, short, RunConfig.of(local_epochs=1), 1, rng())
     assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
 def test_nothing_to_train_on_is_refused(network, make_batch):
     empty = make_batch(2).select(torch.tensor([], dtype=torch.long))
     with pytest.raises(DataError, match="no sample to train on"):
-        train(network, empty, RunConfig(), 1, rng())
+        train(network, empty, RunConfig.of(), 1, rng())

@@ -40,7 +40,7 @@ def check(root, tmp_path, clients=3, **settings):
 
     registry._located.cache_clear()
     values = {"dataset": f"folder:{root}", "cache_dir": str(tmp_path / "cache"), "partition": "iid"}
-    return preflight(RunConfig(**{**values, **settings}), clients)
+    return preflight(RunConfig.of(**{**values, **settings}), clients)
 
 
 def test_sound_data(shop, tmp_path):
@@ -129,7 +129,7 @@ def test_splits_that_nobody_uses_are_named(shop, tmp_path):
 def test_a_server_without_samples(tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("a\nb\n")
-    config = RunConfig(
+    config = RunConfig.of(
         dataset="nodes",
         class_names_file=str(names),
         cache_dir=str(tmp_path / "cache"),
@@ -172,7 +172,7 @@ def test_wrong_settings_are_problems(shop, tmp_path, settings, message):
 
 
 def test_flora_has_no_owners(tmp_path):
-    config = RunConfig(
+    config = RunConfig.of(
         cache_dir=str(tmp_path), partition="column:brand", train_samples=30, test_samples=5
     )
     (problem,) = preflight(config, 3).problems

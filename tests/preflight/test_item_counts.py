@@ -30,7 +30,7 @@ SMALL = {
 
 
 def config(tmp_path, **settings):
-    return RunConfig(**(SMALL | {"cache_dir": str(tmp_path)} | settings))
+    return RunConfig.of(**(SMALL | {"cache_dir": str(tmp_path)} | settings))
 
 
 def test_all_is_left_at_first_and_nothing_after_preparing(tmp_path, tiny_models_module):

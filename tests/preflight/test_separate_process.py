@@ -11,7 +11,7 @@ from fedmvp_flwr.preflight.separate_process import preflight_apart
 
 
 def test_everything_wrong_comes_back(tmp_path):
-    config = RunConfig(
+    config = RunConfig.of(
         dataset="folder:/no/data",
         captioner="transformers:/no/model",
         text_encoder="transformers:/no/encoder",
@@ -29,4 +29,4 @@ def test_a_preflight_that_breaks_down_is_named(monkeypatch):
 
     monkeypatch.setattr(preflight_child.subprocess, "run", broken)
     with pytest.raises(FedMVPError, match=r"code -9.*--no-preflight.*Killed"):
-        preflight_apart(RunConfig(), 2)
+        preflight_apart(RunConfig.of(), 2)

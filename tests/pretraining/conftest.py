@@ -45,7 +45,7 @@ def folder(tmp_path_factory):
 def config(folder, tmp_path):
     from fedmvp_flwr import RunConfig
 
-    return RunConfig(dataset=f"folder:{folder}", cache_dir=str(tmp_path / "cache"), device="cpu")
+    return RunConfig.of(dataset=f"folder:{folder}", cache_dir=str(tmp_path / "cache"), device="cpu")
 
 
 @pytest.fixture

@@ -37,7 +37,7 @@ def data(folder, tmp_path_factory):
     from fedmvp_flwr import RunConfig
 
     cache = tmp_path_factory.mktemp("cache")
-    return RunConfig(dataset=f"folder:{folder}", cache_dir=str(cache), device="cpu")
+    return RunConfig.of(dataset=f"folder:{folder}", cache_dir=str(cache), device="cpu")
 
 
 @pytest.fixture(scope="module")
@@ -55,7 +55,7 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
     from fedmvp_flwr.foundation.bundle import FoundationModels
 
     out, _, _ = made
-    config = data.model_copy(update={**specs(out), "caption_questions": "", "generator_steps": 2})
+    config = data.changed(**{**specs(out), "caption_questions": "", "generator_steps": 2})
     dataset = load_dataset(config)
     whole = dataset.splits["train"]
     holes = [
@@ -63,7 +63,7 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
         dataclasses.replace(whole[1], image=None),
     ]
     models = FoundationModels.from_config(config)
-    with FeatureStore(Path(config.cache_dir)) as store:
+    with FeatureStore(Path(config.run.cache_dir)) as store:
         prepared = prepare_samples(
             holes,
             complete={"image": [False, True], "text": [True, False]},

@@ -33,14 +33,14 @@ def test_an_unknown_split_is_named_with_those_that_there_are(config):
 
 def test_a_folder_of_public_data_alone_will_do(write, tmp_path):
     root = write(tmp_path / "public", {"public": 20})
-    config = RunConfig(dataset=f"folder:{root}", cache_dir=str(tmp_path / "cache"))
+    config = RunConfig.of(dataset=f"folder:{root}", cache_dir=str(tmp_path / "cache"))
     pairs = load_pairs(config, "public", 0)
     assert len(pairs.train) + len(pairs.held_out) == 20
 
 
 def test_data_without_splits_is_not_taken_for_public(write, tmp_path):
     root = write(tmp_path / "plain", {"": 20})
-    config = RunConfig(dataset=f"folder:{root}", cache_dir=str(tmp_path / "cache"))
+    config = RunConfig.of(dataset=f"folder:{root}", cache_dir=str(tmp_path / "cache"))
     with pytest.raises(DataError, match="no split 'public'"):
         load_pairs(config, "public", 0)
     both = load_pairs(config, "train+test", 0)
@@ -49,6 +49,6 @@ def test_data_without_splits_is_not_taken_for_public(write, tmp_path):
 
 def test_too_few_pairs_are_refused(write, tmp_path):
     root = write(tmp_path / "few", {"public": 5, "train": 3, "test": 3})
-    config = RunConfig(dataset=f"folder:{root}", cache_dir=str(tmp_path / "cache"))
+    config = RunConfig.of(dataset=f"folder:{root}", cache_dir=str(tmp_path / "cache"))
     with pytest.raises(DataError, match="holds 5 samples"):
         load_pairs(config, "public", 0)

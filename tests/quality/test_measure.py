@@ -20,7 +20,7 @@ from fedmvp_flwr.quality.procedure import run_quality
 
 @pytest.fixture(scope="module")
 def config(tmp_path_factory):
-    return RunConfig(
+    return RunConfig.of(
         train_samples=60,
         test_samples=40,
         generator_steps=2,
@@ -74,11 +74,11 @@ def test_a_stricter_gate_lets_less_through(both):
 def apart(config, tiny_models_module, tmp_path):
     """Encoders that share no space, and no gate."""
     clip = tiny_models_module.build_open_clip(tmp_path / "clip", seed=5)
-    return config.model_copy(update={"image_encoder": f"open_clip:{clip}", "quality_gate": 0.0})
+    return config.changed(image_encoder=f"open_clip:{clip}", quality_gate=0.0)
 
 
 def test_a_gate_encoder_measures_also_where_no_gate_is_set(apart):
-    chosen = apart.model_copy(update={"gate_encoder": "open_clip:embedded"})
+    chosen = apart.changed(gate_encoder="open_clip:embedded")
     numbers = run_quality(chosen, num_samples=24)["coarse"].numbers
     assert numbers["similarity"] == "image-text cosine"
     assert all(row["threshold"] is not None for row in numbers["gate"])
@@ -140,7 +140,7 @@ def test_only_the_pictures_of_the_page_are_kept(both, config, tmp_path, monkeypa
 
 
 def test_the_page_shows_24_pairs_of_more(config, tmp_path):
-    other = config.model_copy(update={"completion": "retrieval"})
+    other = config.changed(completion="retrieval")
     result = run_quality(other, num_samples=30)["retrieval"]
     assert (len(result.rows), len(result.pairs)) == (30, 24)
     assert [row["key"] for row in result.rows[:24]] == [p.sample.key for p in result.pairs]
@@ -175,7 +175,7 @@ def by_class(page):
 def test_images_of_a_class_are_measured_where_it_has_enough_pairs(config, tmp_path, monkeypatch):
     monkeypatch.setattr(image_distances, "LEAST_FOR_KID", 2)
     monkeypatch.setattr(image_distances, "LEAST_FOR_FRECHET", 4)
-    other = config.model_copy(update={"completion": "retrieval"})
+    other = config.changed(completion="retrieval")
     results = run_quality(other, num_samples=30)
     path, page = write_quality(tmp_path, results)
     classes = json.loads(path.read_text())["retrieval"]["per-class"]
@@ -205,7 +205,7 @@ def test_few_pairs_of_a_class_are_not_measured(both, tmp_path):
 
 
 def test_retrieval_takes_from_the_other_pairs(config):
-    other = config.model_copy(update={"completion": "retrieval"})
+    other = config.changed(completion="retrieval")
     result = run_quality(other, num_samples=12)["retrieval"]
     assert result.numbers["completion"] == "retrieval"
     texts = {pair.sample.text for pair in result.pairs}
@@ -215,9 +215,7 @@ def test_retrieval_takes_from_the_other_pairs(config):
 
 
 def test_the_pairs_of_one_client(config):
-    other = config.model_copy(
-        update={"completion": "retrieval", "missing_ratio": 0.5, "partition": "iid"}
-    )
+    other = config.changed(completion="retrieval", missing_ratio=0.5, partition="iid")
     result = run_quality(other, client=1, num_clients=3)["retrieval"]
     train = {sample.key for sample in load_dataset(other).splits["train"]}
     assert {pair.sample.key for pair in result.pairs} <= train
@@ -246,4 +244,4 @@ def test_choice_of_pairs():
 )
 def test_what_cannot_be_measured(settings, options, message, config):
     with pytest.raises(FedMVPError, match=message):
-        run_quality(config.model_copy(update=settings), num_samples=8, **options)
+        run_quality(config.changed(**settings), num_samples=8, **options)

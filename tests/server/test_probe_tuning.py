@@ -10,7 +10,7 @@ from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.server.probe import Probe
 from fedmvp_flwr.server.probe_tuning import ProbeTuner, as_real
 
-CONFIG = RunConfig(
+CONFIG = RunConfig.of(
     learning_rate=0.01,
     probe_tuning_rate=1.0,
     probe_tuning_epochs=10,
@@ -47,7 +47,7 @@ def test_the_model_learns_what_the_probe_says(network, arrays, probe):
 
 
 def test_names_order_shapes_and_wire_type_stay(network, arrays, probe):
-    tuned = ProbeTuner(network, CONFIG.model_copy(update={"wire_dtype": "fp16"}))(1, arrays, probe)
+    tuned = ProbeTuner(network, CONFIG.changed(wire_dtype="fp16"))(1, arrays, probe)
     assert list(tuned) == list(arrays)
     assert [a.shape for a in tuned.values()] == [a.shape for a in arrays.values()]
     assert {a.dtype for a in tuned.values()} == {"float16"}
@@ -61,7 +61,7 @@ def test_seed_and_round_determine_it_and_no_other_random_number(network, arrays,
     torch.rand(3)
     assert same(first, unpack(tuner(2, arrays, probe)))
     assert not same(first, unpack(tuner(3, arrays, probe)))
-    other = ProbeTuner(network, CONFIG.model_copy(update={"seed": 1}))
+    other = ProbeTuner(network, CONFIG.changed(seed=1))
     assert not same(first, unpack(other(2, arrays, probe)))
 
 
@@ -69,7 +69,7 @@ def test_a_smaller_rate_moves_the_model_less(network, arrays, probe):
     before = unpack(arrays)
 
     def moved(rate):
-        config = CONFIG.model_copy(update={"probe_tuning_rate": rate})
+        config = CONFIG.changed(probe_tuning_rate=rate)
         after = unpack(ProbeTuner(network, config)(1, arrays, probe))
         return sum(float((after[name] - before[name]).abs().sum()) for name in before)
 

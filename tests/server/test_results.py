@@ -75,7 +75,7 @@ def test_hashes_follow_split_masks_and_probe():
 
 
 def test_the_model_can_be_built_again_from_its_file(tmp_path, network):
-    config = RunConfig(model_width=16)
+    config = RunConfig.of(model_width=16)
     path = tmp_path / "model.safetensors"
     save_model(path, network.state_dict(), config, ["a", "b", "c"])
     tensors, metadata = load_tensors(path)

@@ -39,7 +39,7 @@ def assign(
         DataError: the samples cannot be dealt so.
     """
     labels, test_labels = [s.label for s in train], [s.label for s in test]
-    kind, _, name = config.partition.partition(":")
+    kind, _, name = config.data.partition.partition(":")
     if kind == "file":
         require_clients(num_partitions, len(train))
         parts, fixed = _from_file(expanded(name), train, test, num_partitions)
@@ -54,7 +54,7 @@ def assign(
     dealt: list[list[int]] = [[] for _ in parts]
     if open_ones:
         chosen = [test_labels[i] for i in open_ones]
-        matched = matching_indices(chosen, labels, parts, config.seed)
+        matched = matching_indices(chosen, labels, parts, config.run.seed)
         dealt = [[open_ones[i] for i in part] for part in matched]
     for index, client in fixed.items():
         dealt[client].append(index)

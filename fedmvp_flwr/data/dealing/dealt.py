@@ -17,7 +17,6 @@ Known = tuple[str, int, str | None]  # key, label and owner of a sample: all tha
 
 _FOLDER = "dealt"
 _BY_LIBRARY = ("dirichlet", "iid")
-_SETTINGS = ("partition", "dirichlet_alpha", "seed")
 
 
 def remembered_split(
@@ -41,12 +40,12 @@ def remembered_split(
     Raises:
         DataError: they cannot be dealt so.
     """
-    if config.partition not in _BY_LIBRARY:
+    if config.data.partition not in _BY_LIBRARY:
         return deal()
     inputs = {
         "train": list(train),
         "test": list(test),
-        "settings": [getattr(config, name) for name in _SETTINGS],
+        "settings": [config.data.partition, config.data.dirichlet_alpha, config.run.seed],
         "clients": num_partitions,
         "library": _library(),
     }

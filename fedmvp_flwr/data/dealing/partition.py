@@ -33,16 +33,16 @@ def partition_indices(
             some client would get next to nothing, or some class nobody.
     """
     require_clients(num_partitions, len(labels))
-    if config.partition == "pathological":
+    if config.data.partition == "pathological":
         return _pathological(labels, config, num_partitions)
-    if config.partition == "shards":
+    if config.data.partition == "shards":
         return _shards(labels, config, num_partitions)
     from datasets import Dataset
     from flwr_datasets.partitioner import DirichletPartitioner, IidPartitioner, Partitioner
 
     table = Dataset.from_dict({"index": list(range(len(labels))), "label": list(labels)})
     partitioner: Partitioner
-    if config.partition == "iid":
+    if config.data.partition == "iid":
         table = table.shuffle(seed=_numpy_seed(config, "shuffle"))
         partitioner = IidPartitioner(num_partitions)
         remedy = "Use fewer clients."
@@ -50,12 +50,12 @@ def partition_indices(
         partitioner = DirichletPartitioner(
             num_partitions,
             partition_by="label",
-            alpha=config.dirichlet_alpha,
+            alpha=config.data.dirichlet_alpha,
             min_partition_size=min(_SMALLEST_CLIENT, len(labels) // num_partitions),
             seed=_numpy_seed(config, "dirichlet"),
         )
         remedy = (
-            f"dirichlet-alpha={config.dirichlet_alpha} cannot give each of {num_partitions} "
+            f"dirichlet-alpha={config.data.dirichlet_alpha} cannot give each of {num_partitions} "
             f"clients at least {_SMALLEST_CLIENT} of {len(labels)} samples. Use a larger alpha "
             "or fewer clients."
         )
@@ -85,38 +85,38 @@ def require_clients(num_partitions: int, num_samples: int) -> None:
 def _shards(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
     # flwr-datasets' ShardPartitioner cuts pieces of one size, so their number is another one than
     # asked for: too few for some clients, or samples that belong to nobody.
-    pieces = num_partitions * config.classes_per_client
+    pieces = num_partitions * config.data.classes_per_client
     if pieces > len(labels):
         raise DataError(
-            f"classes-per-client={config.classes_per_client} shards for each of {num_partitions} "
-            f"clients are too many for {len(labels)} samples. Use fewer."
+            f"classes-per-client={config.data.classes_per_client} shards for each of "
+            f"{num_partitions} clients are too many for {len(labels)} samples. Use fewer."
         )
     shards = np.array_split(np.argsort(labels, kind="stable"), pieces)
-    order = numpy_generator(config.seed, "partition", "shards").permutation(pieces)
+    order = numpy_generator(config.run.seed, "partition", "shards").permutation(pieces)
     return [
         sorted(np.concatenate([shards[piece] for piece in own]).tolist())
-        for own in order.reshape(num_partitions, config.classes_per_client)
+        for own in order.reshape(num_partitions, config.data.classes_per_client)
     ]
 
 
 def _pathological(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
     # flwr-datasets' PathologicalPartitioner may leave classes, and so samples, to nobody.
     classes = sorted(set(labels))
-    slots = num_partitions * config.classes_per_client
-    if slots < len(classes) or config.classes_per_client > len(classes):
+    slots = num_partitions * config.data.classes_per_client
+    if slots < len(classes) or config.data.classes_per_client > len(classes):
         low = math.ceil(len(classes) / num_partitions)
         raise DataError(
-            f"classes-per-client={config.classes_per_client} does not deal {len(classes)} classes "
-            f"to {num_partitions} clients: choose {low} to {len(classes)}."
+            f"classes-per-client={config.data.classes_per_client} does not deal {len(classes)} "
+            f"classes to {num_partitions} clients: choose {low} to {len(classes)}."
         )
-    generator = numpy_generator(config.seed, "partition", "pathological")
+    generator = numpy_generator(config.run.seed, "partition", "pathological")
     order = generator.permutation(classes)
     owners: dict[int, list[int]] = {label: [] for label in classes}
     by_class: dict[int, list[int]] = {label: [] for label in classes}
     for index, label in enumerate(labels):
         by_class[label].append(index)
     for slot in range(slots):  # neighbouring slots hold different classes
-        owners[int(order[slot % len(classes)])].append(slot // config.classes_per_client)
+        owners[int(order[slot % len(classes)])].append(slot // config.data.classes_per_client)
     parts: list[list[int]] = [[] for _ in range(num_partitions)]
     for label, clients in owners.items():
         members = generator.permutation(by_class[label])
@@ -163,4 +163,4 @@ def matching_indices(
 
 
 def _numpy_seed(config: RunConfig, purpose: str) -> int:
-    return seed_for(config.seed, "partition", purpose) % _NUMPY_SEED_RANGE
+    return seed_for(config.run.seed, "partition", purpose) % _NUMPY_SEED_RANGE

@@ -35,11 +35,11 @@ def training_mask(
     Raises:
         DataError: the pattern cannot be made on these samples.
     """
-    holes = config.training_holes
+    holes = config.missing.training_holes
     if holes.pattern == "client":
-        lost = lost_modality(holes, config.seed, client, num_clients)
+        lost = lost_modality(holes, config.run.seed, client, num_clients)
         return _without(samples, lost) if samples else real_mask(samples)
-    return _mask(samples, holes, config.seed, ("mask", client), keep_pair=True)
+    return _mask(samples, holes, config.run.seed, ("mask", client), keep_pair=True)
 
 
 def whole_test_mask(samples: Sequence[Sample], config: RunConfig) -> MissingMask:
@@ -51,11 +51,11 @@ def whole_test_mask(samples: Sequence[Sample], config: RunConfig) -> MissingMask
     Raises:
         DataError: the pattern cannot be made on these samples.
     """
-    holes = config.test_holes
+    holes = config.missing.test_holes
     by_file = holes.pattern.startswith("file:")
     if holes.pattern == "client" or (holes.ratio == 0 and not by_file):
         return real_mask(samples)
-    return _mask(samples, holes, config.seed, ("mask", "test"), keep_pair=False)
+    return _mask(samples, holes, config.run.seed, ("mask", "test"), keep_pair=False)
 
 
 def held_out_mask(
@@ -69,10 +69,10 @@ def held_out_mask(
         client: the client's number, in [0, num_clients).
         num_clients: number of clients.
     """
-    holes = config.test_holes
+    holes = config.missing.test_holes
     if holes.pattern != "client":
         return real_mask(samples)
-    return _without(samples, lost_modality(holes, config.seed, client, num_clients))
+    return _without(samples, lost_modality(holes, config.run.seed, client, num_clients))
 
 
 def lost_modality(holes: Holes, seed: int, client: int, num_clients: int) -> str | None:

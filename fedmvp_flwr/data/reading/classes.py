@@ -27,9 +27,9 @@ def read_classes(config: RunConfig) -> Classes | None:
     Raises:
         DataError: it cannot be read, is empty, has a line without a name, or names a class twice.
     """
-    if not config.class_names_file:
+    if not config.data.class_names_file:
         return None
-    path = expanded(config.class_names_file)
+    path = expanded(config.data.class_names_file)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -27,12 +27,12 @@ def refuse_columns(
         DataError: names every such key, or the one that says so and may not.
     """
     given = {
-        "image-column": config.image_column,
-        "text-column": config.text_column,
-        "label-column": config.label_column,
-        "split-column": config.split_column,
-        "id-column": config.id_column,
-        "partition": config.owner_column and config.partition,
+        "image-column": config.data.image_column,
+        "text-column": config.data.text_column,
+        "label-column": config.data.label_column,
+        "split-column": config.data.split_column,
+        "id-column": config.data.id_column,
+        "partition": config.data.owner_column and config.data.partition,
     }
     unread = [f"{key}='{value}'" for key, value in given.items() if value and key not in used]
     if unread:
@@ -69,5 +69,5 @@ def refuse_none(config: RunConfig, source: str, optional: Collection[str] = ()) 
 
 
 def _left_out(config: RunConfig) -> list[str]:
-    given = {"image-column": config.image_column, "text-column": config.text_column}
+    given = {"image-column": config.data.image_column, "text-column": config.data.text_column}
     return [key for key, value in given.items() if value == NONE]

@@ -38,18 +38,18 @@ def columns_of(config: RunConfig, image: str = IMAGE_COLUMN) -> Columns:
     Raises:
         DataError: there are to be neither images nor texts.
     """
-    if config.image_column == config.text_column == NONE:
+    if config.data.image_column == config.data.text_column == NONE:
         raise DataError(
             f"image-column='{NONE}' and text-column='{NONE}': a sample needs an image or a text. "
             f"Set at most one of the two to '{NONE}'."
         )
     return Columns(
-        image=_chosen(config.image_column, image),
-        text=_chosen(config.text_column, TEXT_COLUMN),
-        label=config.label_column or LABEL_COLUMN,
-        split=config.split_column or SPLIT_COLUMN,
-        id=config.id_column or None,
-        owner=config.owner_column or None,
+        image=_chosen(config.data.image_column, image),
+        text=_chosen(config.data.text_column, TEXT_COLUMN),
+        label=config.data.label_column or LABEL_COLUMN,
+        split=config.data.split_column or SPLIT_COLUMN,
+        id=config.data.id_column or None,
+        owner=config.data.owner_column or None,
     )
 
 
@@ -68,17 +68,17 @@ def check_columns(rows: Sequence[Row], config: RunConfig, name: str, findings: F
     columns = columns_of(config)
     wanted = {"label-column": columns.label}
     named = {
-        "image-column": columns.image if config.image_column else None,
-        "text-column": columns.text if config.text_column else None,
-        "split-column": config.split_column,
+        "image-column": columns.image if config.data.image_column else None,
+        "text-column": columns.text if config.data.text_column else None,
+        "split-column": config.data.split_column,
         "id-column": columns.id,
         "partition": columns.owner,
     }
     require_columns(rows, wanted | {key: column for key, column in named.items() if column}, name)
     there = sorted({column for row in rows for column in row.cells})
     for key, setting, column, others in (
-        ("image-column", config.image_column, IMAGE_COLUMN, _IMAGE_NAMES),
-        ("text-column", config.text_column, TEXT_COLUMN, _TEXT_NAMES),
+        ("image-column", config.data.image_column, IMAGE_COLUMN, _IMAGE_NAMES),
+        ("text-column", config.data.text_column, TEXT_COLUMN, _TEXT_NAMES),
     ):
         if not setting and column not in there:
             near = _nearest(column, others, there)

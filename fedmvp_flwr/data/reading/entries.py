@@ -105,7 +105,7 @@ def build_dataset(
     """
     good = _with_texts(entries, config, findings)
     classes = classes or read_classes(config) or _classes_of(good)
-    if config.mask_class_words:
+    if config.data.mask_class_words:
         mask = class_word_mask(classes.names)
         good = [(entry, text if text is None else mask(text)) for entry, text in good]
     finder = LabelFinder(classes.names, findings)
@@ -126,7 +126,7 @@ def build_dataset(
             seen[entry.key] = entry.where
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.bad_samples, cache_folder(config))
+    findings.refuse_if(config.data.bad_samples, cache_folder(config))
     if findings.bad:
         _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
@@ -172,11 +172,11 @@ def _with_texts(
         if entry.image and (known := entry.image.known) and known.problem:
             kind = found.BOMB if known.bomb else found.BROKEN_IMAGE
             findings.add(kind, entry.where, f"'{entry.image.name}' ({known.problem})")
-        elif text is not None and len(text) > config.text_max_chars:
+        elif text is not None and len(text) > config.data.text_max_chars:
             findings.add(
                 found.LONG_TEXT,
                 entry.where,
-                f"{len(text)} characters, text-max-chars={config.text_max_chars}",
+                f"{len(text)} characters, text-max-chars={config.data.text_max_chars}",
             )
         elif entry.image is None and text is None:
             findings.add(found.EMPTY, entry.where)

@@ -10,9 +10,11 @@ def choose_text(texts: Sequence[str], key: str, config: RunConfig) -> str | None
     """The text of a sample out of several, by the setting `captions`; None if there is none."""
     if not texts:
         return None
-    if config.captions == "joined":
+    if config.data.captions == "joined":
         return " ".join(texts)
-    chosen = seed_for(config.split_seed, "caption", key) if config.captions == "sampled" else 0
+    chosen = (
+        seed_for(config.data.split_seed, "caption", key) if config.data.captions == "sampled" else 0
+    )
     return texts[chosen % len(texts)]
 
 

@@ -46,12 +46,12 @@ def choose_splits(
     names = Counter(name for _, name in samples if name is not None)
     if not names:
         train, test = hold_out(
-            [sample for sample, _ in samples], config.test_fraction, config.split_seed
+            [sample for sample, _ in samples], config.data.test_fraction, config.data.split_seed
         )
         return require_both({TRAIN: train, TEST: test}, source)
-    wanted = {TRAIN: config.train_split.split("+")}
-    if config.test_split:
-        wanted[TEST] = config.test_split.split("+")
+    wanted = {TRAIN: config.data.train_split.split("+")}
+    if config.data.test_split:
+        wanted[TEST] = config.data.test_split.split("+")
     missing = [name for parts in wanted.values() for name in parts if name not in names]
     if missing:
         there = ", ".join(f"'{name}' ({count})" for name, count in sorted(names.items()))
@@ -68,7 +68,7 @@ def choose_splits(
     }
     if TEST not in splits:
         splits[TRAIN], splits[TEST] = hold_out(
-            splits[TRAIN], config.test_fraction, config.split_seed
+            splits[TRAIN], config.data.test_fraction, config.data.split_seed
         )
     used = {name for parts in wanted.values() for name in parts}
     for other in sorted(set(names) - used - set(splits)):

@@ -18,7 +18,7 @@ def paper_split(dataset: LoadedDataset, config: RunConfig, test_share: Fraction)
     """
     pooled = [sample for samples in dataset.splits.values() for sample in samples]
     pooled.sort(key=lambda sample: sample.key)
-    train, test = hold_out(pooled, float(test_share), config.split_seed)
+    train, test = hold_out(pooled, float(test_share), config.data.split_seed)
     remedy = (
         f"benchmark-split='paper' holds out {float(test_share):.1%} of the {len(pooled)} usable "
         "samples. Complete the data set, or set benchmark-split='official'."

@@ -79,7 +79,7 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
         [class_name(name) for _, name in classes.values()]
     )
     dataset = build_dataset(entries, config, findings, known)
-    if config.benchmark_split == "paper":
+    if config.data.benchmark_split == "paper":
         return paper_split(dataset, config, _PAPER_TEST_SHARE)
     return dataset
 

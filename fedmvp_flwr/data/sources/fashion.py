@@ -46,15 +46,15 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
     refuse_columns(config, findings.source, _USED, ("text-column",))
     root = require_folder(path)
     rows = _rows(root, findings)
-    label = config.label_column or LABEL_COLUMN
+    label = config.data.label_column or LABEL_COLUMN
     wanted = {
         "id": "id",
         "label-column": label,
-        "split-column": config.split_column,
-        "partition": config.owner_column,
+        "split-column": config.data.split_column,
+        "partition": config.data.owner_column,
     }
-    if config.text_column not in ("", DESCRIPTION, NONE):
-        wanted["text-column"] = config.text_column
+    if config.data.text_column not in ("", DESCRIPTION, NONE):
+        wanted["text-column"] = config.data.text_column
     named = {key: column for key, column in wanted.items() if column}
     require_columns(rows, named, STYLES, findings)
     places = [(row.where, f"images/{str(row.cells['id']).strip()}.jpg") for row in rows]
@@ -66,8 +66,8 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
                 label=as_label(row.cells.get(label)),
                 image=image,
                 texts=texts,
-                split=as_label(row.cells.get(config.split_column or SPLIT_COLUMN)),
-                owner=as_label(row.cells.get(config.owner_column)),
+                split=as_label(row.cells.get(config.data.split_column or SPLIT_COLUMN)),
+                owner=as_label(row.cells.get(config.data.owner_column)),
             )
             for row, (image, usable) in zip(
                 rows, find_images(root, places, config, findings), strict=True
@@ -105,10 +105,10 @@ def _texts(
     root: Path, row: Row, config: RunConfig, findings: Findings
 ) -> tuple[object, ...] | None:
     """The text of a product, if there is to be one; None if its JSON file is a finding."""
-    if config.text_column == NONE:
+    if config.data.text_column == NONE:
         return ()
-    if config.text_column not in ("", DESCRIPTION):
-        return (row.cells.get(config.text_column),)
+    if config.data.text_column not in ("", DESCRIPTION):
+        return (row.cells.get(config.data.text_column),)
     number = str(row.cells["id"]).strip()
     described = ""
     if _has_file(root, number):

@@ -84,17 +84,19 @@ class _Columns:
 
     def __init__(self, rows: Table, name: str, config: RunConfig, findings: Findings) -> None:
         there = rows.columns
-        self.image = config.image_column or next((c for c in _IMAGE_COLUMNS if c in there), "image")
-        text = config.text_column or next((c for c in _TEXT_COLUMNS if c in there), "caption")
+        self.image = config.data.image_column or next(
+            (c for c in _IMAGE_COLUMNS if c in there), "image"
+        )
+        text = config.data.text_column or next((c for c in _TEXT_COLUMNS if c in there), "caption")
         self.text = None if text == NONE else text
-        self.label = config.label_column or LABEL_COLUMN
-        self.split = config.split_column or SPLIT_COLUMN
-        self.owner = config.owner_column
+        self.label = config.data.label_column or LABEL_COLUMN
+        self.split = config.data.split_column or SPLIT_COLUMN
+        self.owner = config.data.owner_column
         wanted = {
             "image-column": self.image,
             "text-column": self.text,
             "label-column": self.label,
-            "split-column": config.split_column,
+            "split-column": config.data.split_column,
             "partition": self.owner,
         }
         named = {key: column for key, column in wanted.items() if column}

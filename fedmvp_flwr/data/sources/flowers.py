@@ -72,7 +72,7 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
         if usable and (texts := captions.read(name, findings)) is not None
     ]
     dataset = build_dataset(entries, config, findings, classes)
-    if config.benchmark_split == "paper":
+    if config.data.benchmark_split == "paper":
         return paper_split(dataset, config, _PAPER_TEST_SHARE)
     return dataset
 

@@ -30,7 +30,7 @@ def splits_by_folder(
     Raises:
         DataError: the folders tell the split of some rows and not of others.
     """
-    settings = (config.train_split, config.test_split, config.public_split)
+    settings = (config.data.train_split, config.data.test_split, config.data.public_split)
     known = SPLIT_NAMES | {name for setting in settings for name in setting.split("+") if name}
     heads = [_head(name) for _, name in places]
     there = {head for head in heads if head in known}

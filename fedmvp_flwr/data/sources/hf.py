@@ -95,7 +95,7 @@ def _require_columns(
         "image-column": columns.image,
         "text-column": columns.text,
         "label-column": columns.label,
-        "split-column": config.split_column,
+        "split-column": config.data.split_column,
         "id-column": columns.id,
         "partition": columns.owner,
     }
@@ -104,7 +104,7 @@ def _require_columns(
         raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
     missing = {key: c for key, c in wanted.items() if c and c not in table.column_names}
     if missing:
-        own = {"image-column": config.image_column, "text-column": config.text_column}
+        own = {"image-column": config.data.image_column, "text-column": config.data.text_column}
         named = ", ".join(f"'{column}' ({key})" for key, column in missing.items())
         hints = [f" {none_on_purpose(key)}." for key in own if key in missing and not own[key]]
         raise DataError(

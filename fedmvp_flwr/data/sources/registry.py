@@ -16,25 +16,28 @@ def load_dataset(config: RunConfig) -> Dataset:
     Raises:
         DataError: no such source, with the nearest known name.
     """
-    name = config.dataset.partition(":")[0]
+    name = config.data.dataset.partition(":")[0]
     if name not in _SOURCES:
         near = difflib.get_close_matches(name, _SOURCES, n=1)
         hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise DataError(f"dataset='{config.dataset}' is none of {sorted(_SOURCES)}.{hint}")
+        raise DataError(f"dataset='{config.data.dataset}' is none of {sorted(_SOURCES)}.{hint}")
     return _SOURCES[name](config)
 
 
 def _flora(config: RunConfig) -> Dataset:
     from fedmvp_flwr.data.reading.column_settings import refuse_none
 
-    refuse_none(config, config.dataset)
+    refuse_none(config, config.data.dataset)
     # The data set itself never changes with the seed of a run: only its use does. `flora:N` is
     # another set of the same species, for tuning without a look at the test split of `flora`.
-    seed = config.dataset.partition(":")[2] or "0"
+    seed = config.data.dataset.partition(":")[2] or "0"
     if not seed.isdecimal():
-        raise DataError(f"dataset='{config.dataset}': expected flora or flora:NUMBER.")
+        raise DataError(f"dataset='{config.data.dataset}': expected flora or flora:NUMBER.")
     return _flora_of(
-        int(seed), config.train_samples, config.test_samples, config.validation_samples
+        int(seed),
+        config.data.train_samples,
+        config.data.test_samples,
+        config.data.validation_samples,
     )
 
 
@@ -67,16 +70,16 @@ def location(config: RunConfig) -> str:
     Raises:
         DataError: nothing does.
     """
-    name, _, place = config.dataset.partition(":")
+    name, _, place = config.data.dataset.partition(":")
     if not place:
-        raise DataError(f"dataset='{config.dataset}': expected {name}:PATH.")
+        raise DataError(f"dataset='{config.data.dataset}': expected {name}:PATH.")
     return place
 
 
 @lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
 def _located(config: RunConfig) -> Dataset:
     # The module is named as the source, its function load_SOURCE(path, config).
-    name = config.dataset.partition(":")[0]
+    name = config.data.dataset.partition(":")[0]
     module = importlib.import_module(f"fedmvp_flwr.data.sources.{name}")
     load: Callable[[str, RunConfig], Dataset] = getattr(module, f"load_{name}")
     return load(location(config), config)

@@ -33,7 +33,7 @@ def check_image_folder(context: LoadContext) -> None:
     """
     shape = _patches(_checked_parts(context)["vision_cfg"])
     if shape is not None:
-        require_grid(*shape, context.config.image_grid)
+        require_grid(*shape, context.config.models.image_grid)
 
 
 def check_text_folder(context: LoadContext) -> None:

@@ -71,7 +71,7 @@ def check_folder(context: LoadContext) -> None:
     """
     shape = _map_shape(read_folder(context))
     if shape is not None:
-        require_grid(*shape, context.config.image_grid)
+        require_grid(*shape, context.config.models.image_grid)
 
 
 def feature_maps(model: Any, features: Tensor) -> Tensor:  # noqa: ANN401 - an untyped library's object

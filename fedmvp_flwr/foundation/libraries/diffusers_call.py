@@ -68,12 +68,12 @@ def folder_call(folder: Path) -> dict[str, Any]:
 def _settings_call(config: RunConfig) -> dict[str, tuple[str, float]]:
     """Arguments that the run sets, each with the name of its setting."""
     call: dict[str, tuple[str, float]] = {}
-    if config.generator_steps > 0:
-        call["num_inference_steps"] = ("generator-steps", config.generator_steps)
-    if config.generator_guidance >= 0:
-        call["guidance_scale"] = ("generator-guidance", config.generator_guidance)
-    if config.generator_size > 0:
-        call["height"] = call["width"] = ("generator-size", config.generator_size)
+    if config.models.generator_steps > 0:
+        call["num_inference_steps"] = ("generator-steps", config.models.generator_steps)
+    if config.models.generator_guidance >= 0:
+        call["guidance_scale"] = ("generator-guidance", config.models.generator_guidance)
+    if config.models.generator_size > 0:
+        call["height"] = call["width"] = ("generator-size", config.models.generator_size)
     return call
 
 

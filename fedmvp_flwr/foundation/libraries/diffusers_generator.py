@@ -96,7 +96,7 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
             use_safetensors=True,
             local_files_only=True,
             low_cpu_mem_usage=is_accelerate_available(),  # it would warn about its own default
-            dtype=DTYPES[context.config.generator_dtype],
+            dtype=DTYPES[context.config.models.generator_dtype],
         )
         require_whole_parts(pipeline, context.folder)
     pipeline = _place(pipeline, context)
@@ -119,7 +119,7 @@ def check_folder(context: LoadContext) -> None:
         raise ModelError(
             f"{context.folder / _INDEX}: expected the pipeline's '_class_name': {error!r}"
         ) from error
-    step, side = _SIDE_STEPS.get(str(name), 1), context.config.generator_size
+    step, side = _SIDE_STEPS.get(str(name), 1), context.config.models.generator_size
     if side % step:
         below = max(step, side - side % step)
         raise ModelError(
@@ -157,7 +157,7 @@ def _place(pipeline: Any, context: LoadContext) -> Any:  # noqa: ANN401 - an unt
     """
     from diffusers.utils import is_accelerate_available
 
-    way = context.config.generator_offload
+    way = context.config.models.generator_offload
     if way == "none":
         return pipeline.to(context.device)
     if context.device == "cpu" or not is_accelerate_available():

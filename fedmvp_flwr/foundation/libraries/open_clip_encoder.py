@@ -106,12 +106,16 @@ class OpenClipTextEncoder:
 
 def load_image_encoder(context: LoadContext) -> OpenClipImageEncoder:
     """Load the image side of the model folder."""
-    return OpenClipImageEncoder(load_clip(context), context.device, context.config.image_grid)
+    return OpenClipImageEncoder(
+        load_clip(context), context.device, context.config.models.image_grid
+    )
 
 
 def load_text_encoder(context: LoadContext) -> OpenClipTextEncoder:
     """Load the text side of the model folder."""
-    return OpenClipTextEncoder(load_clip(context), context.device, context.config.text_max_tokens)
+    return OpenClipTextEncoder(
+        load_clip(context), context.device, context.config.models.text_max_tokens
+    )
 
 
 def _pad_id(tokenizer: Any) -> int:  # noqa: ANN401 - an untyped library's object

@@ -76,7 +76,7 @@ def load_image_encoder(context: LoadContext) -> TimmImageEncoder:
     data = timm.data.resolve_data_config({}, pretrained_cfg=folder.preprocessing)
     transform = timm.data.create_transform(**data, is_training=False)
     model = model.to(context.device).eval().requires_grad_(False)
-    return TimmImageEncoder(model, transform, context.device, context.config.image_grid)
+    return TimmImageEncoder(model, transform, context.device, context.config.models.image_grid)
 
 
 def _float(tensor: Tensor) -> Tensor:

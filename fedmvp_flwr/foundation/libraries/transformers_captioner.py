@@ -44,12 +44,12 @@ def load_captioner(context: LoadContext) -> Captioner:
             context.folder,
             use_safetensors=True,
             output_loading_info=True,
-            dtype=DTYPES[context.config.captioner_dtype],
+            dtype=DTYPES[context.config.models.captioner_dtype],
             **LOCAL_ONLY,
         )
     require_whole(context.folder, model, info["missing_keys"])
     model = model.to(context.device).eval().requires_grad_(False)
-    longest = context.config.captioner_max_tokens or MAX_NEW_TOKENS
+    longest = context.config.models.captioner_max_tokens or MAX_NEW_TOKENS
     adapters: dict[str, Callable[[Any, Any, str, int], Captioner]] = {
         "blip": BlipCaptioner,
         "blip-2": Blip2Captioner,

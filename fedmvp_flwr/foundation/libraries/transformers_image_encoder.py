@@ -106,4 +106,6 @@ def load_image_encoder(context: LoadContext) -> TransformersImageEncoder:
     model = load_auto_model(context)
     if getattr(model, "main_input_name", "") != "pixel_values" and not is_joint(model):
         raise ModelError(f"image-encoder: {type(model).__name__} takes no images. {_EXPECTED}")
-    return TransformersImageEncoder(model, processor, context.device, context.config.image_grid)
+    return TransformersImageEncoder(
+        model, processor, context.device, context.config.models.image_grid
+    )

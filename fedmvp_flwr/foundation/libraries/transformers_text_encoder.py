@@ -112,7 +112,7 @@ def load_text_encoder(context: LoadContext) -> TransformersTextEncoder:
         model,
         tokenizer,
         context.device,
-        context.config.text_max_tokens,
+        context.config.models.text_max_tokens,
         MEAN if is_joint(model) else pooling_of(context.folder),
     )
 

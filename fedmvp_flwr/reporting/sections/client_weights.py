@@ -176,7 +176,7 @@ def _map(rounds: list[_Round], clients: list[int]) -> Plot:
 
 def _weighting(run: RunRecord) -> str:
     try:
-        return RunConfig.from_run_config(run.config).client_weighting if run.config else ""
+        return RunConfig.from_run_config(run.config).method.client_weighting if run.config else ""
     except ConfigError:  # another version's run
         return str(run.config.get("weighting", ""))
 

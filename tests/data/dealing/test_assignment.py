@@ -21,7 +21,7 @@ TEST = samples("b", ["west", "north", "south", "nobody's", None, "east"])
 
 
 def by_column(clients, train=TRAIN, test=TEST):
-    return assign(train, test, RunConfig(partition="column:site"), clients)
+    return assign(train, test, RunConfig.of(partition="column:site"), clients)
 
 
 def owners_of(part, data):
@@ -59,10 +59,10 @@ def test_too_few_owners_and_samples_without():
 
 
 def test_a_saved_split_is_dealt_again(tmp_path):
-    saved = assign(TRAIN, TEST, RunConfig(partition="iid"), 3)
+    saved = assign(TRAIN, TEST, RunConfig.of(partition="iid"), 3)
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": saved.train, "test": saved.test}))
-    config = RunConfig(partition=f"file:{path}", seed=9)
+    config = RunConfig.of(partition=f"file:{path}", seed=9)
     assert assign(TRAIN, TEST, config, 3) == saved
     with pytest.raises(DataError, match=r"client.*2, there are 2"):
         assign(TRAIN, TEST, config, 2)
@@ -78,7 +78,7 @@ def test_a_table_of_keys(tmp_path):
     path = tmp_path / "owners.csv"
     lines = ["key,client", *(f"a{i},{i % 3}" for i in range(24)), "b1,2", "of other data,0"]
     path.write_text("\n".join(lines))
-    dealt = assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 3)
+    dealt = assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 3)
     assert dealt.train[1] == list(range(1, 24, 3))
     assert 1 in dealt.test[2]
     assert sorted(i for part in dealt.test for i in part) == list(range(6))
@@ -98,7 +98,7 @@ def test_broken_tables(tmp_path, content, message):
     path = tmp_path / "owners.csv"
     path.write_text(content)
     with pytest.raises(DataError, match=message):
-        assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 3)
+        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 3)
 
 
 @pytest.mark.parametrize(
@@ -119,27 +119,27 @@ def test_broken_records(tmp_path, content):
     path = tmp_path / "split.json"
     path.write_text(content)
     with pytest.raises(DataError, match="no saved split"):
-        assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 3)
+        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 3)
 
 
 def test_a_negative_number_is_named(tmp_path):
     path = tmp_path / "split.json"
     path.write_text('{"train": [[0, -1]], "test": [[]]}')
     with pytest.raises(DataError, match="-1 is no number of a sample"):
-        assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 2)
+        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 2)
 
 
 def test_keys_of_a_table_may_have_any_character(tmp_path):
     path = tmp_path / "owners.csv"
     train = [Sample(key, 0, None, "t") for key in ("a\u2028b", "c")]
     path.write_text("key , client\na\u2028b, 1 \n c ,0\n", encoding="utf-8")
-    assert assign(train, [], RunConfig(partition=f"file:{path}"), 2).train == [[1], [0]]
+    assert assign(train, [], RunConfig.of(partition=f"file:{path}"), 2).train == [[1], [0]]
 
 
 def test_a_record_that_deals_twice_or_is_not_there(tmp_path):
     path = tmp_path / "split.json"
     path.write_text('{"train": [[0, 1], [1]], "test": [[], []]}')
     with pytest.raises(DataError, match="twice"):
-        assign(TRAIN, TEST, RunConfig(partition=f"file:{path}"), 2)
+        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 2)
     with pytest.raises(DataError, match="cannot be read"):
-        assign(TRAIN, TEST, RunConfig(partition=f"file:{tmp_path}/gone.csv"), 2)
+        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{tmp_path}/gone.csv"), 2)

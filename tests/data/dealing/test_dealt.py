@@ -28,7 +28,7 @@ def deal():
 
 
 def ask(folder, deal, train=TRAIN, clients=2, **settings):
-    return remembered_split(folder, train, TEST, RunConfig(**settings), clients, deal)
+    return remembered_split(folder, train, TEST, RunConfig.of(**settings), clients, deal)
 
 
 def test_the_same_question_is_dealt_once(tmp_path, deal):

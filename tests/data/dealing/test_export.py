@@ -61,7 +61,7 @@ def test_class_names_that_a_line_cannot_hold(export):
 def test_flora_keeps_its_names(tmp_path):
     from fedmvp_flwr import RunConfig
 
-    config = RunConfig(train_samples=12, test_samples=6, partition="iid")
+    config = RunConfig.of(train_samples=12, test_samples=6, partition="iid")
     parts = export_parts(load_dataset(config), config, 2, tmp_path / "parts")
     for row in map(json.loads, (parts[0] / "metadata.jsonl").open()):
         assert row.get("file_name", f"{row['split']}/{row['id']}.png").endswith(f"/{row['id']}.png")

@@ -13,7 +13,7 @@ LABELS = [i % 4 for i in range(120)]
 
 
 def deal(clients=4, labels=LABELS, **settings):
-    return partition_indices(labels, RunConfig(**settings), clients)
+    return partition_indices(labels, RunConfig.of(**settings), clients)
 
 
 def skew(parts, labels=LABELS):
@@ -158,5 +158,5 @@ class Watched(list):
 
 def test_many_classes_are_dealt_in_a_few_rounds():
     labels = Watched(i % 500 for i in range(2000))
-    partition_indices(labels, RunConfig(partition="pathological", classes_per_client=100), 5)
+    partition_indices(labels, RunConfig.of(partition="pathological", classes_per_client=100), 5)
     assert labels.rounds < 5

@@ -36,7 +36,7 @@ def samples(count=200, classes=4):
 
 
 def mask(pattern, data=None, client=0, clients=4, **settings):
-    config = RunConfig(missing_pattern=pattern, **{"missing_ratio": 0.5} | settings)
+    config = RunConfig.of(missing_pattern=pattern, **{"missing_ratio": 0.5} | settings)
     return training_mask(data or samples(), config, client, clients)
 
 
@@ -121,7 +121,7 @@ def test_an_image_that_knows_no_brightness_is_decoded(picture):
     [(0.5, 0.5, 2, 3), (1.0, 1.0, 10, 0), (0.3, 0.0, 0, 3), (0.0, 0.5, 0, 0), (1.0, 0.5, 5, 5)],
 )
 def test_so_many_clients_lack_a_modality(ratio, share, images, texts):
-    holes = RunConfig(missing_ratio=ratio, missing_image_share=share).training_holes
+    holes = RunConfig.of(missing_ratio=ratio, missing_image_share=share).missing.training_holes
     kinds = [lost_modality(holes, 0, client, 10) for client in range(10)]
     assert (kinds.count("image"), kinds.count("text")) == (images, texts)
     other = [lost_modality(holes, 1, client, 10) for client in range(10)]
@@ -151,16 +151,16 @@ def test_real_holes_only():
 
 def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
     data = samples()
-    config = RunConfig(missing_pattern="random", test_missing_pattern="content")
+    config = RunConfig.of(missing_pattern="random", test_missing_pattern="content")
     assert whole_test_mask(data, config) == real_mask(data)
-    holes = whole_test_mask(data, config.model_copy(update={"test_missing_ratio": 1.0}))
+    holes = whole_test_mask(data, config.changed(test_missing_ratio=1.0))
     assert (len(lost(holes, "image")), len(lost(holes, "text"))) == (100, 100)
 
 
 @pytest.mark.parametrize("pattern", ["random", "class", "content"])
 @pytest.mark.parametrize(("share", "images"), [(0.0, 0), (0.9, 90), (-1.0, 20)])
 def test_the_test_set_has_an_image_share_of_its_own(pattern, share, images):
-    config = RunConfig(
+    config = RunConfig.of(
         missing_image_share=0.2,
         test_missing_pattern=pattern,
         test_missing_ratio=0.5,
@@ -174,15 +174,15 @@ def test_the_test_set_has_an_image_share_of_its_own(pattern, share, images):
 
 def test_the_test_set_has_a_strength_of_its_own():
     given = {"test_missing_pattern": "content", "test_missing_ratio": 0.5}
-    as_trained = RunConfig(missing_strength=6.0, **given)
-    own = RunConfig(missing_strength=1.0, test_missing_strength=6.0, **given)
-    weak = RunConfig(missing_strength=6.0, test_missing_strength=0.0, **given)
+    as_trained = RunConfig.of(missing_strength=6.0, **given)
+    own = RunConfig.of(missing_strength=1.0, test_missing_strength=6.0, **given)
+    weak = RunConfig.of(missing_strength=6.0, test_missing_strength=0.0, **given)
     assert whole_test_mask(samples(), as_trained) == whole_test_mask(samples(), own)
     assert whole_test_mask(samples(), as_trained) != whole_test_mask(samples(), weak)
 
 
 def test_clients_may_lack_other_modalities_in_training_than_when_tested():
-    config = RunConfig(
+    config = RunConfig.of(
         missing_pattern="client",
         missing_ratio=1.0,
         missing_image_share=1.0,
@@ -198,19 +198,19 @@ def test_clients_may_lack_other_modalities_in_training_than_when_tested():
 @pytest.mark.parametrize("key", ["test_missing_image_share", "test_missing_strength"])
 def test_a_share_or_strength_that_is_neither_given_nor_minus_one_is_refused(key):
     with pytest.raises(ValueError, match="must be -1"):
-        RunConfig(**{key: -0.5})
+        RunConfig.of(**{key: -0.5})
 
 
 def test_held_out_samples_of_a_client_without_a_modality():
-    config = RunConfig(test_missing_pattern="client", test_missing_ratio=0.5)
+    config = RunConfig.of(test_missing_pattern="client", test_missing_ratio=0.5)
     data = samples(8)
     assert whole_test_mask(data, config) == real_mask(data)
     for client in range(4):
-        kind = lost_modality(config.test_holes, config.seed, client, 4)
+        kind = lost_modality(config.missing.test_holes, config.run.seed, client, 4)
         made = held_out_mask(data, config, client, 4)
         for name in ("image", "text"):
             assert len(lost(made, name)) == (8 if name == kind else 0)
-    plain = config.model_copy(update={"test_missing_pattern": "random"})
+    plain = config.changed(test_missing_pattern="random")
     assert held_out_mask(data, plain, 0, 4) == real_mask(data)
 
 
@@ -221,7 +221,7 @@ def test_a_saved_mask_is_read_back(tmp_path):
     for content in (made.record(), [made.record(), mask("random", samples(30)[20:]).record()]):
         path.write_text(json.dumps(content))
         assert mask(f"file:{path}", data) == made
-    config = RunConfig(test_missing_pattern=f"file:{path}")
+    config = RunConfig.of(test_missing_pattern=f"file:{path}")
     assert whole_test_mask(data, config) == made
 
 
@@ -291,7 +291,7 @@ def test_a_mask_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
     for client in (0, 1):
         made = training_mask(
             samples(2)[client : client + 1],
-            RunConfig(missing_pattern=f"file:{path}"),
+            RunConfig.of(missing_pattern=f"file:{path}"),
             client,
             2,
         )

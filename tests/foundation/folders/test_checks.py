@@ -49,7 +49,7 @@ def problems(name, folder, architecture="", **settings):
     role, library, _ = BUILDERS[name]
     text = f"{library}:{architecture}:{folder}" if architecture else f"{library}:{folder}"
     settings = {"image_grid": 1} | settings
-    return model_problems(parse_spec(role, text), RunConfig(**settings))
+    return model_problems(parse_spec(role, text), RunConfig.of(**settings))
 
 
 def change(path, **changes):
@@ -99,7 +99,7 @@ def test_open_clip_without_its_tokenizer(copy):
     (found,) = problems("open_clip", folder)
     assert "lacks tokenizer.json or vocab.txt or vocab.json" in found
     with pytest.raises(ModelError, match=r"lacks tokenizer\.json or"):
-        _ = FoundationModels(RunConfig(text_encoder=f"open_clip:{folder}")).text_encoder
+        _ = FoundationModels(RunConfig.of(text_encoder=f"open_clip:{folder}")).text_encoder
     path = folder / "open_clip_config.json"
     parts = json.loads(path.read_text())["model_cfg"]
     del parts["text_cfg"]["hf_tokenizer_name"]  # open_clip's own tokenizer needs no files
@@ -148,7 +148,7 @@ def test_timm_configs_that_the_loader_refuses(changes, message, copy):
     change(folder / "config.json", **changes)
     (found,) = problems("timm", folder)
     assert message in found
-    models = FoundationModels(RunConfig(image_encoder=f"timm:{folder}"))
+    models = FoundationModels(RunConfig.of(image_encoder=f"timm:{folder}"))
     with pytest.raises(ModelError, match=message):
         _ = models.image_encoder
 
@@ -166,10 +166,10 @@ def test_a_grid_finer_than_the_map_is_refused_and_no_coarser_one(name, folders):
     (found,) = problems(name, folders[name], image_grid=side + 1)
     assert f"image-grid={side + 1}: " in found
     assert f"only ({side}, {side}) rows" in found
-    config = RunConfig(image_encoder=f"{BUILDERS[name][1]}:{folders[name]}", image_grid=side)
+    config = RunConfig.of(image_encoder=f"{BUILDERS[name][1]}:{folders[name]}", image_grid=side)
     assert FoundationModels(config).image_encoder.token_width  # and the loader agrees
     with pytest.raises(ModelError, match=f"image-grid={side + 1}: .*only \\({side}, {side}\\)"):
-        _ = FoundationModels(config.model_copy(update={"image_grid": side + 1})).image_encoder
+        _ = FoundationModels(config.changed(image_grid=side + 1)).image_encoder
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_a_size_that_the_pipeline_refuses(name, folders):
     assert found.startswith("generator-size=20: ")
     assert "multiples of 8; choose 16 or 24" in found
     generator = FoundationModels(
-        RunConfig(image_generator=f"diffusers:{folder}", generator_size=20, generator_steps=1)
+        RunConfig.of(image_generator=f"diffusers:{folder}", generator_size=20, generator_steps=1)
     ).image_generator
     with pytest.raises(ModelError, match=r"divisible by 8.*generator-size"):
         generator.generate(["a red flower"], [1])
@@ -209,7 +209,7 @@ def test_the_preflight_refuses_a_damaged_copy_of_the_embedded_encoder(tmp_path):
         path.unlink()
     spec = f"open_clip:{folder}"
     settings = {"train_samples": 20, "test_samples": 4, "cache_dir": str(tmp_path / "cache")}
-    found = preflight(RunConfig(image_encoder=spec, text_encoder=spec, **settings), 2).problems
+    found = preflight(RunConfig.of(image_encoder=spec, text_encoder=spec, **settings), 2).problems
     for key in ("image-encoder", "text-encoder"):
         assert any(p.startswith(f"{key}={spec!r}: {weights} ends after 1,000") for p in found)
 
@@ -217,7 +217,7 @@ def test_the_preflight_refuses_a_damaged_copy_of_the_embedded_encoder(tmp_path):
 def test_the_preflight_refuses_too_fine_a_grid_of_the_encoder_not_of_the_gate(tmp_path):
     settings = {"train_samples": 24, "test_samples": 4, "partition": "iid"}
     settings["cache_dir"] = str(tmp_path)
-    config = RunConfig(image_grid=50, gate_encoder="open_clip:embedded", **settings)
+    config = RunConfig.of(image_grid=50, gate_encoder="open_clip:embedded", **settings)
     (found,) = preflight(config, 2).problems
     assert found.startswith("image-encoder='open_clip:embedded': image-grid=50: ")
-    assert preflight(config.model_copy(update={"image_grid": 6}), 2).problems == []
+    assert preflight(config.changed(image_grid=6), 2).problems == []

@@ -55,13 +55,13 @@ def test_a_whole_model_lacks_nothing(name, copy):
 
 @pytest.mark.parametrize("role", ["image_encoder", "text_encoder", "captioner", "image_generator"])
 def test_the_embedded_models_lack_nothing(role):
-    assert missing_files(parse_spec(role, getattr(RunConfig(), role))) == []
+    assert missing_files(parse_spec(role, getattr(RunConfig.of().models, role))) == []
 
 
 @pytest.mark.parametrize("name", ["vit", "bert", "hf_clip", "open_clip", "timm"])
 def test_no_encoder_is_wider_than_its_folder_says(name, copy):
     spec = copy(name)
-    config = RunConfig(image_grid=1, **{spec.role: f"{spec.library}:{spec.folder}"})
+    config = RunConfig.of(image_grid=1, **{spec.role: f"{spec.library}:{spec.folder}"})
     encoder = getattr(FoundationModels(config), spec.role)
     assert max(encoder.token_width, encoder.pooled_width) <= declared_width(spec) <= 1280
 
@@ -114,7 +114,7 @@ def test_linked_parts_are_looked_into(copy, tmp_path):
 
 def test_the_preflight_lists_the_missing_files_of_all_models(copy, tmp_path):
     text, captions = copy("bert", "tokenizer*", "vocab*"), copy("blip", "*processor_config.json")
-    config = RunConfig(
+    config = RunConfig.of(
         text_encoder=f"transformers:{text.folder}",
         captioner=f"transformers:{captions.folder}",
         cache_dir=str(tmp_path / "cache"),

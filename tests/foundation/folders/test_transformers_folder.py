@@ -35,10 +35,10 @@ def test_another_module_is_refused_by_preflight_and_loader(tiny_models_module, t
     folder = tiny_models_module.build_bert(tmp_path / "bert", pooling="mean")
     list_modules(folder, ("Transformer", ""), ("Pooling", "1_Pooling"), ("Dense", "2_Dense"))
     spec = f"transformers:{folder}"
-    (found,) = model_problems(parse_spec("text_encoder", spec), RunConfig())
+    (found,) = model_problems(parse_spec("text_encoder", spec), RunConfig.of())
     assert "modules.json lists the module '2_Dense' (Dense), which is not computed" in found
     with pytest.raises(ModelError, match="2_Dense"):
-        _ = FoundationModels(RunConfig(text_encoder=spec)).text_encoder
+        _ = FoundationModels(RunConfig.of(text_encoder=spec)).text_encoder
 
 
 @pytest.mark.parametrize("text", ["{", "{}", "[1]"])
@@ -52,16 +52,16 @@ def test_an_image_text_model_pools_by_itself(tiny_models_module, tmp_path):
     folder = tiny_models_module.build_hf_clip(tmp_path / "clip")
     list_modules(folder, ("CLIPModel", ""))
     spec = f"transformers:{folder}"
-    assert model_problems(parse_spec("text_encoder", spec), RunConfig()) == []
-    assert FoundationModels(RunConfig(text_encoder=spec)).text_encoder.pooled_width
+    assert model_problems(parse_spec("text_encoder", spec), RunConfig.of()) == []
+    assert FoundationModels(RunConfig.of(text_encoder=spec)).text_encoder.pooled_width
 
 
 def test_a_listed_pooling_that_is_not_there_is_no_mean(tiny_models_module, tmp_path):
     """As `cp *` without -r leaves a sentence encoder."""
     folder = tiny_models_module.build_bert(tmp_path / "bert", pooling="cls")
     list_modules(folder, ("Transformer", ""), ("Pooling", "1_Pooling"))
-    config = RunConfig(text_encoder=f"transformers:{folder}")
-    spec = parse_spec("text_encoder", config.text_encoder)
+    config = RunConfig.of(text_encoder=f"transformers:{folder}")
+    spec = parse_spec("text_encoder", config.models.text_encoder)
     assert missing_files(spec) == []
     (folder / "1_Pooling" / "config.json").unlink()
     assert missing_files(spec) == ["1_Pooling/config.json"]
@@ -79,5 +79,5 @@ def test_a_malformed_list_of_modules_is_told_by_the_check(tiny_models_module, tm
     (folder / "modules.json").write_text("{}")
     spec = parse_spec("text_encoder", f"transformers:{folder}")
     assert missing_files(spec) == []
-    (found,) = model_problems(spec, RunConfig())
+    (found,) = model_problems(spec, RunConfig.of())
     assert "modules.json: expected a list" in found

@@ -37,7 +37,7 @@ class Flux:
     ],
 )
 def test_prompts_are_as_long_as_the_longest_tokenizer_reads(lengths, expected, tmp_path):
-    call = call_arguments(Flux(*lengths), tmp_path, RunConfig())
+    call = call_arguments(Flux(*lengths), tmp_path, RunConfig.of())
     assert call == ({} if expected is None else {"max_sequence_length": expected})
 
 
@@ -49,7 +49,7 @@ def test_prompts_are_as_long_as_the_longest_tokenizer_reads(lengths, expected, t
     ],
 )
 def test_a_setting_that_the_pipeline_does_not_take(settings, message, tmp_path):
-    config = RunConfig(**settings, generator_steps=2)
+    config = RunConfig.of(**settings, generator_steps=2)
     with pytest.raises(ModelError, match=message):
         call_arguments(Flux(77, 512), tmp_path, config)
 
@@ -57,5 +57,5 @@ def test_a_setting_that_the_pipeline_does_not_take(settings, message, tmp_path):
 def test_settings_override_the_folder(tmp_path):
     text = json.dumps({"call": {"num_inference_steps": 4, "max_sequence_length": 100}})
     (tmp_path / "fedmvp.json").write_text(text)
-    call = call_arguments(Flux(77, 512), tmp_path, RunConfig(generator_steps=2))
+    call = call_arguments(Flux(77, 512), tmp_path, RunConfig.of(generator_steps=2))
     assert call == {"max_sequence_length": 100, "num_inference_steps": 2}

@@ -55,11 +55,11 @@ def opened(monkeypatch):
 
 
 def problems(spec):
-    return model_problems(parse_spec("image_encoder", spec), RunConfig(image_grid=2))
+    return model_problems(parse_spec("image_encoder", spec), RunConfig.of(image_grid=2))
 
 
 def model_of(spec):
-    config = RunConfig(image_encoder=spec, text_encoder=spec, image_grid=2)
+    config = RunConfig.of(image_encoder=spec, text_encoder=spec, image_grid=2)
     return FoundationModels(config).image_encoder._clip.model
 
 
@@ -85,7 +85,7 @@ def test_a_pickle_beside_the_weights_is_never_opened(folder, tmp_path, opened, n
 def test_pickled_weights_alone_are_refused(folder, opened):
     (folder / STANDARD).rename(folder / "open_clip_pytorch_model.bin")
     with pytest.raises(ModelError, match=r"no \.safetensors weights"):
-        FoundationModels(RunConfig(image_encoder=f"open_clip:{folder}")).fingerprint(
+        FoundationModels(RunConfig.of(image_encoder=f"open_clip:{folder}")).fingerprint(
             "image_encoder"
         )
     with pytest.raises(ModelError, match=r"holds no \.safetensors file\. Convert"):
@@ -163,7 +163,7 @@ def test_images_are_encoded_alike_whatever_the_file_is_called(folder):
     for name in (STANDARD, "weights.safetensors"):
         (path,) = folder.glob("*.safetensors")
         path.rename(folder / name)
-        config = RunConfig(image_encoder=f"open_clip:{folder}", image_grid=2)
+        config = RunConfig.of(image_encoder=f"open_clip:{folder}", image_grid=2)
         (item,) = FoundationModels(config).image_encoder.encode([image])
         features.append(item)
     assert torch.equal(features[0].tokens, features[1].tokens)
