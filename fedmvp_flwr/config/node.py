@@ -1,6 +1,5 @@
 """Who a node is and where its things lie: the one place that reads Flower's node config."""
 
-import difflib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import _cache
 
@@ -78,7 +78,9 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
         ConfigError: an unknown key, a folder that is not there, a partition that is not told or
             out of range; all of it at once.
     """
-    problems = [_unknown(key) for key in node_config if key not in _KEYS]
+    problems = [
+        f"unknown key '{key}'{did_you_mean(key, _KEYS)}" for key in node_config if key not in _KEYS
+    ]
     data_path = _folder(node_config.get("data-path", ""), problems)
     own_cache = _expanded("cache-dir", node_config.get("cache-dir", ""), problems)
     partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
@@ -119,11 +121,6 @@ def _warn_of_no_name(node: Node) -> None:
         'to it once it is registered anew. Add name="..." to its --node-config.',
         node.node_id,
     )
-
-
-def _unknown(key: str) -> str:
-    near = difflib.get_close_matches(key, _KEYS, n=1)
-    return f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else "")
 
 
 def _expanded(key: str, value: object, problems: list[str]) -> Path | None:

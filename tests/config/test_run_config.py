@@ -49,7 +49,7 @@ def test_it_cannot_be_changed():
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(key, near):
-    with pytest.raises(ConfigError, match=f"unknown key '{key}', did you mean '{near}'"):
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}' \(did you mean '{near}'\?\)"):
         RunConfig.from_run_config({key: 1})
 
 
