@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.html import require_report_extra
-from fedmvp_flwr.reporting.sections.completions import FOLDER, Sample, load_samples
+from fedmvp_flwr.reporting.sections.completions import Sample, load_samples
 from fedmvp_flwr.reporting.svg import printable
 
 if TYPE_CHECKING:
@@ -45,7 +46,7 @@ def write_completion_picture(out_dir: Path, path: Path) -> Path:
     texts = [s for s in samples if s.filled == "text" and s.made_text and s.original_image]
     if not images and not texts:
         raise ReportError(
-            f"{out_dir / FOLDER} holds no completed sample to show: run with "
+            f"{RunFolder(out_dir).completions} holds no completed sample to show: run with "
             "completion='foundation' first."
         )
     try:

@@ -6,14 +6,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.events import RunRecord, number, read_json
 from fedmvp_flwr.reporting.text import decimal
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-FOLDER = "completions"
-_INDEX = "index.json"
 _MOST = 12
 _FORMATS = ("PNG",)  # what a run writes; Pillow has other programs read some formats
 _SIDE = 256  # pixels; larger pictures are shrunk
@@ -88,15 +87,14 @@ def load_samples(out_dir: Path) -> list[Sample]:
     Raises:
         ReportError: the index is no JSON.
     """
-    folder = out_dir / FOLDER
-    path = folder / _INDEX
+    path = RunFolder(out_dir).completions_index
     if not path.exists():
         return []
     index = read_json(path)
     rows = index.get("completions") if isinstance(index, dict) else index
     if not isinstance(rows, list):
         return []
-    return [_sample(row, folder) for row in rows if isinstance(row, dict)]
+    return [_sample(row, path.parent) for row in rows if isinstance(row, dict)]
 
 
 def _sample(row: dict[str, Any], folder: Path) -> Sample:

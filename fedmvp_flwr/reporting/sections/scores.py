@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.curves import dots
 from fedmvp_flwr.reporting.events import RunRecord, mapping, number, read_json
 from fedmvp_flwr.reporting.svg import Plot
@@ -12,7 +13,6 @@ from fedmvp_flwr.reporting.tables import Table
 from fedmvp_flwr.reporting.text import CONDITIONS, DASH, percent, points, title, whole
 
 MEASURES = {"accuracy": "Accuracy", "macro-f1": "Macro-F1"}
-COMPARISON_FILE = "comparison.json"
 _COMPLETED = "-with-completion"
 _THIS_RUN = "This run"
 
@@ -79,7 +79,7 @@ def compare(run: RunRecord, out_dir: Path) -> Comparison | None:
     Raises:
         ReportError: the file is not a list of objects with a name.
     """
-    path = out_dir / COMPARISON_FILE
+    path = RunFolder(out_dir).comparison
     if not path.exists():
         return None
     others = read_json(path)
