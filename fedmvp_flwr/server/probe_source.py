@@ -70,7 +70,7 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
             *changed_settings(config, "generator_size", "generator_dtype").values(),
         ],
     )
-    return cache_folder(config) / "probes" / f"{key}.safetensors"
+    return cache_folder(config.run) / "probes" / f"{key}.safetensors"
 
 
 def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
@@ -83,6 +83,6 @@ def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         generator = torch_generator(config.completion.completion_seed, "probe", label)
         order = torch.randperm(len(samples), generator=generator)[: config.probe.probe_per_class]
         chosen += [samples[place] for place in order.tolist()]
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
     return probe_of(prepared.real)

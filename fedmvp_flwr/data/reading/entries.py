@@ -126,7 +126,7 @@ def build_dataset(
             seen[entry.key] = entry.where
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.data.bad_samples, cache_folder(config))
+    findings.refuse_if(config.data.bad_samples, cache_folder(config.run))
     if findings.bad:
         _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
