@@ -5,6 +5,7 @@ from functools import partial
 
 from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
+from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -151,7 +152,7 @@ def _needed(config: RunConfig) -> list[tuple[str, Role, RunConfig]]:
     elif _draws(config):
         roles.append("image_generator")
     needed = [(role.replace("_", "-"), role, config) for role in roles]
-    models = FoundationModels(config)
+    models = FoundationModels(config, gate_encoder=gate_encoder(config.completion))
     if models.gate is not models:
         needed += [("gate-encoder", role, models.gate.config) for role in ENCODER_ROLES.values()]
     return needed
