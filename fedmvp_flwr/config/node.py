@@ -87,9 +87,8 @@ def read_node(node_config: Mapping[str, Any], run: RunSettings, node_id: int = 0
     partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    folder = (
-        own_cache.absolute() if own_cache else cache_folder(RunSettings() if data_path else run)
-    )
+    chosen = run.model_copy(update={"cache_dir": ""}) if data_path else run
+    folder = own_cache.absolute() if own_cache else cache_folder(chosen)
     name = str(node_config.get("name", ""))
     node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
     if not node.lasting and node_id:
