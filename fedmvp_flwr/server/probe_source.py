@@ -47,7 +47,7 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             models.image_generator,
             models.image_encoder,
             models.text_encoder,
-            config.completion.completion_seed,
+            config.data.data_seed,
             min(config.models.images_at_once, config.models.foundation_batch_size),
         )
         save_probe(path, probe)
@@ -61,7 +61,7 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
         "probe",
         texts=[list(item) for item in texts],
         models=[models.fingerprint(role) for role in _PROBE_ROLES],
-        seed=config.completion.completion_seed,
+        seed=config.data.data_seed,
         image_grid=config.models.image_grid,
         text_max_tokens=config.models.text_max_tokens,
         generator=[
@@ -80,7 +80,7 @@ def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         by_class.setdefault(sample.label, []).append(sample)
     chosen: list[Sample] = []
     for label, samples in sorted(by_class.items()):
-        generator = torch_generator(config.completion.completion_seed, "probe", label)
+        generator = torch_generator(config.data.data_seed, "probe", label)
         order = torch.randperm(len(samples), generator=generator)[: config.probe.probe_per_class]
         chosen += [samples[place] for place in order.tolist()]
     with FeatureStore(cache_folder(config.run)) as store:
