@@ -20,7 +20,7 @@ def main(grid: Grid, context: Context) -> None:
     """Run FedMVP from the first message to the report; a failure fails the Flower run."""
     try:
         config = RunConfig.from_run_config(context.run_config)
-        run = Run(config, output_folder(config, context.run_id))
+        run = Run(config, output_folder(config.run, context.run_id))
     except FedMVPError as error:
         log(ERROR, "FedMVP error: %s", error)
         raise

@@ -19,8 +19,8 @@ from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.model.evaluation import unflatten_scores
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
@@ -101,7 +101,7 @@ class Run:
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
         self.device = resolve_device(self.config.run.device)
-        self.models = FoundationModels.from_config(self.config, str(self.device))
+        self.models = frozen_models(self.config, str(self.device))
         self.identities = self.models.identities()
         self.data = ServerData.load(self.config)
         self._announce()

@@ -87,7 +87,7 @@ class ServerData:
         """Encode and complete the test set; encode the validation set."""
         self.test = prepare_server_test(self.dataset, config, models)
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
-        with FeatureStore(cache_folder(config)) as store:
+        with FeatureStore(cache_folder(config.run)) as store:
             self.validation = prepare_samples(
                 samples if config.run.selection == "server" else (),
                 complete={},
@@ -133,7 +133,7 @@ def prepare_server_test(
     """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
     samples = server_test(dataset, config)
     pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         return prepare_test(samples, config, models, store, on_progress, pool)
 
 
@@ -165,7 +165,7 @@ def save_completion_samples(
     chosen = torch.randperm(
         len(samples), generator=torch_generator(config.run.seed, "report", "completions")
     )
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         for position, index in enumerate(chosen[:_SHOWN].tolist()):
             sample = samples[index]
             target = (IMAGE, TEXT)[position % 2]

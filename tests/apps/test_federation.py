@@ -200,7 +200,7 @@ def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, r
         ({"probe_file": "/nowhere.safetensors"}, "probe-file /nowhere.safetensors"),
         ({"max_message_mb": 0.001}, "max-message-mb"),
         ({"captioner": "transformers:local:/nowhere"}, "captioner"),
-        ({"dataset": "florra"}, "Did you mean 'flora'"),
+        ({"dataset": "florra"}, "did you mean 'flora'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
