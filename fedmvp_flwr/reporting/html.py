@@ -31,14 +31,19 @@ def write_report(out_dir: Path) -> Path:
     The run may be unfinished or failed: the page shows what there is.
 
     Args:
-        out_dir: folder with `metrics.jsonl`, `result.json` or both; `completions/` and
-            `comparison.json` are shown where they exist.
+        out_dir: folder with `metrics.jsonl`; `result.json`, `completions/` and `comparison.json`
+            are shown where they exist.
 
     Raises:
         ReportError: the extra `report` is not installed, the folder holds no run, a file of it
             is damaged, or the page cannot be written.
     """
-    require_report_extra()
+    missing = _missing_libraries()
+    if missing:
+        raise ReportError(
+            f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
+            "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
+        )
     page = render(load_run(out_dir), out_dir)
     path = RunFolder(out_dir).report
     try:
@@ -54,26 +59,12 @@ def write_report_if_available(out_dir: Path) -> Path | None:
     Raises:
         ReportError: as for `write_report`.
     """
-    return None if missing_libraries() else write_report(out_dir)
+    return None if _missing_libraries() else write_report(out_dir)
 
 
-def missing_libraries() -> list[str]:
+def _missing_libraries() -> list[str]:
     """Libraries of the extra `report` that are not installed."""
     return [name for name in _LIBRARIES if find_spec(name) is None]
-
-
-def require_report_extra() -> None:
-    """Check that the extra `report` is installed.
-
-    Raises:
-        ReportError: it is not; says how to install it.
-    """
-    missing = missing_libraries()
-    if missing:
-        raise ReportError(
-            f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
-            "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
-        )
 
 
 def render(run: RunRecord, out_dir: Path) -> str:
@@ -95,5 +86,6 @@ def render(run: RunRecord, out_dir: Path) -> str:
         cards=completions.build(run, out_dir),
         costs=costs.build(run),
         rejected=costs.rejected(run),
+        rounds=len(run.rounds),
         settings=settings.build(run),
     )
