@@ -80,7 +80,7 @@ def prepare_all(
     models = frozen_models(config, str(resolve_device(config.run.device)))
     summaries = []
     for client in range(num_clients):
-        node = Node(client, num_clients, cache_folder(config))
+        node = Node(client, num_clients, cache_folder(config.run))
         summaries.append(prepare_client(dataset, config, node, models).summary)
         if on_progress:
             on_progress("clients", client + 1, num_clients)

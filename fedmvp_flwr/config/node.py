@@ -10,7 +10,8 @@ from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import _cache
+from fedmvp_flwr.config.folders import LOG_FILE, cache_folder
+from fedmvp_flwr.config.run import RunSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Node:
         return config.changed(**changes)
 
 
-def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 0) -> Node:
+def read_node(node_config: Mapping[str, Any], run: RunSettings, node_id: int = 0) -> Node:
     """Read a node's identity from Flower's `context.node_config`.
 
     A node with `data-path` keeps its features in its own `cache-dir` (default: ~/.fedmvp/cache):
@@ -71,7 +72,7 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
 
     Args:
         node_config: what `--node-config` gave.
-        config: the run's settings.
+        run: names the cache folder of nodes that take a part of the run's data set.
         node_id: Flower's id of the node.
 
     Raises:
@@ -86,9 +87,8 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
     partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    folder = (
-        own_cache.absolute() if own_cache else _cache("" if data_path else config.run.cache_dir)
-    )
+    chosen = run.model_copy(update={"cache_dir": ""}) if data_path else run
+    folder = own_cache.absolute() if own_cache else cache_folder(chosen)
     name = str(node_config.get("name", ""))
     node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
     if not node.lasting and node_id:
@@ -112,8 +112,6 @@ def require_lasting(node: Node) -> None:
 
 
 def _warn_of_no_name(node: Node) -> None:
-    from fedmvp_flwr.config.folders import LOG_FILE  # imports this module
-
     if (node.cache_dir / LOG_FILE).exists():  # each message may be a process: it was said then
         return
     _logger.warning(

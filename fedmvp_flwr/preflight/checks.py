@@ -36,8 +36,8 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         return attempt(report, what, step)
 
     if config.run.out_dir:
-        check("out-dir", lambda: output_folder(config, 0))
-    writable = check("cache-dir", lambda: require_writable(cache_folder(config), "cache-dir"))
+        check("out-dir", lambda: output_folder(config.run, 0))
+    writable = check("cache-dir", lambda: require_writable(cache_folder(config.run), "cache-dir"))
     device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
     models = check(
         "the models", lambda: FoundationModels(config, device, gate_encoder(config.completion))

@@ -98,7 +98,7 @@ def add_workload(
     Raises:
         FedMVPError: a model cannot be loaded, or the message would be too large.
     """
-    folder = cache_folder(config)
+    folder = cache_folder(config.run)
     nodes = [Node(client, num_clients, folder) for client in range(num_clients)]
     with FeatureStore(folder) as store:
         work = count_work(dataset, config, models, nodes, store)
@@ -133,7 +133,7 @@ def add_workload(
 
 def _check_disk(report: PreflightReport, config: RunConfig, most: float) -> None:
     """Compare what the cache folder will grow by at most with what is free there."""
-    folder = cache_folder(config)
+    folder = cache_folder(config.run)
     needed = most / _MEGABYTE
     free = shutil.disk_usage(folder).free / _MEGABYTE
     report.estimates |= {"disk MB": needed, "free disk MB": free}

@@ -63,7 +63,7 @@ def run_quality(
         chosen = config.changed(**{"prompt_template": template} if prompted else {})
         models = frozen_models(chosen, str(resolve_device(chosen.run.device)))
         require_comparable(models, chosen)
-        with FeatureStore(cache_folder(chosen)) as store:
+        with FeatureStore(cache_folder(chosen.run)) as store:
             results[template] = measure_quality(
                 pairs,
                 dataset.class_names,
@@ -84,7 +84,7 @@ def _source(
         if not 0 <= client < num_clients:
             raise DataError(f"--client {client} is not in [0, --num-clients {num_clients}).")
         return client_samples(
-            dataset, config, Node(client, num_clients, cache_folder(config))
+            dataset, config, Node(client, num_clients, cache_folder(config.run))
         ).train
     if split not in dataset.splits:
         raise DataError(

@@ -177,7 +177,7 @@ def test_a_bad_evaluation_is_named_in_the_report_and_on_the_way(
             view.on_event(item)
     line = f"round 1: the evaluation by client 1 was rejected: {said}"
     assert line in shown.getvalue().splitlines()
-    (row,) = rejected(load_run(tmp_path / "out")).table.rows
+    (row,) = rejected(load_run(tmp_path / "out")).rows
     assert row == ["1", "Evaluation", "1", said]
 
 

@@ -254,7 +254,7 @@ def test_the_class_name_enters_only_where_it_is_allowed(
 @pytest.mark.parametrize(
     ("change", "rest"),
     [
-        ({"completion_seed": 1}, {"image": 0, "text": 3}),
+        ({"data_seed": 1}, {"image": 0, "text": 3}),
         ({"prompt_template": "coarse"}, {"image": 0, "text": 0}),
         ({"foundation_batch_size": 2, "seed": 9, "missing_ratio": 0.5}, {"image": 3, "text": 3}),
     ],
