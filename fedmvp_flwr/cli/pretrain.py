@@ -31,7 +31,7 @@ def pretrain(
     run_config: RunConfigOption = None,
 ) -> None:
     """Build a small encoder, captioner and generator from a public split of your data."""
-    from fedmvp_flwr.pretraining import procedure as pretraining
+    from fedmvp_flwr.pretraining import pretrain as pretraining
     from fedmvp_flwr.pretraining.shape import Shape
 
     chosen = overrides(run_config, None) | {"dataset": data, "device": device}

@@ -382,7 +382,7 @@ def test_quality_names_what_it_cannot_measure(
 def test_pretrain_passes_its_options_on(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from fedmvp_flwr.pretraining import procedure as pretraining
+    from fedmvp_flwr.pretraining import pretrain as pretraining
 
     seen: list[tuple[Any, Any]] = []
 
