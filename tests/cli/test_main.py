@@ -26,7 +26,7 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]:
         seen.append((app, arguments))
         if arguments["validate"]:
             arguments["validate"]({"num-server-rounds": 2, **arguments["run_config"]})
-        arguments["on_event"]({"event": "round", "round": 1, "train-loss": 1.0})
+        arguments["on_event"]({"event": "round", "round": 1, "train": {"loss": 1.0}})
         return SimulationOutcome("completed", 0, "7", "", arguments["out"])
 
     monkeypatch.setattr(simulate, "run_simulation", launch)
