@@ -9,6 +9,7 @@ from typer.testing import CliRunner
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import CheckpointError, ConfigError, DataError, ModelError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.cli.main import app
 from fedmvp_flwr.cli.simulate import replaces_completed
@@ -23,7 +24,6 @@ from fedmvp_flwr.foundation.specs import parse_spec
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.quality.procedure import default_folder
 from fedmvp_flwr.server.probe_source import prepare_probe
-from fedmvp_flwr.server.results import require_overwritable
 from fedmvp_flwr.server.resume import load_resume_point
 from fedmvp_flwr.simulation.flower_app import absolute_paths, load_app, parse_overrides
 from fedmvp_flwr.simulation.launcher import run_simulation
@@ -116,7 +116,7 @@ def test_folders_of_runs():
         (lambda: cache_folder(RunConfig.of(cache_dir=NOBODY).run), "cache-dir", ConfigError),
         (lambda: output_folder(RunConfig.of(out_dir=NOBODY).run, 1), "out-dir", ConfigError),
         (lambda: output_folder(RunConfig.of(resume=NOBODY).run, 1), "resume", ConfigError),
-        (lambda: require_overwritable(Path(NOBODY)), "out-dir", ConfigError),
+        (lambda: RunFolder(Path(NOBODY)).require_overwritable(), "out-dir", ConfigError),
         (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
         (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),

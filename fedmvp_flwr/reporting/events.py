@@ -9,11 +9,10 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.jsonl import read_events
+from fedmvp_flwr.base.run_folder import RunFolder
 
 Event = dict[str, Any]
 
-METRICS_FILE = "metrics.jsonl"
-RESULT_FILE = "result.json"
 _SERVER = "server"
 
 
@@ -67,10 +66,11 @@ def load_run(out_dir: Path) -> RunRecord:
     Raises:
         ReportError: the folder holds no run, or a file of it is damaged.
     """
-    metrics, results = out_dir / METRICS_FILE, out_dir / RESULT_FILE
+    folder = RunFolder(out_dir)
+    metrics, results = folder.metrics, folder.result
     if not metrics.exists():
         raise ReportError(
-            f"{out_dir} holds no run: expected {METRICS_FILE}. Give the folder that the run wrote "
+            f"{out_dir} holds no run: expected {metrics.name}. Give the folder that the run wrote "
             "to (out-dir)."
         )
     events = read_events(metrics)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.files import write_atomic
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.events import RunRecord, load_run
 from fedmvp_flwr.reporting.sections import client_weights as weights
 from fedmvp_flwr.reporting.sections import (
@@ -21,7 +22,6 @@ from fedmvp_flwr.reporting.style import STYLE
 from fedmvp_flwr.reporting.template import TEMPLATE
 from fedmvp_flwr.reporting.text import DASH
 
-REPORT_FILE = "report.html"
 _LIBRARIES = ("jinja2", "matplotlib")
 
 
@@ -45,7 +45,7 @@ def write_report(out_dir: Path) -> Path:
             "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
         )
     page = render(load_run(out_dir), out_dir)
-    path = out_dir / REPORT_FILE
+    path = RunFolder(out_dir).report
     try:
         write_atomic(path, page.encode("utf-8", errors="replace"))
     except OSError as error:

@@ -13,6 +13,7 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import IMAGE, TEXT, VALIDATION, Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
 from fedmvp_flwr.completion.gating import accept
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SHOWN = 12  # completed samples in the report, half of them images, half texts
-_FOLDER = "completions"
 
 
 @dataclass
@@ -117,7 +117,7 @@ class ServerData:
         require_known_classes(self.probe, self.num_classes)
 
     def save_completions(
-        self, out: Path, config: RunConfig, models: FoundationModels, threshold: float
+        self, out: RunFolder, config: RunConfig, models: FoundationModels, threshold: float
     ) -> None:
         """Write some completions of the test set for the report, where there is one."""
         if len(self.test):
@@ -144,7 +144,7 @@ def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
 
 
 def save_completion_samples(
-    out: Path,
+    out: RunFolder,
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
@@ -160,7 +160,7 @@ def save_completion_samples(
     samples = dataset.splits["test"]
     pool = retrieval_pool((), dataset, config)
     accepted = accept(test, threshold, config)
-    folder = out / _FOLDER
+    folder = out.completions
     rows = []
     chosen = torch.randperm(
         len(samples), generator=torch_generator(config.run.seed, "report", "completions")
@@ -198,7 +198,7 @@ def save_completion_samples(
             else:
                 row["generated-image"] = _save_image(folder, f"{position:02d}-generated", made)
             rows.append(row)
-    write_json(folder / "index.json", {"completions": rows})
+    write_json(out.completions_index, {"completions": rows})
 
 
 def _save_image(folder: Path, name: str, image: "Image") -> str:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.events import RunRecord, mapping, read_json
 from fedmvp_flwr.reporting.text import decimal
 
-_INDEX = "completions/index.json"
 _MOST = 12
 _FORMATS = ("PNG",)  # what a run writes; Pillow has other programs read some formats
 _SIDE = 256  # pixels; larger pictures are shrunk
@@ -51,7 +51,7 @@ def build(run: RunRecord, out_dir: Path) -> list[Card]:
     Raises:
         ReportError: the index is no JSON.
     """
-    path = out_dir / _INDEX
+    path = RunFolder(out_dir).completions_index
     if run.config.get("completion") == "none" or not path.exists():
         return []
     rows = mapping(read_json(path)).get("completions")

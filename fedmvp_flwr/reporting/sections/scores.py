@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.curves import dots
 from fedmvp_flwr.reporting.events import RunRecord, mapping, number, read_json
 from fedmvp_flwr.reporting.svg import Plot
@@ -21,7 +22,6 @@ from fedmvp_flwr.reporting.text import (
     whole,
 )
 
-_COMPARISON_FILE = "comparison.json"
 _THIS_RUN = "This run"
 
 
@@ -74,7 +74,7 @@ def compare(run: RunRecord, out_dir: Path) -> tuple[Table, Plot] | None:
     Raises:
         ReportError: the file is not a list of objects with a name.
     """
-    path = out_dir / _COMPARISON_FILE
+    path = RunFolder(out_dir).comparison
     if not path.exists():
         return None
     others = read_json(path)
