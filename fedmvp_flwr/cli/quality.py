@@ -13,11 +13,8 @@ from fedmvp_flwr.cli.options import (
     CacheOption,
     NumClientsOption,
     RunConfigOption,
-    build_config,
-    candidates,
-    overrides,
+    config_of,
 )
-from fedmvp_flwr.simulation.flower_app import find_app
 
 
 def quality(
@@ -41,7 +38,7 @@ def quality(
     from fedmvp_flwr.quality.page import write_quality
     from fedmvp_flwr.quality.procedure import default_folder, run_quality
 
-    config = build_config(find_app(app_dir, candidates()), overrides(run_config, cache))
+    config = config_of(app_dir, run_config, cache)
     folder = default_folder(out, f"quality-{dated()}")
     console = Console()
     names = tuple(name.strip() for name in templates.split(",") if name.strip())

@@ -38,7 +38,7 @@ def render_failure(outcome: SimulationOutcome) -> RenderableType:
     """Return the panel of a failed run: its reason, and the end of its log where that may help."""
     log = RunFolder(outcome.out).log
     text = log.read_text(encoding="utf-8") if log.exists() else ""
-    body = Text(outcome.details, style="bold")
+    body = Text(outcome.problem, style="bold")
     if text and not find_own_errors(text):
         body.append("\n\nThe end of the log:\n", "not bold dim")
         body.append("\n".join(text.splitlines()[-_LOG_TAIL:]), "not bold dim")

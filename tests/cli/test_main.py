@@ -24,10 +24,8 @@ def calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Path, dict[str, Any]]]:
 
     def launch(app: Path, **arguments: Any) -> SimulationOutcome:
         seen.append((app, arguments))
-        if arguments["validate"]:
-            arguments["validate"]({"num-server-rounds": 2, **arguments["run_config"]})
         arguments["on_event"]({"event": "round", "round": 1, "train": {"loss": 1.0}})
-        return SimulationOutcome("completed", 0, "7", "", arguments["out"])
+        return SimulationOutcome("", "7", arguments["out"])
 
     monkeypatch.setattr(simulate, "run_simulation", launch)
     monkeypatch.setattr(simulate, "preflight_apart", lambda config, clients: PreflightReport())
@@ -121,46 +119,6 @@ def test_resume_takes_settings_and_clients_of_the_run(calls: Any, interrupted: P
     assert (given["num_clients"], given["out"]) == (6, interrupted)
 
 
-def test_a_run_that_can_be_gone_on_with_is_not_overwritten(
-    calls: Any,
-    interrupted: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-) -> None:
-    monkeypatch.setenv("COLUMNS", "500")  # the message in one line
-    arguments = ["simulate", "--app", str(REPOSITORY), "--out", str(interrupted)]
-    before = {path: path.read_bytes() for path in interrupted.rglob("*") if path.is_file()}
-    for more in ([], ["--no-preflight"]):
-        assert _main(monkeypatch, *arguments, *more) == ExitCode.WRONG_CONFIG
-        assert f"--resume {interrupted}`" in capsys.readouterr().err
-    assert calls == []
-    assert {path: path.read_bytes() for path in before} == before
-    assert _main(monkeypatch, *arguments, "--resume", str(interrupted)) == 0
-    assert {path: path.read_bytes() for path in before} == before
-
-
-@pytest.mark.parametrize("resume", [False, True])
-def test_a_completed_run_goes_when_the_folder_is_claimed(
-    calls: Any, interrupted: Path, monkeypatch: pytest.MonkeyPatch, resume: bool
-) -> None:
-    result = interrupted / "result.json"
-    result.write_text('{"status": "completed"}')
-    left: list[list[Path]] = []
-
-    def launch(app: Path, **arguments: Any) -> SimulationOutcome:
-        assert result.exists(), "nothing is touched before the folder is claimed"
-        result.unlink()
-        arguments["on_event"]({"event": "launcher", "step": "superlink"})
-        left.append([path for path in interrupted.rglob("*") if path.is_file()])
-        return SimulationOutcome("completed", 0, "7", "", arguments["out"])
-
-    monkeypatch.setattr(simulate, "run_simulation", launch)
-    arguments = ["simulate", "--app", str(REPOSITORY), "--out", str(interrupted)]
-    more = ["--resume", str(interrupted)] if resume else []
-    assert _main(monkeypatch, *arguments, *more) == 0
-    assert bool(left[0]) is resume
-
-
 def test_resume_of_a_folder_without_a_run_is_an_error(
     calls: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -195,7 +153,6 @@ def test_without_checkout_the_current_folder_counts(
     (tmp_path / "pyproject.toml").write_text("[tool.flwr.app.config]\nseed = 1\n")
     assert _main(monkeypatch, "simulate") == 0
     assert calls[0][0] == tmp_path
-    assert calls[0][1]["validate"] is None  # a foreign app
 
 
 def test_quiet_shows_no_rounds(calls: Any) -> None:
@@ -217,7 +174,7 @@ def test_a_wrong_key_ends_with_its_nearest_name(
 def test_a_failed_run_ends_with_1(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outcome = SimulationOutcome("failed", 1, "7", "no such flower", tmp_path)
+    outcome = SimulationOutcome("no such flower", "7", tmp_path)
     monkeypatch.setattr(simulate, "run_simulation", lambda *args, **kwargs: outcome)
     assert _main(monkeypatch, "simulate", "--app", str(REPOSITORY)) == 1
     assert "no such flower" in capsys.readouterr().err
