@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
 from fedmvp_flwr.config import RunConfig
