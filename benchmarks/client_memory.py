@@ -53,7 +53,7 @@ def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
     digest = hashlib.sha256()
     dataset = load_dataset(config)
     classes = dataset.class_names
-    nodes = [Node(client, clients, cache_folder(config)) for client in range(clients)]
+    nodes = [Node(client, clients, cache_folder(config.run)) for client in range(clients)]
     if largest:
         dealt = zip(*split_dataset(dataset, config, clients), strict=True)
         sizes = [sum(map(len, parts)) for parts in dealt]

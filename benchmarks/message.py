@@ -95,7 +95,7 @@ def initial_arrays(root: Path, spec: dict[str, object]) -> Path:
 
     config = RunConfig.from_run_config(spec["run"])
     classes = spec["classes"]
-    data = client_data(config, read_node(spec["node"], config), classes)
+    data = client_data(config, read_node(spec["node"], config.run), classes)
     path = root / "initial.safetensors"
     save_tensors(path, build_network(config, data, len(classes)).state_dict(), {})
     return path

@@ -107,7 +107,7 @@ def evaluate_locally(message: Message, context: Context) -> Message:
 
 def _who(context: Context) -> tuple[RunConfig, Node]:
     config = RunConfig.from_run_config(context.run_config)
-    return config, read_node(context.node_config, config, context.node_id)
+    return config, read_node(context.node_config, config.run, context.node_id)
 
 
 def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, FedMVPNetwork]:

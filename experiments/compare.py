@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
-from fedmvp_flwr.server.results import is_completed, newest_round
 
 ROOT = Path(__file__).resolve().parents[1]
 _MASK = {"method": "fedavg", "completion": "none"}
@@ -34,7 +34,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "complete data, fedavg": _MASK | {"missing-ratio": 0.0},
 }
 CONDITIONS = ("complete", "image-only", "text-only")
-_RESULT = "result.json"
 # Figures after another number of rounds are others, whether the run is completed or to be gone on
 # with: it evaluates after its last round.
 _FREE = frozenset(FREE_KEYS) - {"num-server-rounds"}
@@ -53,18 +52,17 @@ def run_one(
     """
     folder = run_folder(name, seed, out)
     where = {"out-dir": str(folder), "cache-dir": cache}
-    if newest_round(folder):
+    if RunFolder(folder).newest_round():
         where["resume"] = str(folder)
     config = RunConfig.from_run_config({**settings, "seed": seed, **where})
     require_same_settings(config, folder)
-    if not is_completed(folder):
+    if not RunFolder(folder).completed:
         from client_app.app import app as client_app
         from fedmvp_flwr.simulation.in_process import run_in_process
         from server_app.app import app as server_app
 
         run_in_process(server_app, client_app, config.to_run_config(), 10)
-    result: dict[str, Any] = json.loads((folder / _RESULT).read_text())
-    return result
+    return RunFolder(folder).read_result() or {}
 
 
 def run_folder(name: str, seed: int, out: Path) -> Path:
@@ -107,12 +105,12 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
         ConfigError: names the first setting that differs, with both values.
         DataError: the wanted `probe-file` cannot be read.
     """
-    if is_completed(folder):
-        result = json.loads((folder / _RESULT).read_text())
+    if RunFolder(folder).completed:
+        result = RunFolder(folder).read_result() or {}
         before = _settings_of(result, folder)
         digest = result.get("hashes", {}).get("probe")
         free = _FREE | {"device"}
-    elif newest_round(folder):
+    elif RunFolder(folder).newest_round():
         from fedmvp_flwr.server.resume import load_resume_point
 
         state = load_resume_point(folder).state

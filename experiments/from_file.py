@@ -105,13 +105,11 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
         )
     by_class: dict[int, list[Any]] = {}
     pairs = [sample for sample in dataset.splits[table["split"]] if sample.complete]
-    for sample in sorted(
-        pairs, key=lambda s: seed_for(config.completion.completion_seed, "probe", s.key)
-    ):
+    for sample in sorted(pairs, key=lambda s: seed_for(config.data.data_seed, "probe", s.key)):
         by_class.setdefault(sample.label, []).append(sample)
     chosen = [s for _, own in sorted(by_class.items()) for s in own[: table["per-class"]]]
     models = FoundationModels(config, str(resolve_device(config.run.device)))
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
     path = out / _PROBE
     path.parent.mkdir(parents=True, exist_ok=True)

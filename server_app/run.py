@@ -17,9 +17,10 @@ from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
 from fedmvp_flwr.protocol.scores import average_client_metrics
@@ -33,18 +34,12 @@ from fedmvp_flwr.server.network import build_network, fitting
 from fedmvp_flwr.server.probe import ProbeRepresenter, save_probe
 from fedmvp_flwr.server.probe_tuning import ProbeTuner
 from fedmvp_flwr.server.results import (
-    clear_results,
-    is_completed,
-    newest_round,
-    require_overwritable,
     require_same_encoders,
     run_hashes,
     save_model,
     total_completions,
 )
 from fedmvp_flwr.server.resume import (
-    CHECKPOINTS,
-    PROBE,
     RunState,
     differing_clients,
     load_resume_point,
@@ -76,31 +71,31 @@ class Run:
         ReportError: the curves for TensorBoard are asked for, without the package.
     """
 
-    def __init__(self, config: RunConfig, out: Path) -> None:
+    def __init__(self, config: RunConfig, out: RunFolder) -> None:
         self.config = config
         self.out = out
         self.point = load_resume_point(Path(config.run.resume)) if config.run.resume else None
-        in_place = self.point is not None and self.point.folder.samefile(out)
+        in_place = self.point is not None and self.point.folder.path.samefile(out.path)
         if self.point:
             require_same_config(config, self.point.state)
             require_history(self.point)
         if not in_place:
-            require_overwritable(out)
+            out.require_overwritable()
         self._check()
         if not in_place:
-            clear_results(out)
+            out.clear()
         if self.point:
             restore(self.point, out)
         self.state = self.point.state if self.point else None
         self.journal = Journal(config, out, self.state)
         self.minimum = max(config.run.min_nodes, _MIN_CLIENTS)
         selection = self.state.selection if self.state else Selection()
-        self.best = BestModel(config, out / CHECKPOINTS, self.journal, selection)
+        self.best = BestModel(config, out, self.journal, selection)
 
     def execute(self, grid: Grid) -> None:
         """Prepare clients and server, run the rounds, write the results."""
         self.device = resolve_device(self.config.run.device)
-        self.models = FoundationModels.from_config(self.config, str(self.device))
+        self.models = frozen_models(self.config, str(self.device))
         self.identities = self.models.identities()
         self.data = ServerData.load(self.config)
         self._announce()
@@ -120,10 +115,10 @@ class Run:
         try:
             preflight(self.config, 0).raise_problems()
         except Exception as error:
-            if newest_round(self.out) or is_completed(self.out):
-                log(WARNING, "%s still holds an earlier run, as it was.", self.out)
+            if self.out.newest_round() or self.out.completed:
+                log(WARNING, "%s still holds an earlier run, as it was.", self.out.path)
             else:
-                clear_results(self.out)
+                self.out.clear()
                 Journal(self.config, self.out).fail(error)
             raise
 
@@ -137,7 +132,7 @@ class Run:
             self.journal.event("run-start", values)
             return
         require_same("list of classes", self.point.state.class_names, values["class-names"])
-        log(INFO, "Going on after round %d of %s.", self.point.server_round, self.point.folder)
+        log(INFO, "Going on after round %d of %s.", self.point.server_round, self.point.folder.path)
         self.journal.event("run-resume", {"after-round": self.point.server_round, **values})
 
     def _prepare(self, grid: Grid) -> list[Summary]:
@@ -168,10 +163,10 @@ class Run:
         self.threshold = self.state.threshold if self.state else fallback_threshold(summaries)
         self.data.save_completions(self.out, config, self.models, self.threshold)
         with journal.phase("probe"):
-            saved = self.out / PROBE if self.state else None
+            saved = self.out.probe if self.state else None
             self.data.prepare_probe(config, self.models, saved)
             if self.data.probe:
-                save_probe(self.out / PROBE, self.data.probe)
+                save_probe(self.out.probe, self.data.probe)
         if self.state:
             self._check_state(self.state, summaries)
         self.models.release()
@@ -258,7 +253,7 @@ class Run:
                 min_replies=config.run.min_replies,
                 round_retries=config.run.round_retries,
                 node_timeout=config.run.node_timeout,
-                checkpoint_dir=self.out / CHECKPOINTS,
+                checkpoint_dir=self.out.checkpoints,
                 compress=True,
             ),
             observer=self.observer,
@@ -299,7 +294,7 @@ class Run:
     def _finish(self, final: dict[str, torch.Tensor]) -> None:
         self.network.load_state_dict(final)
         save_model(
-            self.out / "model.safetensors",
+            self.out.model,
             self.network.state_dict(),
             self.config,
             self.data.class_names,

@@ -9,11 +9,13 @@ from typer.testing import CliRunner
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import CheckpointError, ConfigError, DataError, ModelError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.cli.main import app
 from fedmvp_flwr.cli.simulate import replaces_completed
 from fedmvp_flwr.config.folders import cache_folder, output_folder
 from fedmvp_flwr.config.node import read_node
+from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.data.dealing.assignment import assign
 from fedmvp_flwr.data.reading.classes import read_classes
 from fedmvp_flwr.data.reading.files import require_folder
@@ -22,7 +24,6 @@ from fedmvp_flwr.foundation.specs import parse_spec
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.quality.procedure import default_folder
 from fedmvp_flwr.server.probe_source import prepare_probe
-from fedmvp_flwr.server.results import require_overwritable
 from fedmvp_flwr.server.resume import load_resume_point
 from fedmvp_flwr.simulation.flower_app import absolute_paths, load_app, parse_overrides
 from fedmvp_flwr.simulation.launcher import run_simulation
@@ -97,7 +98,7 @@ def test_the_error_names_the_key(monkeypatch):
     with pytest.raises(
         ConfigError, match=r"no home folder '~'\. Set HOME, or give an absolute path"
     ):
-        cache_folder(RunConfig.of())
+        cache_folder(RunConfig.of().run)
 
 
 @pytest.mark.parametrize("kind", ["", "local:", "ViT-B-32:"])
@@ -112,10 +113,10 @@ def simulated(out):
 
 def test_folders_of_runs():
     for call, key, error in (
-        (lambda: cache_folder(RunConfig.of(cache_dir=NOBODY)), "cache-dir", ConfigError),
-        (lambda: output_folder(RunConfig.of(out_dir=NOBODY), 1), "out-dir", ConfigError),
-        (lambda: output_folder(RunConfig.of(resume=NOBODY), 1), "resume", ConfigError),
-        (lambda: require_overwritable(Path(NOBODY)), "out-dir", ConfigError),
+        (lambda: cache_folder(RunConfig.of(cache_dir=NOBODY).run), "cache-dir", ConfigError),
+        (lambda: output_folder(RunConfig.of(out_dir=NOBODY).run, 1), "out-dir", ConfigError),
+        (lambda: output_folder(RunConfig.of(resume=NOBODY).run, 1), "resume", ConfigError),
+        (lambda: RunFolder(Path(NOBODY)).require_overwritable(), "out-dir", ConfigError),
         (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
         (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
@@ -135,7 +136,7 @@ def test_folders_of_runs():
 def test_a_node_is_told_of_all_its_folders_at_once():
     paths = {"data-path": NOBODY, "cache-dir": NOBODY}
     with pytest.raises(ConfigError) as error:
-        read_node(paths, RunConfig.of())
+        read_node(paths, RunSettings())
     for key in paths:
         assert f"{key}='{NOBODY}': there is no home folder" in str(error.value)
     assert "partition-id" not in str(error.value).partition("Start a node")[0]

@@ -43,7 +43,7 @@ def complete(
         if node is None:
             summary = prepare_all(config, num_clients, show)
         else:
-            summary = prepare_one(config, read_node(parse_overrides([node]), config), show)
+            summary = prepare_one(config, read_node(parse_overrides([node]), config.run), show)
     console.print(fields_table(vars(summary)))
 
 

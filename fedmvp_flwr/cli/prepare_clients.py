@@ -8,11 +8,11 @@ from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.client.preparation import prepare_client
 from fedmvp_flwr.client.prepared_file import save_client
 from fedmvp_flwr.client.work import node_dataset
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node, require_lasting
 from fedmvp_flwr.data.sources.registry import load_dataset
-from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.server.data import prepare_server_test
 from fedmvp_flwr.server.probe_source import prepare_probe
 
@@ -56,7 +56,7 @@ def prepare_one(
     require_lasting(node)
     classes = load_dataset(config).class_names
     own = node.own(config)
-    models = FoundationModels.from_config(own, str(resolve_device(config.run.device)))
+    models = frozen_models(own, str(resolve_device(config.run.device)))
     dataset = node_dataset(node, config, classes)
     data = prepare_client(dataset, own, node, models, on_progress)
     save_client(config, node, classes, data)
@@ -77,10 +77,10 @@ def prepare_all(
         FedMVPError: what a run would meet as well.
     """
     dataset = load_dataset(config)
-    models = FoundationModels.from_config(config, str(resolve_device(config.run.device)))
+    models = frozen_models(config, str(resolve_device(config.run.device)))
     summaries = []
     for client in range(num_clients):
-        node = Node(client, num_clients, cache_folder(config))
+        node = Node(client, num_clients, cache_folder(config.run))
         summaries.append(prepare_client(dataset, config, node, models).summary)
         if on_progress:
             on_progress("clients", client + 1, num_clients)

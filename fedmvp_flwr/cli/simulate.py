@@ -9,6 +9,7 @@ from rich.console import Console
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.cli.console import ExitCode, dated, fields_table, interruptible
 from fedmvp_flwr.cli.options import (
     DEFAULT_CLIENTS,
@@ -21,10 +22,9 @@ from fedmvp_flwr.cli.options import (
 )
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.separate_process import preflight_apart
-from fedmvp_flwr.server.results import clear_results, is_completed, require_overwritable
 from fedmvp_flwr.simulation.events import Event
 from fedmvp_flwr.simulation.flower_app import ConfigValue, find_app
-from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, read_result, run_simulation
+from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, run_simulation
 from fedmvp_flwr.simulation.progress import ProgressView
 from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
 
@@ -88,7 +88,7 @@ def simulate(
         # The folder is claimed and its `result.json` deleted by now. The rest goes, too: without
         # that file, the ServerApp would take the completed run for an interrupted one.
         if replaces and event.get("step") == "superlink":
-            clear_results(chosen_out)
+            RunFolder(chosen_out).clear()
         view.on_event(event)
 
     with interruptible(), view:
@@ -107,7 +107,7 @@ def simulate(
     if outcome.exit_code:
         Console(stderr=True).print(render_failure(outcome))
         raise typer.Exit(outcome.exit_code)
-    console.print(render_result(read_result(outcome.out) or {}))
+    console.print(render_result(RunFolder(outcome.out).read_result() or {}))
     for line in list_files(outcome.out):
         # soft_wrap: paths stay in one piece
         console.print(line, markup=False, highlight=False, soft_wrap=True)
@@ -127,8 +127,9 @@ def replaces_completed(out: Path, resume: str) -> bool:
     out = expanded(out, ConfigError, "out-dir")
     if resume and expanded(resume, ConfigError, "resume").resolve() == out.resolve():
         return False
-    require_overwritable(out)
-    return is_completed(out)
+    folder = RunFolder(out)
+    folder.require_overwritable()
+    return folder.completed
 
 
 def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: bool) -> None:

@@ -88,9 +88,9 @@ def _client_data(config: RunConfig, node: Node, classes: tuple[str, ...]) -> Cli
 
 @lru_cache(maxsize=1)
 def _models(config: RunConfig) -> "FoundationModels":
-    from fedmvp_flwr.foundation.bundle import FoundationModels
+    from fedmvp_flwr.completion.registry import frozen_models
 
-    return FoundationModels.from_config(config, str(resolve_device(config.run.device)))
+    return frozen_models(config, str(resolve_device(config.run.device)))
 
 
 def release_models() -> None:

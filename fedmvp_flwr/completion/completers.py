@@ -110,7 +110,7 @@ class FoundationCompleter:
         self._settings: dict[str, dict[str, Any]] = {
             IMAGE: {
                 "prompt": self._template.image_prompt,
-                "seed": config.completion.completion_seed,
+                "seed": config.data.data_seed,
                 "steps": models.config.models.generator_steps,
                 "guidance": models.config.models.generator_guidance,
                 **changed_settings(models.config, "generator_size", "generator_dtype"),
@@ -160,8 +160,7 @@ class FoundationCompleter:
             for source in sources
         ]
         seeds = [
-            seed_for(self._config.completion.completion_seed, "completion", source.digest)
-            for source in sources
+            seed_for(self._config.data.data_seed, "completion", source.digest) for source in sources
         ]
         images = self._models.image_generator.generate(prompts, seeds)
         return [

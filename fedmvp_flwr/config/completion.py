@@ -51,4 +51,3 @@ class CompletionSettings(Section):
         description="Where `retrieval` looks: the client's `own` complete pairs, or a `public` "
         "split that everyone holds.",
     )
-    completion_seed: int = Field(0, ge=0, description="Fixes the completions, apart from `seed`.")

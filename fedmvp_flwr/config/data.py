@@ -80,15 +80,17 @@ class DataSettings(Section):
         "official",
         description="`cub`, `flowers`: the split of the archive, or one of the paper's sizes.",
     )
-    split_seed: int = Field(
-        0, ge=0, description="Fixes that share and the choice of captions, apart from `seed`."
+    data_seed: int = Field(
+        0,
+        ge=0,
+        description="Fixes that share, the choice of captions, the completions and the probe, "
+        "apart from `seed`.",
     )
     captions: Literal["sampled", "first", "joined"] = Field(
         "sampled",
-        description="Of several texts of a sample: one drawn by its key and `split-seed`, the "
+        description="Of several texts of a sample: one drawn by its key and `data-seed`, the "
         "first, or all in a row.",
     )
-    text_max_chars: int = Field(100_000, ge=1, description="A longer text counts as a bad sample.")
     class_names_file: str = Field(
         "",
         description="Text file of the class names in the order of the labels, one a line, each "

@@ -46,18 +46,15 @@ class MissingSettings(Section):
     test_missing_pattern: str = Field(
         "random",
         description="The same for the test samples, with `test-missing-ratio`. `file:PATH` counts "
-        "at ratio 0, too; `client` hits the clients of `missing-pattern` only with the same ratio "
-        "and image share.",
+        "at ratio 0, too; `client` hits the clients of `missing-pattern` only with the same "
+        "ratio.",
     )
     test_missing_ratio: float = Field(
-        0.0, ge=0, le=1, description="Share of the test samples that lack one modality."
-    )
-
-    test_missing_image_share: float = Field(
-        -1.0,
-        ge=-1,
+        0.0,
+        ge=0,
         le=1,
-        description="Share of those that lack the image; -1: `missing-image-share`.",
+        description="Share of the test samples that lack one modality; `missing-image-share` of "
+        "those lack the image.",
     )
     test_missing_strength: float = Field(
         -1.0, ge=-1, description="As `missing-strength`, for the test samples; -1: the same."
@@ -68,7 +65,7 @@ class MissingSettings(Section):
     def _check_pattern(cls, value: str) -> str:
         return one_of(value, _PATTERNS, _PATTERNS_WITH_NAME)
 
-    @field_validator("test_missing_image_share", "test_missing_strength")
+    @field_validator("test_missing_strength")
     @classmethod
     def _check_as_in_training(cls, value: float) -> float:
         if -1 < value < 0:
@@ -88,10 +85,10 @@ class MissingSettings(Section):
     @property
     def test_holes(self) -> Holes:
         """The holes of the test samples."""
-        share, strength = self.test_missing_image_share, self.test_missing_strength
+        strength = self.test_missing_strength
         return Holes(
             self.test_missing_pattern,
             self.test_missing_ratio,
-            self.missing_image_share if share < 0 else share,
+            self.missing_image_share,
             self.missing_strength if strength < 0 else strength,
         )

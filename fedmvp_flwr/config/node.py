@@ -1,6 +1,5 @@
 """Who a node is and where its things lie: the one place that reads Flower's node config."""
 
-import difflib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +8,10 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import _cache
+from fedmvp_flwr.config.folders import LOG_FILE, cache_folder
+from fedmvp_flwr.config.run import RunSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Node:
         return config.changed(**changes)
 
 
-def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 0) -> Node:
+def read_node(node_config: Mapping[str, Any], run: RunSettings, node_id: int = 0) -> Node:
     """Read a node's identity from Flower's `context.node_config`.
 
     A node with `data-path` keeps its features in its own `cache-dir` (default: ~/.fedmvp/cache):
@@ -71,22 +72,23 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
 
     Args:
         node_config: what `--node-config` gave.
-        config: the run's settings.
+        run: names the cache folder of nodes that take a part of the run's data set.
         node_id: Flower's id of the node.
 
     Raises:
         ConfigError: an unknown key, a folder that is not there, a partition that is not told or
             out of range; all of it at once.
     """
-    problems = [_unknown(key) for key in node_config if key not in _KEYS]
+    problems = [
+        f"unknown key '{key}'{did_you_mean(key, _KEYS)}" for key in node_config if key not in _KEYS
+    ]
     data_path = _folder(node_config.get("data-path", ""), problems)
     own_cache = _expanded("cache-dir", node_config.get("cache-dir", ""), problems)
     partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    folder = (
-        own_cache.absolute() if own_cache else _cache("" if data_path else config.run.cache_dir)
-    )
+    chosen = run.model_copy(update={"cache_dir": ""}) if data_path else run
+    folder = own_cache.absolute() if own_cache else cache_folder(chosen)
     name = str(node_config.get("name", ""))
     node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
     if not node.lasting and node_id:
@@ -110,8 +112,6 @@ def require_lasting(node: Node) -> None:
 
 
 def _warn_of_no_name(node: Node) -> None:
-    from fedmvp_flwr.config.folders import LOG_FILE  # imports this module
-
     if (node.cache_dir / LOG_FILE).exists():  # each message may be a process: it was said then
         return
     _logger.warning(
@@ -119,11 +119,6 @@ def _warn_of_no_name(node: Node) -> None:
         'to it once it is registered anew. Add name="..." to its --node-config.',
         node.node_id,
     )
-
-
-def _unknown(key: str) -> str:
-    near = difflib.get_close_matches(key, _KEYS, n=1)
-    return f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else "")
 
 
 def _expanded(key: str, value: object, problems: list[str]) -> Path | None:

@@ -1,7 +1,7 @@
 """The frozen models of a run: known by their fingerprints, loaded only when one has to work."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 
 from fedmvp_flwr.base.features import ModalityFeatures
@@ -33,44 +33,33 @@ class FoundationModels:
     Args:
         config: names the models and their settings.
         device: where they compute: "cpu", "cuda" or "cuda:N".
+        gate_encoder: spec of the image-text model that judges completions, if it is another one.
     """
 
-    def __init__(self, config: RunConfig, device: str = "cpu") -> None:
+    def __init__(self, config: RunConfig, device: str = "cpu", gate_encoder: str = "") -> None:
         """See the class."""
         self.config = config
         self.device = device
+        self._gate_encoder = gate_encoder
         self._specs: dict[Role, ModelSpec] = {}
         self._fingerprints: dict[Role, str] = {}
         self._loaded: dict[Role, Any] = {}
         self._shared: dict[str, Any] = {}
         self._key = ""  # names the run-config key in errors, if it is not the role's own
 
-    @classmethod
-    def from_config(
-        cls, config: RunConfig, device: str = "cpu", roles: Sequence[Role] | None = None
-    ) -> "FoundationModels":
-        """Name the models of a run; nothing is loaded.
+    def require(self, roles: Iterable[Role]) -> None:
+        """Check and fingerprint models, and those of the gate; nothing is loaded.
 
-        Args:
-            config: names the models and their settings.
-            device: where they compute.
-            roles: checked and fingerprinted at once; the others when they are asked for. Default:
-                both encoders, and the generative models if `completion` is `foundation`.
+        The others are checked when they are asked for.
 
         Raises:
             ModelError: one of these models is not there or not known.
         """
-        models = cls(config, device)
-        if roles is None:
-            roles = list(ENCODER_ROLES.values())
-            if config.completion.kind == "foundation":
-                roles += list(GENERATOR_ROLES.values())
         for role in roles:
-            models.fingerprint(role)
-        if models.gate is not models:
+            self.fingerprint(role)
+        if self.gate is not self:
             for role in ENCODER_ROLES.values():
-                models.gate.fingerprint(role)
-        return models
+                self.gate.fingerprint(role)
 
     @functools.cached_property
     def gate(self) -> "FoundationModels":
@@ -79,22 +68,16 @@ class FoundationModels:
         Only the pooled embeddings of the gate's encoders are looked at, so that their tokens are
         kept to one.
         """
-        config = self.config
-        if (
-            not config.completion.gate_encoder
-            or config.completion.kind == "none"
-            or not config.completion.quality_gate
-        ):
+        spec = self._gate_encoder
+        if not spec:
             return self
-        spec = config.completion.gate_encoder
         update = {
             "image_encoder": spec,
             "text_encoder": spec,
-            "gate_encoder": "",
             "image_grid": 1,
             "text_max_tokens": 1,
         }
-        gate = FoundationModels(config.changed(**update), self.device)
+        gate = FoundationModels(self.config.changed(**update), self.device)
         gate._key = "gate-encoder"
         return gate
 

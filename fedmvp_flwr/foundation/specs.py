@@ -4,7 +4,6 @@ A new library is one adapter file and one line in `LIBRARIES`. The registry name
 strings, so that reading a spec imports no library.
 """
 
-import difflib
 import importlib
 import json
 from collections.abc import Iterable
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from fedmvp_flwr.base.errors import ModelError
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.folders.hub import hub_folder, is_hub_name
 from fedmvp_flwr.foundation.folders.location import embedded_folder, is_path, local_place
@@ -316,6 +316,6 @@ def model_type(folder: Path) -> str:
 
 def _unknown(what: str, given: str, known: Iterable[str]) -> str:
     names = sorted(known)
-    near = difflib.get_close_matches(given, names, n=1)
-    hint = f" Did you mean '{near[0]}'?" if near else ""
-    return f"unknown {what} '{given}', expected one of {', '.join(names)}.{hint}"
+    return (
+        f"unknown {what} '{given}', expected one of {', '.join(names)}{did_you_mean(given, names)}."
+    )

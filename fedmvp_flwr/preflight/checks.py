@@ -5,6 +5,7 @@ from typing import TypeVar
 
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
@@ -35,10 +36,12 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         return attempt(report, what, step)
 
     if config.run.out_dir:
-        check("out-dir", lambda: output_folder(config, 0))
-    writable = check("cache-dir", lambda: require_writable(cache_folder(config), "cache-dir"))
+        check("out-dir", lambda: output_folder(config.run, 0))
+    writable = check("cache-dir", lambda: require_writable(cache_folder(config.run), "cache-dir"))
     device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
-    models = check("the models", lambda: FoundationModels.from_config(config, device, ()))
+    models = check(
+        "the models", lambda: FoundationModels(config, device, gate_encoder(config.completion))
+    )
     check("the models", lambda: add_models(report, config, device))
     if models and not report.problems:
         check("the quality gate", lambda: require_comparable(models, config))

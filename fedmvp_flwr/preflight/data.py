@@ -21,7 +21,7 @@ def client_row(dataset: Dataset, config: RunConfig, client: int, num_clients: in
     Raises:
         DataError: the split or a mask cannot be made.
     """
-    node = Node(client, num_clients, cache_folder(config))
+    node = Node(client, num_clients, cache_folder(config.run))
     samples = client_samples(dataset, config, node)
     return {
         "client": client,

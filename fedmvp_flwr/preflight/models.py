@@ -5,6 +5,7 @@ from functools import partial
 
 from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
+from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -97,7 +98,7 @@ def add_workload(
     Raises:
         FedMVPError: a model cannot be loaded, or the message would be too large.
     """
-    folder = cache_folder(config)
+    folder = cache_folder(config.run)
     nodes = [Node(client, num_clients, folder) for client in range(num_clients)]
     with FeatureStore(folder) as store:
         work = count_work(dataset, config, models, nodes, store)
@@ -132,7 +133,7 @@ def add_workload(
 
 def _check_disk(report: PreflightReport, config: RunConfig, most: float) -> None:
     """Compare what the cache folder will grow by at most with what is free there."""
-    folder = cache_folder(config)
+    folder = cache_folder(config.run)
     needed = most / _MEGABYTE
     free = shutil.disk_usage(folder).free / _MEGABYTE
     report.estimates |= {"disk MB": needed, "free disk MB": free}
@@ -151,7 +152,7 @@ def _needed(config: RunConfig) -> list[tuple[str, Role, RunConfig]]:
     elif _draws(config):
         roles.append("image_generator")
     needed = [(role.replace("_", "-"), role, config) for role in roles]
-    models = FoundationModels(config)
+    models = FoundationModels(config, gate_encoder=gate_encoder(config.completion))
     if models.gate is not models:
         needed += [("gate-encoder", role, models.gate.config) for role in ENCODER_ROLES.values()]
     return needed

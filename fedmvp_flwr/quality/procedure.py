@@ -8,6 +8,7 @@ from fedmvp_flwr.base.errors import ConfigError, DataError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Dataset, Sample
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
@@ -16,7 +17,6 @@ from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.data.sources.registry import load_dataset
-from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.quality.measure import Quality, held_out, measure_quality
 
 _ANY_GATE = 0.05  # what the table tells is the same with each; 0 loads no gate
@@ -63,9 +63,9 @@ def run_quality(
         (templates or (config.completion.prompt_template,)) if prompted else ("retrieval",)
     ):
         chosen = config.changed(**{"prompt_template": template} if prompted else {})
-        models = FoundationModels.from_config(chosen, str(resolve_device(chosen.run.device)))
+        models = frozen_models(chosen, str(resolve_device(chosen.run.device)))
         require_comparable(models, chosen)
-        with FeatureStore(cache_folder(chosen)) as store:
+        with FeatureStore(cache_folder(chosen.run)) as store:
             results[template] = measure_quality(
                 pairs,
                 dataset.class_names,
@@ -95,7 +95,7 @@ def _source(
         if not 0 <= client < num_clients:
             raise DataError(f"--client {client} is not in [0, --num-clients {num_clients}).")
         return client_samples(
-            dataset, config, Node(client, num_clients, cache_folder(config))
+            dataset, config, Node(client, num_clients, cache_folder(config.run))
         ).train
     if split not in dataset.splits:
         raise DataError(

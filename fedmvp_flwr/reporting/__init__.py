@@ -3,7 +3,6 @@
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.jsonl import JsonlSink, read_events
 from fedmvp_flwr.reporting.html import write_report, write_report_if_available
-from fedmvp_flwr.reporting.picture import write_completion_picture
 from fedmvp_flwr.reporting.sinks import MetricsSink, MultiSink
 
 __all__ = [
@@ -12,7 +11,6 @@ __all__ = [
     "MultiSink",
     "ReportError",
     "read_events",
-    "write_completion_picture",
     "write_report",
     "write_report_if_available",
 ]

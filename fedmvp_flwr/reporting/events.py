@@ -9,11 +9,10 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.jsonl import read_events
+from fedmvp_flwr.base.run_folder import RunFolder
 
 Event = dict[str, Any]
 
-METRICS_FILE = "metrics.jsonl"
-RESULT_FILE = "result.json"
 _SERVER = "server"
 
 
@@ -67,51 +66,41 @@ def load_run(out_dir: Path) -> RunRecord:
     Raises:
         ReportError: the folder holds no run, or a file of it is damaged.
     """
-    metrics, results = out_dir / METRICS_FILE, out_dir / RESULT_FILE
-    if not metrics.exists() and not results.exists():
+    folder = RunFolder(out_dir)
+    metrics, results = folder.metrics, folder.result
+    if not metrics.exists():
         raise ReportError(
-            f"{out_dir} holds no run: expected {METRICS_FILE} or {RESULT_FILE}. Give the folder "
-            "that the run wrote to (out-dir)."
+            f"{out_dir} holds no run: expected {metrics.name}. Give the folder that the run wrote "
+            "to (out-dir)."
         )
-    events = last_run(read_events(metrics)) if metrics.exists() else []
-    ended = not events or bool(_named(events, "run-end"))
-    result = read_json(results) if ended and results.exists() else {}
-    if not isinstance(result, dict):
-        raise ReportError(f"{results}: expected a JSON object.")
-    return collect(events, result)
-
-
-def last_run(events: list[Event]) -> list[Event]:
-    """The events since the last `run-start`; all of them, if there is none."""
+    events = read_events(metrics)
     starts = [index for index, event in enumerate(events) if event.get("event") == "run-start"]
-    return events[starts[-1] :] if starts else events
+    events = events[starts[-1] :] if starts else events
+    ended = bool(_named(events, "run-end"))
+    return collect(events, mapping(read_json(results)) if ended and results.exists() else {})
 
 
 def collect(events: list[Event], result: Mapping[str, Any]) -> RunRecord:
     """Sort the events of one run by their kind. Unknown and incomplete events are left out."""
     start = next(iter(_named(events, "run-start")), {})
-    end = next(iter(reversed(_named(events, "run-end"))), {})
+    end = next(reversed(_named(events, "run-end")), {})
     evaluations = _named(events, "evaluation")
     at_server = [event for event in evaluations if event.get("where", _SERVER) == _SERVER]
     at_clients = [event for event in evaluations if event.get("where", _SERVER) != _SERVER]
     times = [str(event["time"]) for event in events if event.get("time")]
     return RunRecord(
-        status=str(end.get("status") or result.get("status") or "unfinished"),
-        reason=str(end.get("reason") or result.get("reason") or ""),
+        status=str(end.get("status") or "unfinished"),
+        reason=str(end.get("reason") or ""),
         config={**mapping(start.get("config")), **mapping(result.get("config"))},
         versions={**mapping(start.get("versions")), **mapping(result.get("versions"))},
-        hashes={**mapping(start.get("hashes")), **mapping(result.get("hashes"))},
+        hashes=mapping(result.get("hashes")),
         class_names=[str(name) for name in start.get("class-names") or []],
         clients=_ordered(_named(events, "client"), "partition-id"),
         rounds=_ordered(_named(events, "round"), "round"),
         server_scores=_ordered(at_server, "round"),
         client_scores=_ordered(at_clients, "round"),
         rejected_evaluations=_ordered(_named(events, "evaluation-rejected"), "round"),
-        failed_attempts=[
-            event
-            for event in _named(events, "round-failed")
-            if number(event.get("round")) is not None
-        ],
+        failed_attempts=[e for e in _named(events, "round-failed") if "round" in e],
         phases=_phases(_named(events, "phase")),
         result=dict(result),
         started=times[0] if times else "",

@@ -1,4 +1,7 @@
-"""Numbers as a reader wants them: rounded, with their unit, and a dash where there is none."""
+"""Numbers and tables as a reader wants them: rounded, with units, a dash where there is none."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.events import number
 
@@ -13,6 +16,26 @@ CONDITIONS = {
     "image-only": "Image only",
     "text-only": "Text only",
 }
+MEASURES = {"accuracy": "Accuracy", "macro-f1": "Macro-F1"}
+COMPLETED = "-with-completion"
+"""Ends the name of a measure where the missing modality was completed at test time."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns; the first column names the row.
+
+    Attributes:
+        caption: what the table shows.
+        header: one heading per column.
+        rows: cells, ready to print.
+        numeric: whether all columns but the first are aligned as numbers.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: bool = True
 
 
 def percent(value: object, digits: int = 1) -> str:
@@ -21,9 +44,12 @@ def percent(value: object, digits: int = 1) -> str:
     return DASH if share is None else f"{100 * share:.{digits}f}%"
 
 
-def points(value: float | None) -> str:
-    """A difference between two shares in percentage points, with its sign."""
-    return DASH if value is None else f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
+def points(value: object, reference: object) -> str:
+    """How far a share lies above another one, in percentage points with their sign."""
+    share, other = number(value), number(reference)
+    if share is None or other is None:
+        return DASH
+    return f"{100 * (share - other):+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
 def decimal(value: object, digits: int = 3) -> str:

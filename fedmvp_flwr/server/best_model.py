@@ -1,16 +1,15 @@
 """The best round's model so far, kept on disk, and when training has gone on long enough."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
 from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.server.journal import Journal
-from fedmvp_flwr.server.resume import BEST, BEST_FILES
 from fedmvp_flwr.server.selection import Selection
 
 _KEPT = 4  # as many as checkpoints of rounds may still name, and one
@@ -21,13 +20,13 @@ class BestModel:
 
     Args:
         config: the run's settings.
-        folder: of the checkpoints.
+        folder: of the run.
         journal: is told of each score.
         selection: the best round of the run that is gone on with, if any.
     """
 
     def __init__(
-        self, config: RunConfig, folder: Path, journal: Journal, selection: Selection
+        self, config: RunConfig, folder: RunFolder, journal: Journal, selection: Selection
     ) -> None:
         self.config = config
         self.folder = folder
@@ -64,8 +63,8 @@ class BestModel:
             },
         )
         if best == finished.server_round:
-            save_tensors(self._path(best), unpack(finished.arrays), {"round": best})
-            for old in sorted(self.folder.glob(BEST_FILES))[:-_KEPT]:
+            save_tensors(self.folder.best_file(best), unpack(finished.arrays), {"round": best})
+            for old in self.folder.best_files()[:-_KEPT]:
                 old.unlink(missing_ok=True)
         return self.exhausted
 
@@ -76,7 +75,4 @@ class BestModel:
         best = self.selection.best_round
         if self.config.run.selection == "none" or not best:
             return last_round, dict(last)
-        return best, load_tensors(self._path(best))[0]
-
-    def _path(self, server_round: int) -> Path:
-        return self.folder / BEST.format(server_round)
+        return best, load_tensors(self.folder.best_file(best))[0]

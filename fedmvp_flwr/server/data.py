@@ -13,6 +13,7 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import IMAGE, TEXT, VALIDATION, Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
 from fedmvp_flwr.completion.gating import accept
@@ -33,7 +34,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SHOWN = 12  # completed samples in the report, half of them images, half texts
-_FOLDER = "completions"
 
 
 @dataclass
@@ -87,7 +87,7 @@ class ServerData:
         """Encode and complete the test set; encode the validation set."""
         self.test = prepare_server_test(self.dataset, config, models)
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
-        with FeatureStore(cache_folder(config)) as store:
+        with FeatureStore(cache_folder(config.run)) as store:
             self.validation = prepare_samples(
                 samples if config.run.selection == "server" else (),
                 complete={},
@@ -117,7 +117,7 @@ class ServerData:
         require_known_classes(self.probe, self.num_classes)
 
     def save_completions(
-        self, out: Path, config: RunConfig, models: FoundationModels, threshold: float
+        self, out: RunFolder, config: RunConfig, models: FoundationModels, threshold: float
     ) -> None:
         """Write some completions of the test set for the report, where there is one."""
         if len(self.test):
@@ -133,7 +133,7 @@ def prepare_server_test(
     """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
     samples = server_test(dataset, config)
     pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         return prepare_test(samples, config, models, store, on_progress, pool)
 
 
@@ -144,7 +144,7 @@ def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
 
 
 def save_completion_samples(
-    out: Path,
+    out: RunFolder,
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
@@ -160,12 +160,12 @@ def save_completion_samples(
     samples = dataset.splits["test"]
     pool = retrieval_pool((), dataset, config)
     accepted = accept(test, threshold, config)
-    folder = out / _FOLDER
+    folder = out.completions
     rows = []
     chosen = torch.randperm(
         len(samples), generator=torch_generator(config.run.seed, "report", "completions")
     )
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         for position, index in enumerate(chosen[:_SHOWN].tolist()):
             sample = samples[index]
             target = (IMAGE, TEXT)[position % 2]
@@ -198,7 +198,7 @@ def save_completion_samples(
             else:
                 row["generated-image"] = _save_image(folder, f"{position:02d}-generated", made)
             rows.append(row)
-    write_json(folder / "index.json", {"completions": rows})
+    write_json(out.completions_index, {"completions": rows})
 
 
 def _save_image(folder: Path, name: str, image: "Image") -> str:

@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict
 from logging import INFO, WARNING
-from pathlib import Path
 from typing import Any, TypeVar
 
 from flwr.common.logger import log
@@ -14,11 +13,11 @@ from fedmvp_flwr.aggregation.observer import RoundRecord
 from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.jsonl import JsonlSink, read_events
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.reporting import MetricsSink, MultiSink, write_report_if_available
-from fedmvp_flwr.server.results import CURVES
-from fedmvp_flwr.server.resume import HISTORY, RunState, history_mark
+from fedmvp_flwr.server.resume import RunState, history_mark
 
 _T = TypeVar("_T")
 
@@ -32,7 +31,7 @@ class Journal:
         before: where the run goes on with an earlier one, what that one has used up.
     """
 
-    def __init__(self, config: RunConfig, out: Path, before: RunState | None = None) -> None:
+    def __init__(self, config: RunConfig, out: RunFolder, before: RunState | None = None) -> None:
         self.config = config
         self.out = out
         self.seconds: dict[str, float] = {}
@@ -40,7 +39,7 @@ class Journal:
         self._before = dict(before.seconds) if before else {}
         self._open: dict[str, float] = {}
         self._began = time.monotonic()
-        sinks: list[MetricsSink] = [JsonlSink(out / HISTORY)]
+        sinks: list[MetricsSink] = [JsonlSink(out.metrics)]
         if config.run.tensorboard:
             sinks.append(_curves(out))
         self._sink = MultiSink(sinks)
@@ -94,7 +93,7 @@ class Journal:
 
     def mark(self) -> tuple[int, str]:
         """Length and hash of the events so far, which are on disk afterwards."""
-        return history_mark(self.out / HISTORY)
+        return history_mark(self.out.metrics)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result and, where it can be drawn, the report."""
@@ -102,8 +101,8 @@ class Journal:
         self._write_result("completed", {**result, "bytes": self.bytes})
         # The run is completed from here on, whatever becomes of its pictures.
         _try("the end of the metrics", self._sink.close)
-        report = _try("the report", lambda: write_report_if_available(self.out))
-        log(INFO, "Results: %s, report: %s", self.out, report or "none (extra 'report')")
+        report = _try("the report", lambda: write_report_if_available(self.out.path))
+        log(INFO, "Results: %s, report: %s", self.out.path, report or "none (extra 'report')")
 
     def fail(self, error: Exception) -> None:
         """Say why the run failed, with a report of what there is.
@@ -115,7 +114,7 @@ class Journal:
         _try("the last event", lambda: self.event("run-end", {"status": "failed", **reason}))
         _try("the result", lambda: self._write_result("failed", reason))
         _try("the end of the metrics", self._sink.close)
-        _try("the report", lambda: write_report_if_available(self.out))
+        _try("the report", lambda: write_report_if_available(self.out.path))
 
     def _write_result(self, status: str, values: Mapping[str, Any]) -> None:
         common = {
@@ -124,7 +123,7 @@ class Journal:
             "versions": versions(),
             "seconds": self.all_seconds(),
         }
-        write_json(self.out / "result.json", common | dict(values))
+        write_json(self.out.result, common | dict(values))
 
 
 def named(rejected: Iterable[Rejection]) -> list[dict[str, Any]]:
@@ -132,14 +131,14 @@ def named(rejected: Iterable[Rejection]) -> list[dict[str, Any]]:
     return [asdict(item) for item in rejected]
 
 
-def _curves(out: Path) -> MetricsSink:
+def _curves(out: RunFolder) -> MetricsSink:
     """TensorBoard's curves, drawn anew up to now: rounds that are run again would appear twice."""
     from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
 
-    for path in out.glob(CURVES):
+    for path in out.curve_files():
         path.unlink(missing_ok=True)
-    sink = TensorBoardSink(out / Path(CURVES).parent)
-    for event in read_events(out / HISTORY):
+    sink = TensorBoardSink(out.curves)
+    for event in read_events(out.metrics):
         sink.write(event)
     return sink
 

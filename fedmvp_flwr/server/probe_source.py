@@ -47,7 +47,7 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             models.image_generator,
             models.image_encoder,
             models.text_encoder,
-            config.completion.completion_seed,
+            config.data.data_seed,
             min(config.models.images_at_once, config.models.foundation_batch_size),
         )
         save_probe(path, probe)
@@ -61,7 +61,7 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
         "probe",
         texts=[list(item) for item in texts],
         models=[models.fingerprint(role) for role in _PROBE_ROLES],
-        seed=config.completion.completion_seed,
+        seed=config.data.data_seed,
         image_grid=config.models.image_grid,
         text_max_tokens=config.models.text_max_tokens,
         generator=[
@@ -70,7 +70,7 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
             *changed_settings(config, "generator_size", "generator_dtype").values(),
         ],
     )
-    return cache_folder(config) / "probes" / f"{key}.safetensors"
+    return cache_folder(config.run) / "probes" / f"{key}.safetensors"
 
 
 def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
@@ -80,9 +80,9 @@ def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         by_class.setdefault(sample.label, []).append(sample)
     chosen: list[Sample] = []
     for label, samples in sorted(by_class.items()):
-        generator = torch_generator(config.completion.completion_seed, "probe", label)
+        generator = torch_generator(config.data.data_seed, "probe", label)
         order = torch.randperm(len(samples), generator=generator)[: config.probe.probe_per_class]
         chosen += [samples[place] for place in order.tolist()]
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
     return probe_of(prepared.real)

@@ -1,36 +1,17 @@
-"""What a run leaves behind: `result.json`, `model.safetensors`, versions and hashes."""
+"""What stands in the results of a run: sums over the clients, hashes, the model."""
 
 import hashlib
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedmvp_flwr.base.errors import ConfigError, ModelError
-from fedmvp_flwr.base.files import expanded, record_hash
+from fedmvp_flwr.base.errors import ModelError
+from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.config import RunConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-CURVES = "tensorboard/events.out.tfevents.*"
-"""Files of TensorBoard's curves, in a run's folder."""
-
-_RESULT = "result.json"
-_ROUNDS = "checkpoints/round-*.safetensors"
-_RESULT_FILES = (
-    "metrics.jsonl",
-    _RESULT,
-    "model.safetensors",
-    "report.html",
-    "probe.safetensors",
-    _ROUNDS,
-    "checkpoints/best-*.safetensors",
-    CURVES,
-    "completions/index.json",
-    "completions/??-original.png",
-    "completions/??-generated.png",
-)
 _SHOWN = 12  # characters of a fingerprint
 
 
@@ -107,49 +88,3 @@ def save_model(
 
     metadata = {"config": config.to_run_config(), "class-names": list(class_names)}
     save_tensors(path, state, metadata)
-
-
-def is_completed(out: Path) -> bool:
-    """Whether the run in a folder was completed, as its `result.json` says."""
-    try:
-        result = json.loads((out / _RESULT).read_bytes())
-    except (OSError, ValueError):
-        return False
-    return isinstance(result, dict) and result.get("status") == "completed"
-
-
-def newest_round(out: Path) -> Path | None:
-    """The newest checkpoint of a round in a run's folder, if any round was finished there."""
-    return max(out.glob(_ROUNDS), default=None)
-
-
-def require_overwritable(out: Path) -> None:
-    """Refuse to write a new run over one that was interrupted and can be gone on with.
-
-    Args:
-        out: folder of the results; it need not be there.
-
-    Raises:
-        ConfigError: it holds finished rounds of a run that was not completed, or lies in the home
-            folder of nobody.
-    """
-    folder = expanded(out, ConfigError, "out-dir").absolute()
-    newest = newest_round(folder)
-    if newest is None or is_completed(folder):
-        return
-    raise ConfigError(
-        f"out-dir='{folder}' holds a run that was not completed; its newest checkpoint, "
-        f'{newest.name}, would be deleted. Go on with that run: resume = "{folder}" in the '
-        f"run-config, or `fedmvp simulate --resume {folder}`. For a new run, choose another "
-        "out-dir, or remove that folder."
-    )
-
-
-def clear_results(out: Path) -> None:
-    """Remove what an earlier run left in its folder, so that the two cannot be mixed up.
-
-    Only files that a run writes are removed: the folder may be the user's own.
-    """
-    for pattern in _RESULT_FILES:
-        for path in out.glob(pattern):
-            path.unlink(missing_ok=True)

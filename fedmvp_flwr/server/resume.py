@@ -12,16 +12,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp_flwr.aggregation.checkpoint import ROUND_FILE, CheckpointStore
+from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.files import expanded, write_atomic
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.server.selection import Selection
-
-CHECKPOINTS = "checkpoints"
-HISTORY = "metrics.jsonl"
-PROBE = "probe.safetensors"
-BEST, BEST_FILES = "best-{:05d}.safetensors", "best-*.safetensors"
 
 _BLOCK = 1 << 20
 
@@ -76,7 +72,7 @@ class ResumePoint:
         state: what belongs to it.
     """
 
-    folder: Path
+    folder: RunFolder
     server_round: int
     tensors: dict[str, Any]
     state: RunState
@@ -93,7 +89,8 @@ def load_resume_point(folder: Path) -> ResumePoint:
         raise CheckpointError(
             f"resume='{folder}' is no folder. Name the out-dir of an interrupted run."
         )
-    latest = CheckpointStore(folder / CHECKPOINTS).latest()
+    run = RunFolder(folder)
+    latest = CheckpointStore(run.checkpoints).latest()
     try:
         values = {name: latest.metadata[name] for name in RunState.__dataclass_fields__}
         state = RunState(**values | {"selection": Selection.from_json(values["selection"])})
@@ -102,7 +99,7 @@ def load_resume_point(folder: Path) -> ResumePoint:
             f"The checkpoint of round {latest.server_round} in {folder} lacks {error}: it was "
             "written by another version, or by the strategy alone. Start a new run."
         ) from error
-    return ResumePoint(folder, latest.server_round, latest.tensors, state)
+    return ResumePoint(run, latest.server_round, latest.tensors, state)
 
 
 def require_same_config(config: RunConfig, state: RunState) -> None:
@@ -166,7 +163,7 @@ def require_history(point: ResumePoint) -> None:
     Raises:
         CheckpointError: the events before the end of the finished round are damaged or lost.
     """
-    state, history = point.state, point.folder / HISTORY
+    state, history = point.state, point.folder.metrics
     size = history.stat().st_size if history.is_file() else 0
     if size < state.history_bytes or _hash(history, state.history_bytes) != state.history_hash:
         raise CheckpointError(
@@ -175,35 +172,34 @@ def require_history(point: ResumePoint) -> None:
         )
 
 
-def restore(point: ResumePoint, out: Path) -> None:
+def restore(point: ResumePoint, out: RunFolder) -> None:
     """Bring the folder `out` to the end of the finished round: events, best model, pictures.
 
     What the interrupted run wrote after that round is cut off, since the round after it is run
     again; `require_history` says whether the events are there.
     """
-    state, history = point.state, point.folder / HISTORY
-    if out.samefile(point.folder):
-        os.truncate(history, state.history_bytes)
-        later = BEST.format(point.server_round + 1)
-        for path in (out / CHECKPOINTS).glob(BEST_FILES):
-            if path.name >= later:
+    state, before = point.state, point.folder
+    if out.path.samefile(before.path):
+        os.truncate(out.metrics, state.history_bytes)
+        for path in out.best_files():
+            if path > out.best_file(point.server_round):
                 path.unlink()
     else:
-        write_atomic(out / HISTORY, history.read_bytes()[: state.history_bytes])
+        write_atomic(out.metrics, before.metrics.read_bytes()[: state.history_bytes])
         _copy(point, out)
-    for name in ("result.json", "model.safetensors", "report.html"):
-        (out / name).unlink(missing_ok=True)
+    for path in (out.result, out.model, out.report):
+        path.unlink(missing_ok=True)
 
 
-def _copy(point: ResumePoint, out: Path) -> None:
-    best = BEST.format(point.state.selection.best_round)
-    checkpoints = [ROUND_FILE.format(point.server_round), best]
-    names = [PROBE, *(f"{CHECKPOINTS}/{name}" for name in checkpoints)]
-    names += [str(p.relative_to(point.folder)) for p in point.folder.glob("completions/*")]
-    for name in names:
-        if (point.folder / name).is_file():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(point.folder / name, out / name)
+def _copy(point: ResumePoint, out: RunFolder) -> None:
+    before = point.folder
+    best = before.best_file(point.state.selection.best_round)
+    files = [before.probe, before.round_file(point.server_round), best]
+    for path in [*files, *before.completions.glob("*")]:
+        if path.is_file():
+            copy = out.path / path.relative_to(before.path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def _hash(path: Path, length: int | None) -> str:

@@ -7,6 +7,7 @@ from flwr.app import ArrayRecord, MetricRecord
 from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.jsonl import read_events
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.completion.gating import conditions
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.model.evaluation import (
@@ -18,7 +19,6 @@ from fedmvp_flwr.model.evaluation import (
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.server.data import ServerData
 from fedmvp_flwr.server.journal import Journal
-from fedmvp_flwr.server.resume import HISTORY
 
 _SERVER, _CLIENTS = "server", "clients"
 
@@ -69,14 +69,14 @@ class Scorer:
         scores = evaluate_conditions(self.network, self._validation, self.num_classes)
         return flatten_scores(scores)[config.run.selection_metric]
 
-    def of_selected(self, server_round: int, out: Path) -> NestedScores:
+    def of_selected(self, server_round: int, out: RunFolder) -> NestedScores:
         """The scores of the round whose model the network holds: the server's, or the clients'.
 
         What the history has is taken from there, so that it has each evaluation once: the round may
         have been scored long ago, or by the run that this one goes on with.
         """
         where = _SERVER if self.has_test else _CLIENTS
-        found = recorded_scores(out / HISTORY, where, server_round)
+        found = recorded_scores(out.metrics, where, server_round)
         return self._score(server_round) if self.has_test and not found else found
 
     def _is_due(self, server_round: int) -> bool:

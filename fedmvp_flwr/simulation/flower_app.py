@@ -4,7 +4,6 @@ Flower reads `key=value` pairs with a regular expression and silently skips what
 so the overrides are parsed strictly here and handed to Flower as one TOML file.
 """
 
-import difflib
 import json
 import os
 import re
@@ -16,6 +15,7 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.nearest import did_you_mean
 
 ConfigValue = bool | int | float | str
 
@@ -133,11 +133,9 @@ def check_keys(app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> None:
     Raises:
         ConfigError: names every such key and the nearest declared one.
     """
-    problems = []
-    for key in overrides:
-        if key not in app.defaults:
-            near = difflib.get_close_matches(key, app.defaults, n=1)
-            problems.append(f"'{key}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+    problems = [
+        f"'{key}'{did_you_mean(key, app.defaults)}" for key in overrides if key not in app.defaults
+    ]
     if problems:
         raise ConfigError(
             f"Unknown run-config key {', '.join(problems)}: not in [tool.flwr.app.config] of "

@@ -1,7 +1,6 @@
 """Run a Flower app in simulation, around the traps of `flwr run`, and leave nothing behind."""
 
 import fcntl
-import json
 import os
 import re
 import subprocess
@@ -10,10 +9,11 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import Literal, TextIO
 
 from fedmvp_flwr.base.errors import ConfigError, SimulationError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.simulation.environment import Workspace, open_workspace
 from fedmvp_flwr.simulation.events import Event, EventTail
 from fedmvp_flwr.simulation.flower_app import (
@@ -27,10 +27,6 @@ from fedmvp_flwr.simulation.flower_app import (
 from fedmvp_flwr.simulation.submit import LogStream, RunStatus, run_status, submit_run
 from fedmvp_flwr.simulation.superlink import PortTakenError, running_superlink
 
-RUN_LOG = "run.log"
-SUPERLINK_LOG = "superlink.log"
-METRICS_FILE = "metrics.jsonl"
-RESULT_FILE = "result.json"
 ERROR_PREFIX = "FedMVP error:"
 """The apps log their own errors behind this prefix."""
 
@@ -114,11 +110,12 @@ def run_simulation(
         "client-resources-num-gpus": float(num_gpus),
     }
     goes_on = bool(overrides.get("resume")) and Path(str(overrides["resume"])) == out
-    with _claim(out, keep=(METRICS_FILE,) if goes_on else ()) as log:
+    folder = RunFolder(out)
+    with _claim(folder, keeps_events=goes_on) as log:
         for attempt in range(1, _PORT_ATTEMPTS + 1):
             try:
                 with open_workspace(port) as workspace:
-                    return _Session(workspace, flower_app, out, log, on_event, on_log).run(
+                    return _Session(workspace, flower_app, folder, log, on_event, on_log).run(
                         overrides, federation
                     )
             except PortTakenError:
@@ -133,7 +130,7 @@ class _Session:
 
     workspace: Workspace
     app: FlowerApp
-    out: Path
+    folder: RunFolder
     log: TextIO
     on_event: Callable[[Event], None]
     on_log: Callable[[str], None]
@@ -144,7 +141,7 @@ class _Session:
         overrides_file = self.workspace.root / "run-config.toml"
         write_overrides(overrides, overrides_file)
         self._report_step("superlink")
-        with running_superlink(self.workspace, self.out / SUPERLINK_LOG) as superlink:
+        with running_superlink(self.workspace, self.folder.superlink_log) as superlink:
             try:
                 self._report_step("submit")
                 run_id = submit_run(self.workspace, self.app.path, overrides_file, federation)
@@ -158,7 +155,7 @@ class _Session:
             exit_code=int(bool(problem)),
             run_id=run_id,
             details=problem,
-            out=self.out,
+            out=self.folder.path,
         )
 
     def _report_step(self, step: str) -> None:
@@ -176,7 +173,7 @@ class _Session:
     def _follow(
         self, run_id: str, superlink: subprocess.Popen[bytes], stream: LogStream
     ) -> RunStatus:
-        tail = EventTail(self.out / METRICS_FILE)
+        tail = EventTail(self.folder.metrics)
         asked = time.monotonic()
         while True:
             for event in tail.read():
@@ -184,7 +181,7 @@ class _Session:
             if superlink.poll() is not None:
                 raise SimulationError(
                     f"Flower's SuperLink ended in the middle of the run (code "
-                    f"{superlink.returncode}); see {self.out / SUPERLINK_LOG}."
+                    f"{superlink.returncode}); see {self.folder.superlink_log}."
                 )
             waited = time.monotonic() - asked
             if waited > (_STATUS_POLL_AT_END if stream.ended else _STATUS_POLL):
@@ -197,16 +194,19 @@ class _Session:
             time.sleep(_EVENT_POLL)
 
     def _find_problem(self, status: RunStatus) -> str:
-        result = read_result(self.out) or {}
+        result = self.folder.read_result() or {}
         expected = "out-dir" in self.app.defaults
         if status.completed and (result.get("status") == "completed" or not expected):
             return ""
-        own = find_own_errors((self.out / RUN_LOG).read_text(encoding="utf-8"))
+        own = find_own_errors(self.folder.log.read_text(encoding="utf-8"))
         reason = result.get("reason") or "\n".join(own) or status.details
         if reason == _NO_HEARTBEAT:
             reason += ": its process died. Was the memory used up?"
         if status.completed:
-            return reason or f'The app ended without a {RESULT_FILE} that says "completed".'
+            return (
+                reason
+                or f'The app ended without a {self.folder.result.name} that says "completed".'
+            )
         return reason or f"Flower ended the run as {status.status}."
 
 
@@ -214,15 +214,6 @@ def find_own_errors(log: str) -> list[str]:
     """Return the different messages that stand behind `ERROR_PREFIX` in a log, in their order."""
     found = re.findall(rf"{re.escape(ERROR_PREFIX)}\s*(.+)", log)
     return list(dict.fromkeys(_RAY_REPEATS.sub("", message).strip() for message in found))
-
-
-def read_result(out: Path) -> dict[str, Any] | None:
-    """Return the `result.json` of a run, or None if there is none or it is unreadable."""
-    try:
-        result = json.loads((out / RESULT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) else None
 
 
 def _prepare_overrides(
@@ -257,24 +248,25 @@ def _check_resources(num_clients: int, num_cpus: int, num_gpus: float) -> None:
 
 
 @contextmanager
-def _claim(out: Path, keep: tuple[str, ...] = ()) -> Iterator[TextIO]:
+def _claim(folder: RunFolder, *, keeps_events: bool) -> Iterator[TextIO]:
     """Open the log in the output folder, for one simulation at a time."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        log = (out / RUN_LOG).open("a", encoding="utf-8")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        log = folder.log.open("a", encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"Cannot write to the output folder {out} ({error.strerror}): choose another --out."
+            f"Cannot write to the output folder {folder.path} ({error.strerror}): choose another "
+            "--out."
         ) from error
     with log:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
-                f"Another simulation is writing to {out}: choose another --out."
+                f"Another simulation is writing to {folder.path}: choose another --out."
             ) from error
         log.truncate(0)
-        for stale in (METRICS_FILE, RESULT_FILE):
-            if stale not in keep:
-                (out / stale).unlink(missing_ok=True)
+        folder.result.unlink(missing_ok=True)
+        if not keeps_events:
+            folder.metrics.unlink(missing_ok=True)
         yield log

@@ -9,23 +9,12 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from fedmvp_flwr.simulation.launcher import (
-    METRICS_FILE,
-    RESULT_FILE,
-    RUN_LOG,
-    SimulationOutcome,
-    find_own_errors,
-)
+from fedmvp_flwr.base.run_folder import RunFolder
+from fedmvp_flwr.simulation.launcher import SimulationOutcome, find_own_errors
 
 CONDITIONS = ("complete", "image-only", "text-only")
 _SCORES = {"accuracy": "accuracy", "macro-f1": "macro-F1"}
-_FILES = {
-    "report": "report.html",
-    "model": "model.safetensors",
-    "metrics": METRICS_FILE,
-    "result": RESULT_FILE,
-    "log": RUN_LOG,
-}
+_FILES = ("report", "model", "metrics", "result", "log")  # attributes of `RunFolder`
 _LOG_TAIL = 15
 _MEGA = 1e6
 
@@ -44,13 +33,13 @@ def render_result(result: Mapping[str, Any]) -> RenderableType:
 def list_files(out: Path) -> list[str]:
     """Return a line for each file of a run that a person may want to open."""
     width = max(map(len, _FILES)) + 2
-    found = {name: out / file for name, file in _FILES.items() if (out / file).exists()}
-    return [f"{name:{width}}{path}" for name, path in found.items()]
+    paths = {name: getattr(RunFolder(out), name) for name in _FILES}
+    return [f"{name:{width}}{path}" for name, path in paths.items() if path.exists()]
 
 
 def render_failure(outcome: SimulationOutcome) -> RenderableType:
     """Return the panel of a failed run: its reason, and the end of its log where that may help."""
-    log = outcome.out / RUN_LOG
+    log = RunFolder(outcome.out).log
     text = log.read_text(encoding="utf-8") if log.exists() else ""
     lines = text.splitlines()
     body: list[RenderableType] = [Text(outcome.details, style="bold")]

@@ -177,7 +177,7 @@ def test_a_bad_evaluation_is_named_in_the_report_and_on_the_way(
             view.on_event(item)
     line = f"round 1: the evaluation by client 1 was rejected: {said}"
     assert line in shown.getvalue().splitlines()
-    (row,) = rejected(load_run(tmp_path / "out")).table.rows
+    (row,) = rejected(load_run(tmp_path / "out")).rows
     assert row == ["1", "Evaluation", "1", said]
 
 
@@ -200,7 +200,7 @@ def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, r
         ({"probe_file": "/nowhere.safetensors"}, "probe-file /nowhere.safetensors"),
         ({"max_message_mb": 0.001}, "max-message-mb"),
         ({"captioner": "transformers:local:/nowhere"}, "captioner"),
-        ({"dataset": "florra"}, "Did you mean 'flora'"),
+        ({"dataset": "florra"}, "did you mean 'flora'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )

@@ -185,7 +185,7 @@ def test_the_preflight_refuses_it_before_anything_is_started(interrupted):
 
 
 def test_another_probe_is_refused(federate, interrupted, monkeypatch, tmp_path):
-    federate(out=tmp_path / "other", completion_seed=9, num_server_rounds=1)
+    federate(out=tmp_path / "other", data_seed=9, num_server_rounds=1)
     shutil.copyfile(tmp_path / "other" / "probe.safetensors", interrupted / "probe.safetensors")
     with pytest.raises(CheckpointError, match="another probe"):
         federate(resume=str(interrupted))

@@ -336,7 +336,7 @@ def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monke
     prepare_probe(TinyData(), config, NamedModels())
     assert len(calls) == 2
     assert load_probe(path).digest == probe.digest
-    prepare_probe(TinyData(), config.changed(completion_seed=9), NamedModels())
+    prepare_probe(TinyData(), config.changed(data_seed=9), NamedModels())
     assert len(calls) == 3
 
 

@@ -12,15 +12,15 @@ from fedmvp_flwr.completion.chunk_passes import (
 )
 from fedmvp_flwr.completion.encoding import Encoding
 from fedmvp_flwr.completion.preparation_state import Work
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 CONTENTS = {f"{number:02d}": f"a flower with {number} petals" for number in range(5)}
 
 
 @pytest.fixture
 def models(tiny_config):
-    return FoundationModels.from_config(tiny_config)
+    return frozen_models(tiny_config)
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import torch
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +23,11 @@ def config(tiny_config):
 
 @pytest.fixture(scope="module")
 def models(config):
-    return FoundationModels.from_config(config)
+    return frozen_models(config)
 
 
 def prepare(samples, complete, pool, config, root, models=None):
-    models = models or FoundationModels.from_config(config)
+    models = models or frozen_models(config)
     with FeatureStore(root) as store:
         return prepare_samples(
             samples, complete=complete, models=models, store=store, config=config, pool=pool
@@ -81,7 +81,7 @@ def test_a_second_run_searches_nothing_and_loads_nothing(
     samples, forbidden_samples, holes, config, models, tmp_path
 ):
     first = prepare(samples, holes(samples), samples, config, tmp_path, models)
-    fresh = FoundationModels.from_config(config)
+    fresh = frozen_models(config)
     again = prepare(forbidden_samples, holes(samples), forbidden_samples, config, tmp_path, fresh)
     assert fresh.models_loaded == ()
     assert again.reused == first.made
@@ -136,7 +136,7 @@ def test_encoders_without_a_common_space_are_gated_by_the_distance(
     apart = config.changed(text_encoder=spec, quality_gate=0.3)
     prepared = prepare(samples, holes(samples), samples, apart, tmp_path)
     pool = [sample for sample in samples if sample.complete]
-    models = FoundationModels.from_config(apart)
+    models = frozen_models(apart)
     for target, source in (("text", "image"), ("image", "text")):
         usual = [oracle(pool, row, source, pool, models)[1] for row in range(len(pool))]
         for row, sample in enumerate(samples):

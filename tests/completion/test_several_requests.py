@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from fedmvp_flwr.completion.pipeline import Request, prepare_samples, prepare_sets
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 def flags(samples):
@@ -56,13 +56,13 @@ def parts(samples):
 
 @pytest.fixture(scope="module")
 def models(tiny_config):
-    return FoundationModels.from_config(tiny_config)
+    return frozen_models(tiny_config)
 
 
 @pytest.mark.parametrize("completion", ["foundation", "retrieval", "none"])
 def test_the_same_bits_as_one_after_the_other(parts, samples, completion, tiny_config, tmp_path):
     config = tiny_config.changed(completion=completion)
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     pool = [sample for sample in samples if sample.complete]
     requests = [Request(part, flags(part), pool=pool) for part in parts]
     with FeatureStore(tmp_path / "together") as store:

@@ -1,3 +1,4 @@
+import re
 import tomllib
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.config.replaced import REPLACED
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +51,7 @@ def test_it_cannot_be_changed():
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(key, near):
-    with pytest.raises(ConfigError, match=f"unknown key '{key}', did you mean '{near}'"):
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}' \(did you mean '{near}'\?\)"):
         RunConfig.from_run_config({key: 1})
 
 
@@ -160,3 +162,12 @@ def test_words_with_a_name_are_checked(key, value, message):
         assert RunConfig.from_run_config({"partition": good}).data.partition == good
     assert RunConfig.of(partition="column:site").data.owner_column == "site"
     assert RunConfig.of(partition="shards").data.owner_column == ""
+
+
+@pytest.mark.parametrize("key", REPLACED)
+def test_a_key_that_is_gone_names_what_to_write(key):
+    known = RunConfig.keys()
+    assert key not in known
+    what = REPLACED[key].format(value=7)
+    with pytest.raises(ConfigError, match=re.escape(f"key '{key}' is gone: {what}")):
+        RunConfig.from_run_config({key: 7})

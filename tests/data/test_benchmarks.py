@@ -121,7 +121,7 @@ def test_a_split_that_is_neither_0_nor_1(birds, settings):
 def test_the_papers_split_pools_both(birds, settings):
     dataset = load_dataset(settings(f"cub:{birds}", benchmark_split="paper"))
     assert [len(dataset.splits[name]) for name in ("train", "test")] == [11, 1]
-    other = load_dataset(settings(f"cub:{birds}", benchmark_split="paper", split_seed=3))
+    other = load_dataset(settings(f"cub:{birds}", benchmark_split="paper", data_seed=3))
     assert len(other.splits["test"]) == 1
 
 

@@ -28,7 +28,7 @@ def config(clip_folder, blip_folder, pixart_folder):
 
 @pytest.fixture(scope="module")
 def models(config):
-    return FoundationModels.from_config(config)
+    return FoundationModels(config)
 
 
 @pytest.fixture(scope="module")
@@ -297,7 +297,7 @@ def test_nothing_in_nothing_out(models):
 
 
 def test_models_are_loaded_at_first_use_and_released(config):
-    models = FoundationModels.from_config(config)
+    models = FoundationModels(config)
     assert models.comparable
     assert len(models.fingerprint("captioner")) == 64
     assert models.models_loaded == ()
@@ -311,12 +311,10 @@ def test_models_are_loaded_at_first_use_and_released(config):
 
 
 def test_models_that_a_run_does_not_need_may_be_missing(config):
-    update = {"completion": "none", "captioner": "transformers:local:/no/such/folder"}
-    models = FoundationModels.from_config(config.changed(**update))
+    models = FoundationModels(config.changed(captioner="transformers:local:/no/such/folder"))
+    models.require(["image_encoder", "image_generator"])
     with pytest.raises(ModelError, match="does not exist"):
-        models.fingerprint("captioner")
-    with pytest.raises(ModelError, match="does not exist"):
-        FoundationModels.from_config(config.changed(**{**update, "completion": "foundation"}))
+        models.require(["image_encoder", "captioner"])
 
 
 def test_naming_models_imports_no_library():
@@ -335,6 +333,6 @@ def test_loading_uses_no_network(config, monkeypatch):
 
     monkeypatch.setattr("socket.socket.connect", refuse)
     monkeypatch.setattr("socket.getaddrinfo", refuse)
-    models = FoundationModels.from_config(config)
+    models = FoundationModels(config)
     loaded = (models.image_encoder, models.text_encoder, models.captioner, models.image_generator)
     assert len(models.models_loaded) == len(loaded)

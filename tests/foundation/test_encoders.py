@@ -285,7 +285,7 @@ def test_open_clip_weights_of_a_named_architecture(build, tmp_path, images):
     assert "0.25" in str(clip.preprocess)
     assert torch.equal(clip.model.visual.proj, model.visual.proj)
     assert models.text_encoder.encode(["a"])[0].tokens.shape[0] == 3
-    with pytest.raises(ModelError, match="Did you mean 'tiny-test-arch'"):
+    with pytest.raises(ModelError, match="did you mean 'tiny-test-arch'"):
         image_encoder(f"open_clip:tiny-test-arc:{tmp_path}")
 
 

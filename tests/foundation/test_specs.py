@@ -55,9 +55,9 @@ def test_every_role_has_an_embedded_model(monkeypatch, tmp_path):
 @pytest.mark.parametrize(
     ("role", "text", "message"),
     [
-        ("image_encoder", "openclip:embedded", "image-encoder.*Did you mean 'open_clip'"),
+        ("image_encoder", "openclip:embedded", "image-encoder.*did you mean 'open_clip'"),
         ("captioner", "open_clip:embedded", "captioner.*expected one of transformers"),
-        ("captioner", "transformers:embeded", "Did you mean 'embedded'"),
+        ("captioner", "transformers:embeded", "did you mean 'embedded'"),
         ("captioner", "", "unknown library ''"),
         ("captioner", "transformers", "unknown name ''"),
         ("captioner", "transformers:local", "absolute folder"),

@@ -50,9 +50,9 @@ def made(data, tmp_path_factory):
 
 def test_the_models_complete_samples_as_a_run_does(data, made):
     from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+    from fedmvp_flwr.completion.registry import frozen_models
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.data.sources.registry import load_dataset
-    from fedmvp_flwr.foundation.bundle import FoundationModels
 
     out, _, _ = made
     config = data.changed(**{**specs(out), "caption_questions": "", "generator_steps": 2})
@@ -62,7 +62,7 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
         dataclasses.replace(whole[0], text=None),
         dataclasses.replace(whole[1], image=None),
     ]
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     with FeatureStore(Path(config.run.cache_dir)) as store:
         prepared = prepare_samples(
             holes,

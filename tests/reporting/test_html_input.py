@@ -32,7 +32,7 @@ def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     index = run.out / "completions" / "index.json"
     row = json.loads(index.read_text())["completions"][0]
     row |= {"class-name": '"><img src=x onerror=alert(1)>', "original-text": HOSTILE}
-    index.write_text(json.dumps([row]))
+    index.write_text(json.dumps({"completions": [row]}))
     run.finish("failed", reason=HOSTILE)
     (run.out / "comparison.json").write_text(json.dumps([{"name": HOSTILE}]))
     page = parse(write_report(run.out))
@@ -52,7 +52,9 @@ def test_pictures_stay_in_their_folder_and_may_be_missing(parse, new_run, name):
     (run.out / "secret.png").write_bytes((folder / "0.png").read_bytes())
     (folder / "broken.png").write_bytes(b"no picture")
     row = json.loads((folder / "index.json").read_text())["completions"][0]
-    (folder / "index.json").write_text(json.dumps([{**row, "original-image": name}]))
+    (folder / "index.json").write_text(
+        json.dumps({"completions": [{**row, "original-image": name}]})
+    )
     page = parse(write_report(run.out))
     assert len(page.all("img")) == 1
     assert "not available" in page.text

@@ -8,8 +8,6 @@ from fedmvp_flwr.reporting import text
     [
         (text.percent, 0.7125, "71.2%"),
         (text.percent, None, text.DASH),
-        (text.points, -0.0125, "\N{MINUS SIGN}1.2"),
-        (text.points, 0.04, "+4.0"),
         (text.count, 1500, "1,500"),
         (text.duration, 12.34, "12.3 s"),
         (text.duration, 185.4, "3 min 05 s"),
@@ -34,3 +32,9 @@ def test_format(function, value, expected):
 def test_plural():
     assert text.plural(1, "client") == "1 client"
     assert text.plural(1200, "client") == "1,200 clients"
+
+
+def test_points_are_a_difference():
+    assert text.points(0.5, 0.5125) == "\N{MINUS SIGN}1.2"
+    assert text.points(0.54, 0.5) == "+4.0"
+    assert text.points(None, 0.5) == text.points(0.5, None) == text.DASH

@@ -7,7 +7,7 @@ import pytest
 
 from fedmvp_flwr.base.errors import ConfigError, SimulationError
 from fedmvp_flwr.simulation import SimulationOutcome, launcher, run_simulation
-from fedmvp_flwr.simulation.launcher import find_own_errors, read_result
+from fedmvp_flwr.simulation.launcher import find_own_errors
 
 
 @pytest.fixture
@@ -197,13 +197,6 @@ def test_an_app_without_out_dir_needs_no_result(
 def test_own_errors_are_found_once_each() -> None:
     log = "INFO\nERROR : FedMVP error: one\nx FedMVP error: two [repeated 3x across cluster] (..)\n"
     assert find_own_errors(log + log) == ["one", "two"]
-
-
-@pytest.mark.parametrize("content", [None, "{", "[]"])
-def test_an_unreadable_result_is_none(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "result.json").write_text(content)
-    assert read_result(tmp_path) is None
 
 
 @pytest.mark.parametrize("same", [True, False])

@@ -40,7 +40,7 @@ def split_dataset(dataset: Dataset, config: RunConfig, num_partitions: int) -> A
         tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
         for split in ("train", held_out_split(dataset, config))
     )
-    return _split(train, test, config, num_partitions, cache_folder(config))
+    return _split(train, test, config, num_partitions, cache_folder(config.run))
 
 
 def held_out_split(dataset: Dataset, config: RunConfig) -> str:

@@ -1,10 +1,10 @@
 """Which columns of a table are which, and whether they are there."""
 
-import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.nearest import nearest
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.reading.findings import NO_COLUMN, Findings
 from fedmvp_flwr.data.reading.tables import Row, require_columns
@@ -104,5 +104,5 @@ def _nearest(column: str, others: Sequence[str], there: Sequence[str]) -> str | 
     used = {LABEL_COLUMN, SPLIT_COLUMN, IMAGE_COLUMN, TEXT_COLUMN}
     free = {name.lower(): name for name in there if name not in used}
     known = next((free[other] for other in (column, *others) if other in free), None)
-    near = difflib.get_close_matches(column, free, n=1)
-    return known or (free[near[0]] if near else None)
+    near = nearest(column, free)
+    return known or (free[near] if near else None)

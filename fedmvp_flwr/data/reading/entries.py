@@ -42,6 +42,7 @@ __all__ = [  # with what a source needs to make entries
 ]
 _LOG = logging.getLogger(__name__)
 Image = FileImage | TableImage
+_LONGEST_TEXT = 100_000  # characters
 
 
 @dataclass(frozen=True)
@@ -126,7 +127,7 @@ def build_dataset(
             seen[entry.key] = entry.where
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.data.bad_samples, cache_folder(config))
+    findings.refuse_if(config.data.bad_samples, cache_folder(config.run))
     if findings.bad:
         _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
@@ -172,11 +173,11 @@ def _with_texts(
         if entry.image and (known := entry.image.known) and known.problem:
             kind = found.BOMB if known.bomb else found.BROKEN_IMAGE
             findings.add(kind, entry.where, f"'{entry.image.name}' ({known.problem})")
-        elif text is not None and len(text) > config.data.text_max_chars:
+        elif text is not None and len(text) > _LONGEST_TEXT:
             findings.add(
                 found.LONG_TEXT,
                 entry.where,
-                f"{len(text)} characters, text-max-chars={config.data.text_max_chars}",
+                f"{len(text)} characters, at most {_LONGEST_TEXT:,}",
             )
         elif entry.image is None and text is None:
             findings.add(found.EMPTY, entry.where)

@@ -1,8 +1,8 @@
 """Which class the label of an entry is, or what is wrong with it."""
 
-import difflib
 from collections.abc import Sequence
 
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.data.reading import findings as found
 from fedmvp_flwr.data.reading.cells import BadCell, same_name
 from fedmvp_flwr.data.reading.classes import class_index
@@ -48,6 +48,5 @@ class LabelFinder:
         if label not in self._hints:
             if len(self._hints) >= found.SHOWN:
                 return ""
-            near = difflib.get_close_matches(label[:_LONGEST], self._names, n=1)
-            self._hints[label] = f", did you mean '{near[0]}'?" if near else ""
+            self._hints[label] = did_you_mean(label[:_LONGEST], self._names)
         return self._hints[label]

@@ -13,7 +13,7 @@ def choose_text(texts: Sequence[str], key: str, config: RunConfig) -> str | None
     if config.data.captions == "joined":
         return " ".join(texts)
     chosen = (
-        seed_for(config.data.split_seed, "caption", key) if config.data.captions == "sampled" else 0
+        seed_for(config.data.data_seed, "caption", key) if config.data.captions == "sampled" else 0
     )
     return texts[chosen % len(texts)]
 

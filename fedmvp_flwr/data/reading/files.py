@@ -97,7 +97,7 @@ def find_images(
         name for (_, name), good in zip(places, usable, strict=True) if good and name is not None
     ]
     names = list(dict.fromkeys(checked))
-    checks = dict(zip(names, check_files(root, names, cache_folder(config)), strict=True))
+    checks = dict(zip(names, check_files(root, names, cache_folder(config.run)), strict=True))
     images = {name: FileImage(root / name, printable(name), checks[name]) for name in names}
     return [
         (images[name] if good and name is not None else None, good)

@@ -69,7 +69,7 @@ def table_images(
     checks = check_contents(
         [f"{fingerprint}|{index}" for index in rows],
         lambda position: _bytes_of(encoded, rows[position], column),
-        cache_folder(config),
+        cache_folder(config.run),
         findings.source,
     )
     images = {

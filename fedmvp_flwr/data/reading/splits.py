@@ -31,7 +31,7 @@ def choose_splits(
 
     Args:
         samples: each with the name of its split, None where it has none.
-        config: `train-split`, `test-split`, `test-fraction` and `split-seed`.
+        config: `train-split`, `test-split`, `test-fraction` and `data-seed`.
         source: the data set, for messages.
 
     Returns:
@@ -46,7 +46,7 @@ def choose_splits(
     names = Counter(name for _, name in samples if name is not None)
     if not names:
         train, test = hold_out(
-            [sample for sample, _ in samples], config.data.test_fraction, config.data.split_seed
+            [sample for sample, _ in samples], config.data.test_fraction, config.data.data_seed
         )
         return require_both({TRAIN: train, TEST: test}, source)
     wanted = {TRAIN: config.data.train_split.split("+")}
@@ -68,7 +68,7 @@ def choose_splits(
     }
     if TEST not in splits:
         splits[TRAIN], splits[TEST] = hold_out(
-            splits[TRAIN], config.data.test_fraction, config.data.split_seed
+            splits[TRAIN], config.data.test_fraction, config.data.data_seed
         )
     used = {name for parts in wanted.values() for name in parts}
     for other in sorted(set(names) - used - set(splits)):

@@ -1,11 +1,11 @@
 """From the run-config key `dataset` to a data set. A new source is one line here."""
 
-import difflib
 import importlib
 from collections.abc import Callable
 from functools import lru_cache
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.config import RunConfig
 
@@ -18,9 +18,8 @@ def load_dataset(config: RunConfig) -> Dataset:
     """
     name = config.data.dataset.partition(":")[0]
     if name not in _SOURCES:
-        near = difflib.get_close_matches(name, _SOURCES, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise DataError(f"dataset='{config.data.dataset}' is none of {sorted(_SOURCES)}.{hint}")
+        near = did_you_mean(name, _SOURCES)
+        raise DataError(f"dataset='{config.data.dataset}' is none of {sorted(_SOURCES)}{near}.")
     return _SOURCES[name](config)
 
 

@@ -4,7 +4,6 @@
 architecture, and the scaling of its images (`preprocess_cfg`).
 """
 
-import difflib
 import json
 import re
 from collections.abc import Mapping
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import ModelError
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.foundation.folders.completeness import VOCABULARY, none_of
 from fedmvp_flwr.foundation.folders.hub import revision_of
 from fedmvp_flwr.foundation.folders.location import single_weights
@@ -56,9 +56,8 @@ def architecture_parts(architecture: str) -> dict[str, Any]:
 
     parts: dict[str, Any] | None = open_clip.get_model_config(architecture)
     if parts is None:
-        near = difflib.get_close_matches(architecture, open_clip.list_models(), n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ModelError(f"open_clip knows no model '{architecture}'.{hint}")
+        near = did_you_mean(architecture, open_clip.list_models())
+        raise ModelError(f"open_clip knows no model '{architecture}'{near}.")
     _require_own(f"open_clip's model '{architecture}'", parts["vision_cfg"], parts["text_cfg"])
     return parts
 

@@ -1,18 +1,16 @@
 """What the run cost: seconds per phase and round, bytes per message, replies that were lost."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.curves import round_bars, stacked_bars
 from fedmvp_flwr.reporting.events import Event, RunRecord, mapping, number
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.tables import Table
-from fedmvp_flwr.reporting.text import DASH, duration, percent, size, title, whole
+from fedmvp_flwr.reporting.text import DASH, Table, duration, percent, size, title, whole
 
 _STEPS = {"train": "Training at the clients", "aggregate": "Aggregation at the server"}
 _DIRECTIONS = {"up": "Upload (client to server)", "down": "Download (server to client)"}
-_PER_MESSAGE = {"up": "upload-per-client-round", "down": "download-per-client-round"}
-_TOTAL = "total"
 _MOST_ROUNDS = 100
 _MOST_REJECTED = 200
 _LONGEST_NAME = 80  # characters; a node calls itself what it likes
@@ -28,35 +26,19 @@ class Costs:
     traffic: Table | None
 
 
-@dataclass(frozen=True)
-class Rejected:
-    """Replies that were left out.
-
-    Attributes:
-        rounds: number of rounds looked at.
-        total: number of replies left out.
-        table: round, what was asked for, client and reason; None where there are none.
-    """
-
-    rounds: int
-    total: int
-    table: Table | None
-
-
 def build(run: RunRecord) -> Costs:
     """Collect time and traffic."""
-    seconds = _phase_seconds(run)
-    known = {name: value for name, value in seconds.items() if value is not None}
+    known = {name: value for name, value in run.phases.items() if value is not None}
     bars = None
     if known:
         label = "Seconds per phase: " + ", ".join(f"{n} {duration(v)}" for n, v in known.items())
         rows = [title(name) for name in known]
         bars = stacked_bars("phases", f"{label}.", rows, {"": list(known.values())}, "Seconds")
-    return Costs(_phase_table(run, seconds), bars, _round_bars(run.rounds), _traffic(run))
+    return Costs(_phase_table(run), bars, _round_bars(run.rounds), _traffic(run.rounds))
 
 
-def rejected(run: RunRecord) -> Rejected:
-    """Collect the replies that were left out: to trainings, failed ones too, and evaluations."""
+def rejected(run: RunRecord) -> Table | None:
+    """Replies that were left out: to trainings, failed ones too, and evaluations."""
     names = {number(client.get("partition-id")): client.get("name") for client in run.clients}
     asked = [(e, f"Training, attempt {whole(e.get('attempt'))}") for e in run.failed_attempts]
     asked += [(event, "Training") for event in run.rounds]
@@ -67,14 +49,13 @@ def rejected(run: RunRecord) -> Rejected:
         for item in event.get("rejected") or []
         if isinstance(item, dict)
     ]
-    table = None
-    if found:
-        header = ["Round", "Asked for", "Client", "Reason"]
-        caption = "Replies that were left out of the average"
-        if len(found) > _MOST_REJECTED:
-            caption += f" (the first {_MOST_REJECTED} of {len(found)})"
-        table = Table(caption, header, found[:_MOST_REJECTED], numeric=False)
-    return Rejected(len(run.rounds), len(found), table)
+    if not found:
+        return None
+    caption = "Replies that were left out of the average"
+    if len(found) > _MOST_REJECTED:
+        caption += f" (the first {_MOST_REJECTED} of {len(found)})"
+    header = ["Round", "Asked for", "Client", "Reason"]
+    return Table(caption, header, found[:_MOST_REJECTED], numeric=False)
 
 
 def _who(item: Event, names: Mapping[float | None, object]) -> str:
@@ -84,25 +65,18 @@ def _who(item: Event, names: Mapping[float | None, object]) -> str:
     return f"{whole(key)} ({name})" if name else whole(key)
 
 
-def _phase_seconds(run: RunRecord) -> dict[str, float | None]:
-    if run.phases:
-        return dict(run.phases)
-    measured = mapping(run.result.get("seconds"))
-    return {name: number(value) for name, value in measured.items() if name != _TOTAL}
-
-
-def _phase_table(run: RunRecord, seconds: dict[str, float | None]) -> Table | None:
-    if not seconds:
+def _phase_table(run: RunRecord) -> Table | None:
+    if not run.phases:
         return None
-    known = sum(value for value in seconds.values() if value is not None)
-    total = number(mapping(run.result.get("seconds")).get(_TOTAL)) or known
+    known = sum(value for value in run.phases.values() if value is not None)
+    total = number(mapping(run.result.get("seconds")).get("total")) or known
     rows = [
         [
             title(name),
             "did not end" if value is None else duration(value),
             percent(value / total, 0) if value is not None and total else DASH,
         ]
-        for name, value in seconds.items()
+        for name, value in run.phases.items()
     ]
     rows += [
         [f"At the clients, summed: {name}", duration(value), DASH]
@@ -112,11 +86,10 @@ def _phase_table(run: RunRecord, seconds: dict[str, float | None]) -> Table | No
     return Table("Wall time per phase", ["Phase", "Time", "Share"], rows)
 
 
-def _client_seconds(clients: list[Event]) -> dict[str, float]:
-    sums: dict[str, float] = {}
+def _client_seconds(clients: list[Event]) -> Counter[str]:
+    sums: Counter[str] = Counter()
     for client in clients:
-        for name, value in mapping(client.get("seconds")).items():
-            sums[name] = sums.get(name, 0.0) + (number(value) or 0.0)
+        sums.update({n: number(s) or 0.0 for n, s in mapping(client.get("seconds")).items()})
     return sums
 
 
@@ -135,21 +108,17 @@ def _round_bars(rounds: list[Event]) -> Plot | None:
     )
 
 
-def _traffic(run: RunRecord) -> Table | None:
+def _traffic(rounds: list[Event]) -> Table | None:
     rows = []
     for key, name in _DIRECTIONS.items():
         per_round = [
             (amount, len(event.get("clients") or []))
-            for event in run.rounds
+            for event in rounds
             if (amount := number(mapping(event.get("bytes")).get(key))) is not None
         ]
-        largest = number(mapping(run.result.get("bytes")).get(_PER_MESSAGE[key]))
         if per_round:
-            largest = largest or max(amount for amount, _ in per_round)
-        elif largest is None:
-            continue
-        whole_run = sum(amount * clients for amount, clients in per_round)
-        in_a_round = whole_run / len(per_round) if per_round else None
-        rows.append([name, size(largest), size(in_a_round), size(whole_run or None)])
+            whole_run = sum(amount * clients for amount, clients in per_round)
+            largest = max(amount for amount, _ in per_round)
+            rows.append([name, size(largest), size(whole_run / len(per_round)), size(whole_run)])
     header = ["Direction", "Per client and round", "All clients of a round", "Whole run"]
     return Table("Bytes of the model messages", header, rows) if rows else None

@@ -17,39 +17,23 @@ _FEWEST_MINIS, _MOST_MINIS = 6, 60
 
 @dataclass(frozen=True)
 class Mini:
-    """The small heat map of a round.
-
-    Attributes:
-        server_round: its number.
-        clients: partition ids of rows and columns, empty where there are too many to print.
-        uri: the picture.
-        label: what it says.
-    """
+    """The small heat map of a round."""
 
     server_round: str
-    clients: list[str]
+    clients: list[str]  # of rows and columns; empty where they are too many to print
     uri: str
     label: str
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The similarity graph over the rounds.
+    """The similarity graph over the rounds; `shown` of `total` are drawn."""
 
-    Attributes:
-        large: first, middle and last round.
-        minis: the other rounds, thinned where there are too many.
-        total: number of rounds with a graph.
-        shown: number of rounds that are drawn.
-        low: similarity that is drawn transparent.
-        sentence: mean similarity of the first and the last round.
-    """
-
-    large: list[tuple[str, Plot]]
+    large: list[tuple[str, Plot]]  # first, middle and last round
     minis: list[Mini]
     total: int
     shown: int
-    low: str
+    low: str  # similarity that is drawn transparent
     sentence: str
 
 
@@ -84,8 +68,13 @@ def similarity(event: Event) -> Matrix | None:
 
 def mean_similarity(matrix: Matrix) -> float | None:
     """Mean over the pairs of different clients; None for a single client."""
-    off_diagonal = matrix[~np.eye(len(matrix), dtype=bool)]
-    return float(off_diagonal.mean()) if off_diagonal.size else None
+    between = _between(matrix)
+    return float(between.mean()) if between.size else None
+
+
+def _between(matrix: Matrix) -> Matrix:
+    """The similarities of different clients."""
+    return matrix[~np.eye(len(matrix), dtype=bool)]
 
 
 def _large(event: Event, matrix: Matrix, low: float) -> tuple[str, Plot]:
@@ -116,9 +105,7 @@ def _mini(event: Event, matrix: Matrix, low: float) -> Mini:
 
 
 def _thinned(rounds: list[tuple[Event, Matrix]]) -> list[tuple[Event, Matrix]]:
-    if not rounds:
-        return []
-    pixels = max(matrix.size for _, matrix in rounds)
+    pixels = max((matrix.size for _, matrix in rounds), default=1)
     most = int(np.clip(_MINI_PIXELS // pixels, _FEWEST_MINIS, _MOST_MINIS))
     if len(rounds) <= most:
         return rounds
@@ -126,14 +113,12 @@ def _thinned(rounds: list[tuple[Event, Matrix]]) -> list[tuple[Event, Matrix]]:
 
 
 def _describe(event: Event, matrix: Matrix) -> str:
-    off_diagonal = matrix[~np.eye(len(matrix), dtype=bool)]
+    between = _between(matrix)
     label = f"CKA between {len(matrix)} clients in round {whole(event['round'])}"
-    if not off_diagonal.size:
-        return f"{label}."
-    return (
-        f"{label}: from {decimal(float(off_diagonal.min()))} to "
-        f"{decimal(float(off_diagonal.max()))} between different clients."
-    )
+    if between.size:
+        low, high = decimal(float(between.min())), decimal(float(between.max()))
+        label += f": from {low} to {high} between different clients"
+    return f"{label}."
 
 
 def _two_digits(value: float) -> str:

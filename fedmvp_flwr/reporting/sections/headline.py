@@ -14,23 +14,13 @@ _UNFINISHED_SIGN = "…"
 
 @dataclass(frozen=True)
 class Headline:
-    """The head of the page.
-
-    Attributes:
-        title: method and data set.
-        status: `completed`, `failed` or `unfinished`.
-        sign: the status as a sign.
-        reason: why the run failed, or what an unfinished one lacks.
-        sentence: the result in words, or empty.
-        facts: names and values.
-        when: start and duration.
-    """
+    """The head of the page; what is unknown is empty."""
 
     title: str
     status: str
     sign: str
-    reason: str
-    sentence: str
+    reason: str  # why the run failed, or what an unfinished one lacks
+    sentence: str  # the result
     facts: list[tuple[str, str]]
     when: str
 
@@ -87,12 +77,11 @@ def _method(run: RunRecord) -> str:
 
 
 def _clients(run: RunRecord) -> str:
-    seen = len(run.clients) or number(run.result.get("clients"))
-    if not seen:
+    if not run.clients:
         return DASH
     share = number(run.config.get("fraction-train"))
     per_round = f" ({percent(share, 0)} per round)" if share is not None and share < 1 else ""
-    return count(seen) + per_round
+    return count(len(run.clients)) + per_round
 
 
 def _rounds(run: RunRecord) -> str:
@@ -100,8 +89,6 @@ def _rounds(run: RunRecord) -> str:
     done = len(run.rounds)
     if planned is None or done == planned:
         return count(done)
-    if not done and run.status == "completed":  # a result without its metrics
-        return count(planned)
     return f"{count(done)} of {count(planned)}"
 
 

@@ -158,18 +158,10 @@ def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
 
 
 @pytest.mark.parametrize("pattern", ["random", "class", "content"])
-@pytest.mark.parametrize(("share", "images"), [(0.0, 0), (0.9, 90), (-1.0, 20)])
-def test_the_test_set_has_an_image_share_of_its_own(pattern, share, images):
-    config = RunConfig.of(
-        missing_image_share=0.2,
-        test_missing_pattern=pattern,
-        test_missing_ratio=0.5,
-        test_missing_image_share=share,
-    )
-    made = whole_test_mask(samples(), config)
-    assert (len(lost(made, "image")), len(lost(made, "text"))) == (images, 100 - images)
-    trained = training_mask(samples(), config, 0, 4)
-    assert len(lost(trained, "image")) == 32  # 0.2 of 0.8 of 200
+def test_the_test_set_has_the_image_share_of_training(pattern):
+    given = {"test_missing_pattern": pattern, "test_missing_ratio": 0.5}
+    made = whole_test_mask(samples(), RunConfig.of(missing_image_share=0.2, **given))
+    assert (len(lost(made, "image")), len(lost(made, "text"))) == (20, 80)
 
 
 def test_the_test_set_has_a_strength_of_its_own():
@@ -181,21 +173,7 @@ def test_the_test_set_has_a_strength_of_its_own():
     assert whole_test_mask(samples(), as_trained) != whole_test_mask(samples(), weak)
 
 
-def test_clients_may_lack_other_modalities_in_training_than_when_tested():
-    config = RunConfig.of(
-        missing_pattern="client",
-        missing_ratio=1.0,
-        missing_image_share=1.0,
-        test_missing_pattern="client",
-        test_missing_ratio=1.0,
-        test_missing_image_share=0.0,
-    )
-    trained, tested = (make(samples(8), config, 0, 4) for make in (training_mask, held_out_mask))
-    assert (len(lost(trained, "image")), len(lost(trained, "text"))) == (8, 0)
-    assert (len(lost(tested, "image")), len(lost(tested, "text"))) == (0, 8)
-
-
-@pytest.mark.parametrize("key", ["test_missing_image_share", "test_missing_strength"])
+@pytest.mark.parametrize("key", ["test_missing_strength"])
 def test_a_share_or_strength_that_is_neither_given_nor_minus_one_is_refused(key):
     with pytest.raises(ValueError, match="must be -1"):
         RunConfig.of(**{key: -0.5})

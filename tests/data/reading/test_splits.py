@@ -45,7 +45,7 @@ def test_a_share_that_is_whole_is_taken_as_it_is():
     assert len(hold_out(samples(*[1] * 100, 100), 0.07, 0)[1]) == 7
 
 
-def test_the_split_seed_decides_and_the_order_does_not():
+def test_the_data_seed_decides_and_the_order_does_not():
     data = samples(20, 20)
     first = {s.key for s in hold_out(data, 0.2, 0)[1]}
     assert {s.key for s in hold_out(data[::-1], 0.2, 0)[1]} == first

@@ -130,7 +130,7 @@ def test_several_captions(folder, settings):
     drawn = [s.text for s in everything(load_folder(root, settings()))]
     assert set(drawn) == {"one", "two", "three"}
     assert [s.text for s in everything(load_folder(root, settings(seed=5)))] == drawn
-    assert [s.text for s in everything(load_folder(root, settings(split_seed=1)))] != drawn
+    assert [s.text for s in everything(load_folder(root, settings(data_seed=1)))] != drawn
     for captions, text in (("first", "one"), ("joined", "one two three")):
         dataset = load_folder(root, settings(captions=captions))
         assert {s.text for s in everything(dataset)} == {text}
@@ -148,7 +148,7 @@ def test_everything_bad_is_named_at_once_and_can_be_skipped(folder, settings, tm
         rows[6]["file_name"] = "images/7.png"
         rows[8].update(file_name=None, text="")
         rows[9]["text"] = "\ud800 broken"
-        rows[4]["text"] = "x" * 1001
+        rows[4]["text"] = "x" * 100_001
         rows[11]["label"] = "a"
 
     root = folder(change, count=12)
@@ -157,7 +157,7 @@ def test_everything_bad_is_named_at_once_and_can_be_skipped(folder, settings, tm
     with (root / "metadata.jsonl").open("a") as file:
         file.write('{"file_name": "broken\n[1, 2]\n')
     with pytest.raises(DataError) as error:
-        load_folder(root, settings(text_max_chars=1000))
+        load_folder(root, settings())
     text = str(error.value)
     expected = {
         found.MISSING_FILE: "metadata.jsonl:1: 'images/gone.png'",
@@ -166,7 +166,7 @@ def test_everything_bad_is_named_at_once_and_can_be_skipped(folder, settings, tm
         found.DUPLICATE: "metadata.jsonl:8: 'images/7.png' is also in metadata.jsonl:7",
         found.EMPTY: "metadata.jsonl:9",
         found.BROKEN_TEXT: r"metadata.jsonl:10: \ud800 broken",
-        found.LONG_TEXT: "metadata.jsonl:5: 1001 characters, text-max-chars=1000",
+        found.LONG_TEXT: "metadata.jsonl:5: 100001 characters, at most 100,000",
         found.BROKEN_IMAGE: "metadata.jsonl:11: 'images/10.png'",
         found.BROKEN_LINE: "metadata.jsonl:13",
     }
@@ -176,7 +176,7 @@ def test_everything_bad_is_named_at_once_and_can_be_skipped(folder, settings, tm
     assert "3 x path out of the folder" in text
     assert "2 x broken line" in text
     halves = {"test_split": "", "test_fraction": 0.5}
-    dataset = load_folder(root, settings(text_max_chars=1000, bad_samples="skip", **halves))
+    dataset = load_folder(root, settings(bad_samples="skip", **halves))
     assert dataset.findings.num_bad == 12
     assert sorted(s.key for s in everything(dataset)) == ["images/11.png", "images/7.png"]
 

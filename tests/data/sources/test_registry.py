@@ -26,7 +26,7 @@ def test_the_seed_of_a_run_does_not_change_the_data():
 
 
 def test_an_unknown_source_is_refused_with_the_nearest():
-    with pytest.raises(DataError, match="Did you mean 'flora'"):
+    with pytest.raises(DataError, match="did you mean 'flora'"):
         load_dataset(RunConfig.of(dataset="flor"))
     with pytest.raises(DataError, match=r"is none of \['coco'.*'flora'.*\]\.$"):
         load_dataset(RunConfig.of(dataset="qqq:/somewhere"))

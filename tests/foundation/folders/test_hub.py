@@ -223,7 +223,7 @@ def test_open_clip_tags_are_looked_up_offline(hub):
     pytest.importorskip("open_clip")
     with pytest.raises(ModelError, match="laion/CLIP-ViT-B-32"):
         parse_spec("image_encoder", "open_clip:ViT-B-32:laion2b_s34b_b79k")
-    with pytest.raises(ModelError, match="Did you mean 'laion2b_s34b_b79k'"):
+    with pytest.raises(ModelError, match="did you mean 'laion2b_s34b_b79k'"):
         parse_spec("image_encoder", "open_clip:ViT-B-32:laion2b_s34b_b79")
     with pytest.raises(ModelError, match="no model 'ViT-B-33'"):
         parse_spec("image_encoder", "open_clip:ViT-B-33:laion2b_s34b_b79k")
