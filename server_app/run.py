@@ -26,7 +26,7 @@ from fedmvp_flwr.model.evaluation import unflatten_scores
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
 from fedmvp_flwr.protocol.scores import average_client_metrics, wrong_losses, wrong_scores
-from fedmvp_flwr.protocol.summary import Summary, fallback_threshold, feature_widths
+from fedmvp_flwr.protocol.summary import Summary, fallback_threshold
 from fedmvp_flwr.reporting.tensorboard import require_tensorboard
 from fedmvp_flwr.server.admission import Admission
 from fedmvp_flwr.server.best_model import BestModel
@@ -182,7 +182,7 @@ class Run:
             log(WARNING, "Client %s has other samples than in the interrupted run.", key)
 
     def _check_summary(self, summary: Summary) -> str | None:
-        ours, theirs = feature_widths(self.data.reference), summary.get("widths")
+        ours, theirs = self.data.reference.widths, summary.get("widths")
         if theirs != ours:
             return (
                 f"its frozen features have widths {theirs} (tokens, pooled), those of this run "
@@ -244,7 +244,7 @@ class Run:
             ProbeRepresenter(self.network, self.device),
             weighting=config.method.client_weighting,
             graph_temperature=config.method.graph_temperature,
-            refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
+            refine=self._tuner() if config.tunes_on_probe else None,
             parcel=True,
             seed=config.run.seed,
             evaluate_every=config.run.evaluate_every,
@@ -297,6 +297,10 @@ class Run:
         """Keep the best model; whether the run is to end here."""
         self.last_round = finished.server_round
         return self.best.offer(finished, self.scorer.validation_score(finished))
+
+    def _tuner(self) -> ProbeTuner:
+        config = self.config
+        return ProbeTuner(self.network, config.run, config.training, config.probe)
 
     def _state(self) -> dict[str, Any]:
         """What the checkpoint of the round that just ended holds besides the arrays."""
