@@ -24,7 +24,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
 from fedmvp_flwr.protocol.scores import average_client_metrics
-from fedmvp_flwr.protocol.summary import Summary, fallback_threshold, feature_widths
+from fedmvp_flwr.protocol.summary import Summary, fallback_threshold
 from fedmvp_flwr.reporting.tensorboard import require_tensorboard
 from fedmvp_flwr.server.admission import Admission
 from fedmvp_flwr.server.best_model import BestModel
@@ -179,7 +179,7 @@ class Run:
             log(WARNING, "Client %s has other samples than in the interrupted run.", key)
 
     def _check_summary(self, summary: Summary) -> str | None:
-        ours, theirs = feature_widths(self.data.reference), summary.get("widths")
+        ours, theirs = self.data.reference.widths, summary.get("widths")
         if theirs != ours:
             return (
                 f"its frozen features have widths {theirs} (tokens, pooled), those of this run "
@@ -246,7 +246,7 @@ class Run:
             ProbeRepresenter(self.network, self.device),
             weighting=config.method.client_weighting,
             graph_temperature=config.method.graph_temperature,
-            refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
+            refine=self._tuner() if config.tunes_on_probe else None,
             seed=config.run.seed,
             options=RoundOptions(
                 evaluate_every=config.run.evaluate_every,
@@ -265,6 +265,10 @@ class Run:
             min_evaluate_nodes=_MIN_CLIENTS if config.run.fraction_evaluate else 0,
             min_available_nodes=self.minimum,
         )
+
+    def _tuner(self) -> ProbeTuner:
+        config = self.config
+        return ProbeTuner(self.network, config.run, config.training, config.probe)
 
     def _state(self) -> dict[str, Any]:
         """What the checkpoint of the round that just ended holds besides the arrays."""

@@ -22,7 +22,6 @@ from fedmvp_flwr.data.reading.files import require_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.specs import parse_spec
 from fedmvp_flwr.preflight.checks import preflight
-from fedmvp_flwr.quality.procedure import default_folder
 from fedmvp_flwr.server.probe_source import prepare_probe
 from fedmvp_flwr.server.resume import load_resume_point
 from fedmvp_flwr.simulation.flower_app import absolute_paths, load_app, parse_overrides
@@ -120,7 +119,6 @@ def test_folders_of_runs():
         (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
         (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
-        (lambda: default_folder(Path(NOBODY), ""), "--out", ConfigError),
         (
             lambda: prepare_probe(None, RunConfig.of(probe_file=NOBODY), None),
             "probe-file",

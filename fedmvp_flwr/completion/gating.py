@@ -62,25 +62,6 @@ def gate(similarity: Tensor, threshold: float) -> Tensor:
     return similarity >= threshold
 
 
-def accept_completions(
-    similarity: Mapping[str, Tensor], real_pairs: Tensor, quantile: float
-) -> dict[str, Tensor]:
-    """Gate the completions of one owner by its own real pairs.
-
-    Args:
-        similarity: by modality (N,), NaN where nothing was completed.
-        real_pairs: (M,) similarities of the owner's real pairs, NaN entries are left out.
-        quantile: the setting `quality-gate`; 0 accepts every completion.
-
-    Returns:
-        By modality (N,) bool; with `quantile` 0 all True, whether there is a completion or not.
-    """
-    if quantile == 0:
-        return {m: torch.ones_like(values, dtype=torch.bool) for m, values in similarity.items()}
-    threshold = calibrate_threshold(real_pairs, quantile)
-    return {name: gate(values, threshold) for name, values in similarity.items()}
-
-
 def accept(prepared: PreparedSet, threshold: float, config: RunConfig) -> dict[str, Tensor]:
     """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
     return {

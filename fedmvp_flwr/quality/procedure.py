@@ -1,11 +1,9 @@
 """The command `fedmvp quality`, from the settings to the files."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fedmvp_flwr.base.devices import resolve_device
-from fedmvp_flwr.base.errors import ConfigError, DataError
-from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.completion.registry import frozen_models
@@ -77,15 +75,6 @@ def run_quality(
             )
         models.release()
     return results
-
-
-def default_folder(out: Path | None, name: str) -> Path:
-    """Return the folder of the report: the given one, or `runs/NAME`.
-
-    Raises:
-        ConfigError: it lies in the home folder of nobody.
-    """
-    return expanded(out or Path("runs") / name, ConfigError, "--out").absolute()
 
 
 def _source(
