@@ -42,7 +42,7 @@ def complete(
             summary = prepare_all(config, num_clients, show)
         else:
             summary = prepare_one(config, read_node(parse_overrides([node]), config.run), show)
-    console.print(fields_table(vars(summary)))
+    console.print(fields_table(summary))
 
 
 def export_flora(

@@ -25,6 +25,7 @@ from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, run_simulation
 from fedmvp_flwr.simulation.progress import ProgressView
 from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
 
+_LAST_PORT = 65535
 _PORT_VARIABLE = "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"
 
 
@@ -51,7 +52,12 @@ def simulate(
     cache: CacheOption = None,
     port: Annotated[
         int | None,
-        typer.Option(envvar=_PORT_VARIABLE, help="Port of the SuperLink. Default: a free one."),
+        typer.Option(
+            envvar=_PORT_VARIABLE,
+            min=1,
+            max=_LAST_PORT,
+            help="Port of the SuperLink. Default: a free one.",
+        ),
     ] = None,
     check: Annotated[
         bool,

@@ -32,7 +32,6 @@ ERROR_PREFIX = "FedMVP error:"
 """The apps log their own errors behind this prefix."""
 
 MIN_CLIENTS = 2
-_PORT_ATTEMPTS = 3
 _EVENT_POLL = 0.2
 _STATUS_POLL = 30.0  # seconds while the log flows: each question costs a second of CPU
 _STATUS_POLL_AT_END = 1.0
@@ -92,9 +91,9 @@ def run_simulation(
         The outcome; a run that failed is an outcome, too.
 
     Raises:
-        ConfigError: the app, a setting, a number, the port or `out` cannot be used, or `out` holds
+        ConfigError: the app, a setting, a number or `out` cannot be used, or `out` holds
             a run that was not completed.
-        SimulationError: Flower could not be started or asked.
+        SimulationError: Flower could not be started or asked, or the port is taken.
     """
     flower_app = load_app(app)
     out = expanded(out, ConfigError, "out-dir").resolve()
@@ -111,16 +110,15 @@ def run_simulation(
             folder.metrics.unlink(missing_ok=True)
         if replaces:
             folder.clear()
-        for attempt in range(1, _PORT_ATTEMPTS + 1):
+        while True:
             try:
                 with open_workspace(port) as workspace:
                     return _Session(workspace, flower_app, folder, log, on_event, on_log).run(
                         overrides, federation
                     )
-            except PortTakenError:
-                if port is not None or attempt == _PORT_ATTEMPTS:
+            except PortTakenError:  # between its choice and the start of the SuperLink
+                if port is not None:
                     raise
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 @dataclass(frozen=True)
@@ -187,14 +185,15 @@ class _Session:
 
     def _find_problem(self, status: RunStatus) -> str:
         result = self.folder.read_result() or {}
-        expected = "out-dir" in self.app.defaults
-        if status.completed and (result.get("status") == "completed" or not expected):
+        says_so = result.get("status") == "completed" or "out-dir" not in self.app.defaults
+        completed = status.status == "finished:completed"
+        if completed and says_so:
             return ""
         own = find_own_errors(self.folder.log.read_text(encoding="utf-8"))
         reason = result.get("reason") or "\n".join(own) or status.details
         if reason == _NO_HEARTBEAT:
             reason += ": its process died. Was the memory used up?"
-        if status.completed:
+        if completed:
             return reason or 'The app ended without a result.json that says "completed".'
         return reason or f"Flower ended the run as {status.status}."
 

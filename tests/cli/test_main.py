@@ -195,12 +195,6 @@ def test_the_result_is_printed(calls: Any, tmp_path: Path) -> None:
 
 
 @dataclass
-class _Summary:
-    made: int = 3
-    reused_images: int = 4
-
-
-@dataclass
 class _Report:
     problems: list[str] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
@@ -215,10 +209,10 @@ def preparation(monkeypatch: pytest.MonkeyPatch) -> types.ModuleType:
     """A stand-in for the modules that load models and data."""
     module = types.ModuleType("stand_in")
 
-    def prepare_all(config: Any, num_clients: int, progress: Any) -> _Summary:
+    def prepare_all(config: Any, num_clients: int, progress: Any) -> dict[str, int]:
         progress("captions", 0, 2)
         progress("captions", 2, 2)
-        return _Summary(made=num_clients)
+        return {"made": num_clients, "reused": 4}
 
     module.prepare_all = prepare_all
     module.prepare_one = prepare_all
@@ -238,7 +232,7 @@ def test_complete_shows_its_summary(preparation: types.ModuleType) -> None:
     arguments = ["complete", "--app", str(REPOSITORY), "--num-clients", "5"]
     result = CliRunner().invoke(cli.app, arguments)
     assert result.exit_code == 0, result.output
-    assert result.output.split() == ["made", "5", "reused", "images", "4"]
+    assert result.output.split() == ["made", "5", "reused", "4"]
 
 
 def test_a_node_is_prepared_under_the_name_that_a_run_finds_it_by(
@@ -255,7 +249,7 @@ def test_complete_gets_the_whole_config(
     configs = []
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(
-        preparation, "prepare_all", lambda config, *rest: configs.append(config) or _Summary()
+        preparation, "prepare_all", lambda config, *rest: configs.append(config) or {}
     )
     arguments = ["complete", "--app", str(REPOSITORY), "--cache", "store"]
     arguments += ["-c", "missing-ratio=0.5"]

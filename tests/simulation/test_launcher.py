@@ -122,6 +122,15 @@ def test_a_lost_race_for_a_port_is_tried_again(
     assert ports == []
 
 
+def test_a_given_port_that_is_taken(toy_app: Path, fake_flower: Path, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SimulationError, match=f"Port {port} is taken.*--port"):
+            _run(toy_app, tmp_path / "out", port=port)
+
+
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
