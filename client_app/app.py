@@ -21,7 +21,6 @@ from fedmvp_flwr.base.seeds import seed_for, torch_generator
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.log import node_event
 from fedmvp_flwr.client.work import (
-    build_network,
     client_data,
     discreet,
     prepare_node,
@@ -32,7 +31,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node, read_node
 from fedmvp_flwr.model.evaluation import evaluate_conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.model.training import train
+from fedmvp_flwr.model.training import cosine_decay, train
 from fedmvp_flwr.protocol.messages import (
     CLASS_NAMES,
     GATE_FALLBACK,
@@ -78,8 +77,14 @@ def train_locally(message: Message, context: Context) -> Message:
         if not len(data.train):
             raise DataError(f"Client {node.key} has nothing to train on.")
         torch.manual_seed(seed_for(config.run.seed, *purpose, "dropout"))  # of the forked generator
+        decay = cosine_decay(server_round, config.run.num_server_rounds)
         losses = train(
-            network, data.train, config, server_round, torch_generator(config.run.seed, *purpose)
+            network,
+            data.train,
+            config.method,
+            config.training,
+            config.training.learning_rate * decay,
+            torch_generator(config.run.seed, *purpose),
         )
         arrays = wrap(pack(network.state_dict(), config.run.wire_dtype))
         size = check_message_size(arrays, config.run.max_message_mb)
@@ -114,7 +119,7 @@ def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, 
     classes = _classes(message)
     fallback = _config_record(message).get(GATE_FALLBACK, ACCEPT_ALL)
     data = client_data(config, node, classes).gated(float(fallback))
-    network = build_network(config, data, len(classes))
+    network = FedMVPNetwork.from_settings(config.training, data.train_set.real.widths, len(classes))
     arrays = next(iter(message.content.array_records.values()), ArrayRecord())
     network.load_state_dict(unpack(unwrap(arrays)))
     return data, network.to(resolve_device(config.run.device))

@@ -5,14 +5,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from flwr.app import ConfigRecord, MetricRecord, RecordDict
+from flwr.app import ConfigRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
 from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
-from fedmvp_flwr.aggregation.replies import Rejection
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.options import RoundOptions
 from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
 from fedmvp_flwr.base.devices import resolve_device
@@ -22,11 +21,10 @@ from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.model.evaluation import unflatten_scores
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
-from fedmvp_flwr.protocol.scores import average_client_metrics, wrong_losses, wrong_scores
-from fedmvp_flwr.protocol.summary import Summary, fallback_threshold, feature_widths
+from fedmvp_flwr.protocol.scores import average_client_metrics
+from fedmvp_flwr.protocol.summary import Summary, fallback_threshold
 from fedmvp_flwr.reporting.tensorboard import require_tensorboard
 from fedmvp_flwr.server.admission import Admission
 from fedmvp_flwr.server.best_model import BestModel
@@ -50,6 +48,7 @@ from fedmvp_flwr.server.resume import (
     require_same_config,
     restore,
 )
+from fedmvp_flwr.server.run_observer import RunObserver
 from fedmvp_flwr.server.scoring import Scorer
 from fedmvp_flwr.server.selection import Selection
 
@@ -100,9 +99,7 @@ class Run:
         self.identities = self.models.identities()
         self.data = ServerData.load(self.config)
         self._announce()
-        self.idle: set[int] = set()  # clients that have nothing to train on
-        self.registry = NodeRegistry()
-        self.registry.names = dict(self.state.names) if self.state else {}
+        self.registry = NodeRegistry(self.state.names if self.state else None)
         summaries = self._prepare(grid)
         network = build_network(self.config, self.data.reference, self.data.num_classes)
         self.network = network.to(self.device)
@@ -154,7 +151,7 @@ class Run:
             self.data.prepare(config, self.models)  # while the clients prepare
             needed = self.minimum if config.run.min_nodes else 0
             summaries = self.admission.wait(grid, needed, config.run.round_timeout)
-        if len(self.idle) == len(summaries):
+        if not any(summary["trainable"] for summary in summaries):
             raise DataError(
                 "No client has anything to train on: all samples are incomplete and "
                 "incomplete='drop'. Use incomplete='mask', or fewer holes."
@@ -182,7 +179,7 @@ class Run:
             log(WARNING, "Client %s has other samples than in the interrupted run.", key)
 
     def _check_summary(self, summary: Summary) -> str | None:
-        ours, theirs = feature_widths(self.data.reference), summary.get("widths")
+        ours, theirs = self.data.reference.widths, summary.get("widths")
         if theirs != ours:
             return (
                 f"its frozen features have widths {theirs} (tokens, pooled), those of this run "
@@ -199,8 +196,6 @@ class Run:
 
     def _on_ready(self, summary: Summary) -> None:
         self.journal.event("client", summary)
-        if not summary["trainable"]:
-            self.idle.add(int(summary["partition-id"]))
 
     def _on_refused(self, key: int, reason: str) -> None:
         self.journal.event("client-refused", {"client": key, "reason": reason})
@@ -229,7 +224,7 @@ class Run:
             evaluate_fn=self.scorer.evaluate,
             first_round=self.point.server_round + 1 if self.point else 1,
         )
-        self.selected, final = self.best.selected(self.last_round, unpack(result.arrays))
+        self.selected, final = self.best.selected(self.observer.last_round, unpack(result.arrays))
         return final
 
     def _message_config(self) -> ConfigRecord:
@@ -238,65 +233,42 @@ class Run:
 
     def _strategy(self) -> FedMVP:
         config = self.config
-        self.last_round = self.point.server_round if self.point else 0
-        strategy = FedMVP(
+        self.observer = RunObserver(
+            self.admission,
+            self.journal,
+            self.best,
+            self.scorer,
+            self._state,
+            last_round=self.point.server_round if self.point else 0,
+        )
+        return FedMVP(
             self.data.probe,
             ProbeRepresenter(self.network, self.device),
             weighting=config.method.client_weighting,
             graph_temperature=config.method.graph_temperature,
-            refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
-            parcel=True,
+            refine=self._tuner() if config.tunes_on_probe else None,
             seed=config.run.seed,
-            evaluate_every=config.run.evaluate_every,
-            min_replies=config.run.min_replies,
-            round_retries=config.run.round_retries,
-            checkpoint_dir=self.out.checkpoints,
-            checkpoint_metadata=self._state,
-            check_training=self._check_training,
-            check_evaluation=self._check_evaluation,
-            on_round=self.journal.round,
-            on_retry=self._on_retry,
-            on_evaluate=self._on_evaluate,
-            on_rejected=self._on_rejected,
-            on_finished=self._on_finished,
-            admit=self.admission,
-            idle=self.idle,
+            options=RoundOptions(
+                evaluate_every=config.run.evaluate_every,
+                min_replies=config.run.min_replies,
+                round_retries=config.run.round_retries,
+                node_timeout=config.run.node_timeout,
+                checkpoint_dir=self.out.checkpoints,
+                compress=True,
+            ),
+            observer=self.observer,
+            nodes=self.registry,
             evaluate_metrics_aggr_fn=average_client_metrics,
-            node_timeout=config.run.node_timeout,
             fraction_train=config.run.fraction_train,
             fraction_evaluate=config.run.fraction_evaluate,
             min_train_nodes=_MIN_CLIENTS,
             min_evaluate_nodes=_MIN_CLIENTS if config.run.fraction_evaluate else 0,
             min_available_nodes=self.minimum,
         )
-        strategy.nodes.know(self.registry)
-        return strategy
 
-    def _check_training(self, client: int, metrics: MetricRecord) -> str | None:
-        # The most it can be: a client without a pair counts all its completions as accepted.
-        return wrong_losses(metrics, self.admission.told(client, "trainable"))
-
-    def _check_evaluation(self, client: int, metrics: MetricRecord) -> str | None:
-        return wrong_scores(metrics, self.admission.told(client, "held-out"))
-
-    def _on_rejected(self, server_round: int, rejected: list[Rejection]) -> None:
-        reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
-        self.journal.event("evaluation-rejected", {"round": server_round, "rejected": reasons})
-
-    def _on_retry(self, server_round: int, attempt: int, rejected: list[Rejection]) -> None:
-        reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
-        self.journal.event(
-            "round-failed", {"round": server_round, "attempt": attempt, "rejected": reasons}
-        )
-
-    def _on_evaluate(self, server_round: int, metrics: MetricRecord) -> None:
-        scores = unflatten_scores(metrics)
-        self.journal.event("evaluation", {"round": server_round, "where": "clients", **scores})
-
-    def _on_finished(self, finished: FinishedRound) -> bool:
-        """Keep the best model; whether the run is to end here."""
-        self.last_round = finished.server_round
-        return self.best.offer(finished, self.scorer.validation_score(finished))
+    def _tuner(self) -> ProbeTuner:
+        config = self.config
+        return ProbeTuner(self.network, config.run, config.training, config.probe)
 
     def _state(self) -> dict[str, Any]:
         """What the checkpoint of the round that just ended holds besides the arrays."""
@@ -336,7 +308,7 @@ class Run:
             {
                 **self.scorer.of_selected(self.selected, self.out),
                 "scores-from": "server" if self.scorer.has_test else "clients",
-                "rounds": {"last": self.last_round, "selected": self.selected},
+                "rounds": {"last": self.observer.last_round, "selected": self.selected},
                 "completions": total_completions(summaries),
                 "models": self.identities,
                 "hashes": run_hashes(

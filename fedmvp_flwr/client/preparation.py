@@ -24,7 +24,6 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import ClientSamples, client_samples
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.protocol.summary import feature_widths
 
 
 def prepare_client(
@@ -105,7 +104,7 @@ def _summary(
             for name in accepted
         },
         "gate-threshold": threshold,
-        "widths": feature_widths(train.real),
+        "widths": train.real.widths,
         "seconds": dict(train.seconds),
         "models": models.identities(),
         "hashes": {

@@ -22,7 +22,6 @@ from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.config.node import Node
 
 _FOLDER = "prepared"
-_FIELDS = ("tokens", "mask", "pooled", "present", "generated")
 _KEPT = 3  # newest files of each client
 _SERVERS = (*FREE_KEYS, "class-names-file", "probe-file")  # keys that mean nothing at a node
 _NAME_LENGTH = 16  # characters of a hash
@@ -102,41 +101,24 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _set_tensors(prefix: str, prepared: PreparedSet) -> dict[str, Tensor]:
-    tensors = _batch_tensors(f"{prefix}.real", prepared.real)
+    tensors = prepared.real.tensors(f"{prefix}.real.")
     for name in MODALITIES:
-        tensors |= _modality_tensors(f"{prefix}.completed.{name}", prepared.completed[name])
+        tensors |= prepared.completed[name].tensors(f"{prefix}.completed.{name}.")
         tensors[f"{prefix}.similarity.{name}"] = prepared.similarity[name]
     return tensors | {f"{prefix}.pair_similarity": prepared.pair_similarity}
 
 
 def _set(prefix: str, tensors: dict[str, Tensor]) -> PreparedSet:
-    real = _batch(f"{prefix}.real", tensors)
+    real = Batch.of_tensors(tensors, f"{prefix}.real.")
     nothing: dict[str, Any] = {"made": {}, "reused": {}, "seconds": {}}
     return PreparedSet(
         keys=tuple(map(str, range(len(real)))),
         real=real,
-        completed={name: _modality(f"{prefix}.completed.{name}", tensors) for name in MODALITIES},
+        completed={
+            name: ModalityBatch.of_tensors(tensors, f"{prefix}.completed.{name}.")
+            for name in MODALITIES
+        },
         similarity={name: tensors[f"{prefix}.similarity.{name}"] for name in MODALITIES},
         pair_similarity=tensors[f"{prefix}.pair_similarity"],
         **nothing,
     )
-
-
-def _batch_tensors(prefix: str, batch: Batch) -> dict[str, Tensor]:
-    tensors = {f"{prefix}.labels": batch.labels}
-    for name, modality in batch.modalities.items():
-        tensors |= _modality_tensors(f"{prefix}.{name}", modality)
-    return tensors
-
-
-def _modality_tensors(prefix: str, modality: ModalityBatch) -> dict[str, Tensor]:
-    return {f"{prefix}.{field}": getattr(modality, field) for field in _FIELDS}
-
-
-def _batch(prefix: str, tensors: dict[str, Tensor]) -> Batch:
-    modalities = {name: _modality(f"{prefix}.{name}", tensors) for name in MODALITIES}
-    return Batch(modalities, tensors[f"{prefix}.labels"])
-
-
-def _modality(prefix: str, tensors: dict[str, Tensor]) -> ModalityBatch:
-    return ModalityBatch(*(tensors[f"{prefix}.{field}"] for field in _FIELDS))

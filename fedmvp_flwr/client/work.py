@@ -18,7 +18,6 @@ from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.prepared_file import load_client, save_client
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.model.network import FedMVPNetwork
 
 if TYPE_CHECKING:
     from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -98,17 +97,6 @@ def release_models() -> None:
     if _models.cache_info().currsize:
         _models.cache_clear()
         give_back()
-
-
-def build_network(config: RunConfig, data: ClientData, num_classes: int) -> FedMVPNetwork:
-    """The run's network for the widths of the node's features."""
-    modalities = data.train_set.real.modalities
-    return FedMVPNetwork.from_config(
-        config,
-        {name: m.tokens.shape[2] for name, m in modalities.items()},
-        {name: m.pooled.shape[1] for name, m in modalities.items()},
-        num_classes,
-    )
 
 
 def tellable(error: Exception, node: Node) -> str:

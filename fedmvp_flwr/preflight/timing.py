@@ -183,12 +183,7 @@ def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
         ConfigError: more than `max-message-mb`.
     """
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        network = FedMVPNetwork.from_config(
-            config,
-            {name: pair[0] for name, pair in widths.items()},
-            {name: pair[1] for name, pair in widths.items()},
-            num_classes,
-        )
+        network = FedMVPNetwork.from_settings(config.training, widths, num_classes)
     return check_message_size(
         pack(network.state_dict(), config.run.wire_dtype), config.run.max_message_mb
     )

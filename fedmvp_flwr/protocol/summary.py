@@ -10,7 +10,6 @@ from collections.abc import Callable, Mapping, Sequence
 from reprlib import repr as shortened
 from typing import Any
 
-from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.samples import MODALITIES
 from fedmvp_flwr.completion.gating import ACCEPT_ALL
 
@@ -143,11 +142,6 @@ _FIELDS: dict[str, _Field] = _NEEDED | {
     "name": (_is_text, "a text"),
     "partition-id": (_is_integer, "a whole number"),
 }
-
-
-def feature_widths(batch: Batch) -> dict[str, list[int]]:
-    """By modality: width of the tokens and of the pooled embedding."""
-    return {name: [m.tokens.shape[2], m.pooled.shape[1]] for name, m in batch.modalities.items()}
 
 
 def fallback_threshold(summaries: Sequence[Mapping[str, Any]]) -> float:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 
 import torch
 
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors

@@ -1,14 +1,16 @@
 """What a run leaves in its folder while it goes on: events, sizes, durations, and its end."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any, TypeVar
 
 from flwr.common.logger import log
 
-from fedmvp_flwr.aggregation.rounds import RoundRecord
+from fedmvp_flwr.aggregation.observer import RoundRecord
+from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.jsonl import JsonlSink, read_events
 from fedmvp_flwr.base.run_folder import RunFolder
@@ -74,7 +76,7 @@ class Journal:
                 "train": {"loss": metrics.pop("total", None), **metrics},
                 "bytes": {"up": record.bytes_up, "down": record.bytes_down},
                 "seconds": record.seconds,
-                "rejected": [{"client": r.client, "reason": r.reason} for r in record.rejected],
+                "rejected": named(record.rejected),
             },
         )
 
@@ -122,6 +124,11 @@ class Journal:
             "seconds": self.all_seconds(),
         }
         write_json(self.out.result, common | dict(values))
+
+
+def named(rejected: Iterable[Rejection]) -> list[dict[str, Any]]:
+    """Rejected replies as JSON: each client, and why."""
+    return [asdict(item) for item in rejected]
 
 
 def _curves(out: RunFolder) -> MetricsSink:

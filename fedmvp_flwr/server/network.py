@@ -11,15 +11,9 @@ from fedmvp_flwr.model.network import FedMVPNetwork
 
 def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:
     """Build the initial global network, the same for the same seed."""
-    modalities = features.modalities
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
         torch.manual_seed(seed_for(config.run.seed, "network"))
-        return FedMVPNetwork.from_config(
-            config,
-            {name: m.tokens.shape[2] for name, m in modalities.items()},
-            {name: m.pooled.shape[1] for name, m in modalities.items()},
-            num_classes,
-        )
+        return FedMVPNetwork.from_settings(config.training, features.widths, num_classes)
 
 
 def fitting(

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from flwr.app import ArrayRecord, MetricRecord
 
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.jsonl import read_events
 from fedmvp_flwr.base.run_folder import RunFolder

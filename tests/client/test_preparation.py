@@ -20,7 +20,7 @@ from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_spl
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.protocol.summary import fallback_threshold
 from fedmvp_flwr.server import probe_source
-from fedmvp_flwr.server.probe import Probe, _tensors, load_probe, save_probe
+from fedmvp_flwr.server.probe import Probe, load_probe, save_probe
 from fedmvp_flwr.server.probe_source import prepare_probe
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
@@ -313,7 +313,7 @@ def test_a_gate_needs_encoders_that_can_be_compared():
 @pytest.fixture
 def probe(make_batch):
     batch = make_batch(4)
-    return Probe(batch, tensors_digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(batch.tensors()))
 
 
 def test_a_given_probe_is_used(probe, tmp_path):
