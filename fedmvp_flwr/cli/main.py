@@ -22,13 +22,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-app.command()(simulate)
-app.command()(complete)
-app.command("export-flora")(export_flora)
-app.command()(preflight)
-app.command()(quality)
-app.command()(pretrain)
-app.command()(report)
+for command in (simulate, complete, export_flora, preflight, quality, pretrain, report):
+    app.command()(command)
 
 
 def main() -> None:

@@ -5,11 +5,13 @@ from typing import TypeVar
 
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writable
+from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
@@ -36,7 +38,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         return attempt(report, what, step)
 
     if config.run.out_dir:
-        check("out-dir", lambda: output_folder(config.run, 0))
+        check("out-dir", lambda: _require_free(config.run))
     writable = check("cache-dir", lambda: require_writable(cache_folder(config.run), "cache-dir"))
     device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
     models = check(
@@ -78,3 +80,10 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         )
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
+
+
+def _require_free(run: RunSettings) -> None:
+    """Refuse a folder of results that cannot be written, or holds another run to go on with."""
+    folder = output_folder(run, 0)
+    if not run.resume or expanded(run.resume).resolve() != folder.resolve():
+        RunFolder(folder).require_overwritable()

@@ -49,7 +49,7 @@ def test_an_empty_result_has_no_table() -> None:
 
 
 def _failure(out: Path, details: str) -> str:
-    return _text(render_failure(SimulationOutcome("failed", 1, "7", details, out)))
+    return _text(render_failure(SimulationOutcome(details, "7", out)))
 
 
 def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:
