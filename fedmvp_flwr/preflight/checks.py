@@ -12,6 +12,7 @@ from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writable
 from fedmvp_flwr.config.run import RunSettings
+from fedmvp_flwr.data.dealing.patterns import require_patterns
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
@@ -49,7 +50,8 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         check("the quality gate", lambda: require_comparable(models, config))
     if config.probe.probe_file and config.needs_probe:
         check("probe-file", lambda: load_probe(expanded(config.probe.probe_file, key="probe-file")))
-    dataset = check("the data set", lambda: load_dataset(config))
+    check("the holes", lambda: require_patterns(config.missing))
+    dataset = check("the data set", lambda: load_dataset(config.data, cache_folder(config.run)))
     if config.run.resume:
         names = dataset.class_names if dataset else None
         check("resume", lambda: require_resumable(config, names))

@@ -22,7 +22,7 @@ def client_row(dataset: Dataset, config: RunConfig, client: int, num_clients: in
         DataError: the split or a mask cannot be made.
     """
     node = Node(client, num_clients, cache_folder(config.run))
-    samples = client_samples(dataset, config, node)
+    samples = client_samples(dataset, node, config.data, config.missing, config.run)
     return {
         "client": client,
         "samples": len(samples.train),
@@ -61,7 +61,7 @@ def _test_note(dataset: Dataset, config: RunConfig) -> str:
     samples = dataset.splits[TEST]
     if not samples:
         return "The server has no test set."
-    tested = whole_test_mask(samples, config).present
+    tested = whole_test_mask(samples, config.missing, config.run.seed).present
     lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
     return f"Test set of the server: {', '.join(lacking)}."
 

@@ -67,13 +67,13 @@ def count_work(
     completions: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
     jobs: list[tuple[Sequence[Sample], dict[str, list[bool]], tuple[Sample, ...], bool]] = []
     for node in nodes:
-        samples = client_samples(dataset, config, node)
+        samples = client_samples(dataset, node, config.data, config.missing, config.run)
         pool = retrieval_pool(samples.train, dataset, config)
         jobs.append((samples.train, completion_requests(samples.train, config), pool, True))
         jobs.append((samples.test, held_out_requests(samples.test, config), pool, False))
     whole = dataset.splits["test"]
     if whole:  # a server may own none
-        test = whole_test_mask(whole, config).apply(whole)
+        test = whole_test_mask(whole, config.missing, config.run.seed).apply(whole)
         pool = retrieval_pool((), dataset, config)
         jobs.append((test, held_out_requests(test, config), pool, False))
     for samples_of_job, wanted, pool, named in jobs:
