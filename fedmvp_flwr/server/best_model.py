@@ -56,7 +56,7 @@ class BestModel:
             "selection",
             {
                 "round": finished.server_round,
-                "by": self.config.run.selection,
+                "by": self.config.run.selected_by,
                 "metric": self.config.run.selection_metric,
                 "score": score,
                 "best-round": best or None,
@@ -73,6 +73,6 @@ class BestModel:
     ) -> tuple[int, dict[str, torch.Tensor]]:
         """Round and tensors of the model that the run ends with: the best, or the last one."""
         best = self.selection.best_round
-        if self.config.run.selection == "none" or not best:
+        if self.config.run.selected_by == "none" or not best:
             return last_round, dict(last)
         return best, load_tensors(self.folder.best_file(best))[0]

@@ -60,10 +60,10 @@ class Scorer:
     def validation_score(self, finished: FinishedRound) -> float | None:
         """The score by which a round's model is selected; None where there is none."""
         config = self.config
-        if config.run.selection == "clients":
+        if config.run.selected_by == "clients":
             value = dict(finished.at_clients or {}).get(config.run.selection_metric)
             return float(value) if isinstance(value, int | float) else None
-        if config.run.selection == "none" or not self._is_due(finished.server_round):
+        if config.run.selected_by == "none" or not self._is_due(finished.server_round):
             return None
         self.network.load_state_dict(unpack(finished.arrays))
         scores = evaluate_conditions(self.network, self._validation, self.num_classes)
