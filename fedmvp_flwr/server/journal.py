@@ -16,7 +16,8 @@ from fedmvp_flwr.base.jsonl import JsonlSink, read_events
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting import MetricsSink, MultiSink, write_report_if_available
+from fedmvp_flwr.reporting import write_report_if_available
+from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
 from fedmvp_flwr.server.resume import RunState, history_mark
 
 _T = TypeVar("_T")
@@ -39,14 +40,14 @@ class Journal:
         self._before = dict(before.seconds) if before else {}
         self._open: dict[str, float] = {}
         self._began = time.monotonic()
-        sinks: list[MetricsSink] = [JsonlSink(out.metrics)]
+        self._sinks: list[JsonlSink | TensorBoardSink] = [JsonlSink(out.metrics)]
         if config.run.tensorboard:
-            sinks.append(_curves(out))
-        self._sink = MultiSink(sinks)
+            self._sinks.append(_curves(out))
 
     def event(self, name: str, values: Mapping[str, Any]) -> None:
         """Append one event."""
-        self._sink.write({"event": name, **values})
+        for sink in self._sinks:
+            sink.write({"event": name, **values})
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -100,7 +101,7 @@ class Journal:
         self.event("run-end", {"status": "completed"})
         self._write_result("completed", {**result, "bytes": self.bytes})
         # The run is completed from here on, whatever becomes of its pictures.
-        _try("the end of the metrics", self._sink.close)
+        self._close()
         report = _try("the report", lambda: write_report_if_available(self.out.path))
         log(INFO, "Results: %s, report: %s", self.out.path, report or "none (extra 'report')")
 
@@ -113,8 +114,12 @@ class Journal:
         reason = {"reason": str(error)}
         _try("the last event", lambda: self.event("run-end", {"status": "failed", **reason}))
         _try("the result", lambda: self._write_result("failed", reason))
-        _try("the end of the metrics", self._sink.close)
+        self._close()
         _try("the report", lambda: write_report_if_available(self.out.path))
+
+    def _close(self) -> None:
+        for sink in self._sinks:
+            _try("the end of the metrics", sink.close)
 
     def _write_result(self, status: str, values: Mapping[str, Any]) -> None:
         common = {
@@ -131,10 +136,8 @@ def named(rejected: Iterable[Rejection]) -> list[dict[str, Any]]:
     return [asdict(item) for item in rejected]
 
 
-def _curves(out: RunFolder) -> MetricsSink:
+def _curves(out: RunFolder) -> TensorBoardSink:
     """TensorBoard's curves, drawn anew up to now: rounds that are run again would appear twice."""
-    from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
-
     for path in out.curve_files():
         path.unlink(missing_ok=True)
     sink = TensorBoardSink(out.curves)
