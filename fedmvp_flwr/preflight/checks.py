@@ -11,7 +11,9 @@ from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writable
+from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.config.run import RunSettings
+from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
@@ -62,21 +64,24 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         and not config.probe.probe_file
     ):
         check("the public pairs of the probe", lambda: public_pairs(dataset, config))
+    owned = []
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
-            row = check(
+            node = Node(client, num_clients, writable)
+            samples = check(
                 f"client {client}",
-                lambda: client_row(dataset, config, client, num_clients),  # noqa: B023 - called now
+                lambda: client_samples(dataset, config, node),  # noqa: B023 - called now
             )
-            if row:
-                report.rows.append(row)
+            if samples:
+                report.rows.append(client_row(client, samples))
+                owned.append(samples)
     if dataset:
         notes = check("the data set", lambda: data_notes(dataset, config, report.rows))
         report.notes += notes or []
     if dataset and writable and models and num_clients and not report.problems:
         check(
             "the work of the models",
-            lambda: add_workload(report, dataset, config, models, num_clients, timed),
+            lambda: add_workload(report, dataset, config, models, owned, timed),
         )
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
