@@ -12,7 +12,6 @@ from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.cli.main import app
-from fedmvp_flwr.cli.simulate import replaces_completed
 from fedmvp_flwr.config.folders import cache_folder, output_folder
 from fedmvp_flwr.config.node import read_node
 from fedmvp_flwr.config.run import RunSettings
@@ -116,8 +115,6 @@ def test_folders_of_runs():
         (lambda: output_folder(RunConfig.of(out_dir=NOBODY).run, 1), "out-dir", ConfigError),
         (lambda: output_folder(RunConfig.of(resume=NOBODY).run, 1), "resume", ConfigError),
         (lambda: RunFolder(Path(NOBODY)).require_overwritable(), "out-dir", ConfigError),
-        (lambda: replaces_completed(Path(NOBODY), ""), "out-dir", ConfigError),
-        (lambda: replaces_completed(Path("out"), NOBODY), "resume", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
         (
             lambda: prepare_probe(None, RunConfig.of(probe_source=f"file:{NOBODY}"), None),

@@ -1,6 +1,5 @@
 """Doing the expensive part ahead of a run: `fedmvp complete`."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from fedmvp_flwr.base.devices import resolve_device
@@ -17,30 +16,9 @@ from fedmvp_flwr.server.data import prepare_server_test
 from fedmvp_flwr.server.probe_source import prepare_probe
 
 
-@dataclass(frozen=True)
-class PreparationSummary:
-    """What was done ahead of a run.
-
-    Attributes:
-        clients: number of clients whose samples are ready.
-        samples: their training samples, all together.
-        made: completions that were made now.
-        reused: completions that the store had already.
-        rejected: completions that the quality gate turns down.
-        probe: whether the probe is ready.
-    """
-
-    clients: int
-    samples: int
-    made: int
-    reused: int
-    rejected: int
-    probe: bool
-
-
 def prepare_one(
     config: RunConfig, node: Node, on_progress: Progress | None = None
-) -> PreparationSummary:
+) -> dict[str, int]:
     """Complete and encode what one node owns, so that its rounds need no foundation model.
 
     Args:
@@ -48,6 +26,10 @@ def prepare_one(
             run's data set says which classes there are.
         node: the node.
         on_progress: called with (stage, done, total).
+
+    Returns:
+        How many training samples are ready, and how many completions were made, were in the store
+        already, and are turned down by the quality gate.
 
     Raises:
         ConfigError: nothing but Flower's id would tell the node from others.
@@ -60,18 +42,21 @@ def prepare_one(
     dataset = node_dataset(node, config, classes)
     data = prepare_client(dataset, own, node, models, on_progress)
     save_client(config, node, classes, data)
-    return _summed([data.summary], probe=False)
+    return _summed([data.summary])
 
 
 def prepare_all(
     config: RunConfig, num_clients: int, on_progress: Progress | None = None
-) -> PreparationSummary:
+) -> dict[str, int]:
     """Complete and encode the samples of every client, the server's test set and the probe.
 
     Args:
         config: the run's settings.
         num_clients: how many clients share the training samples.
         on_progress: called with (stage, done, total).
+
+    Returns:
+        As for `prepare_one`.
 
     Raises:
         FedMVPError: what a run would meet as well.
@@ -87,16 +72,13 @@ def prepare_all(
     prepare_server_test(dataset, config, models, on_progress)
     if config.needs_probe:
         prepare_probe(dataset, config, models)
-    return _summed(summaries, probe=config.needs_probe)
+    return _summed(summaries)
 
 
-def _summed(summaries: list[dict[str, Any]], *, probe: bool) -> PreparationSummary:
+def _summed(summaries: list[dict[str, Any]]) -> dict[str, int]:
     counts = [c for summary in summaries for c in summary["completions"].values()]
-    return PreparationSummary(
-        clients=len(summaries),
-        samples=sum(summary["samples"] for summary in summaries),
-        made=sum(c["made"] for c in counts),
-        reused=sum(c["reused"] for c in counts),
-        rejected=sum(c["rejected"] for c in counts),
-        probe=probe,
-    )
+    return {
+        "clients": len(summaries),
+        "samples": sum(summary["samples"] for summary in summaries),
+        **{kind: sum(c[kind] for c in counts) for kind in ("made", "reused", "rejected")},
+    }

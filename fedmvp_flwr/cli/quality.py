@@ -15,11 +15,8 @@ from fedmvp_flwr.cli.options import (
     CacheOption,
     NumClientsOption,
     RunConfigOption,
-    build_config,
-    candidates,
-    overrides,
+    config_of,
 )
-from fedmvp_flwr.simulation.flower_app import find_app
 
 
 def quality(
@@ -43,7 +40,7 @@ def quality(
     from fedmvp_flwr.quality.page import write_quality
     from fedmvp_flwr.quality.procedure import run_quality
 
-    config = build_config(find_app(app_dir, candidates()), overrides(run_config, cache))
+    config = config_of(app_dir, run_config, cache)
     chosen_out = out or Path("runs") / f"quality-{dated()}"
     folder = expanded(chosen_out, ConfigError, "--out").absolute()
     console = Console()

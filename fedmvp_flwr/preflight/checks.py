@@ -4,11 +4,16 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writable
+from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.config.run import RunSettings
+from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
@@ -35,7 +40,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         return attempt(report, what, step)
 
     if config.run.out_dir:
-        check("out-dir", lambda: output_folder(config.run, 0))
+        check("out-dir", lambda: _require_free(config.run))
     writable = check("cache-dir", lambda: require_writable(cache_folder(config.run), "cache-dir"))
     device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
     models = check(
@@ -54,21 +59,31 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         check("the public split", lambda: retrieval_pool((), dataset, config))
     if dataset and config.needs_probe and config.probe.probe_source == "public":
         check("the public pairs of the probe", lambda: public_pairs(dataset, config))
+    owned = []
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):
-            row = check(
+            node = Node(client, num_clients, writable)
+            samples = check(
                 f"client {client}",
-                lambda: client_row(dataset, config, client, num_clients),  # noqa: B023 - called now
+                lambda: client_samples(dataset, config, node),  # noqa: B023 - called now
             )
-            if row:
-                report.rows.append(row)
+            if samples:
+                report.rows.append(client_row(client, samples))
+                owned.append(samples)
     if dataset:
         notes = check("the data set", lambda: data_notes(dataset, config, report.rows))
         report.notes += notes or []
     if dataset and writable and models and num_clients and not report.problems:
         check(
             "the work of the models",
-            lambda: add_workload(report, dataset, config, models, num_clients, timed),
+            lambda: add_workload(report, dataset, config, models, owned, timed),
         )
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report
+
+
+def _require_free(run: RunSettings) -> None:
+    """Refuse a folder of results that cannot be written, or holds another run to go on with."""
+    folder = output_folder(run, 0)
+    if not run.resume or expanded(run.resume).resolve() != folder.resolve():
+        RunFolder(folder).require_overwritable()

@@ -4,9 +4,7 @@ from collections.abc import Sequence
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Dataset
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
-from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.data.reading.entries import LoadedDataset
 from fedmvp_flwr.data.reading.splits import TEST, TRAIN, VALIDATION
@@ -15,14 +13,8 @@ Row = dict[str, int]
 _SHOWN = 10
 
 
-def client_row(dataset: Dataset, config: RunConfig, client: int, num_clients: int) -> Row:
-    """Count what one client would own; its split and its masks are saved.
-
-    Raises:
-        DataError: the split or a mask cannot be made.
-    """
-    node = Node(client, num_clients, cache_folder(config.run))
-    samples = client_samples(dataset, config, node)
+def client_row(client: int, samples: ClientSamples) -> Row:
+    """Count what one client would own."""
     return {
         "client": client,
         "samples": len(samples.train),

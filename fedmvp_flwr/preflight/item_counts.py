@@ -14,8 +14,7 @@ from fedmvp_flwr.completion.requests import completion_requests, held_out_reques
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.server.probe_source import generated_probe_file
@@ -48,7 +47,7 @@ def count_work(
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
-    nodes: Sequence[Node],
+    owned: Sequence[ClientSamples],
     store: FeatureStore,
 ) -> Workload:
     """Count what clients and server need, and what of it the store has.
@@ -57,40 +56,36 @@ def count_work(
         dataset: the data set.
         config: the run's settings.
         models: the frozen models; none is loaded.
-        nodes: the clients.
+        owned: the samples of each client.
         store: the feature store that they share.
-
-    Raises:
-        DataError: a client's samples cannot be made.
     """
-    digests: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
+    contents: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
     completions: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
-    jobs: list[tuple[Sequence[Sample], dict[str, list[bool]], tuple[Sample, ...], bool]] = []
-    for node in nodes:
-        samples = client_samples(dataset, config, node)
-        pool = retrieval_pool(samples.train, dataset, config)
-        jobs.append((samples.train, completion_requests(samples.train, config), pool, True))
-        jobs.append((samples.test, held_out_requests(samples.test, config), pool, False))
-    whole = dataset.splits["test"]
-    if whole:  # a server may own none
-        test = whole_test_mask(whole, config).apply(whole)
-        pool = retrieval_pool((), dataset, config)
-        jobs.append((test, held_out_requests(test, config), pool, False))
-    for samples_of_job, wanted, pool, named in jobs:
-        by_modality = {
-            m: [content_digest(sample, m) for sample in samples_of_job] for m in MODALITIES
-        }
-        names = dataset.class_names if named else ()
+
+    def add(
+        samples: tuple[Sample, ...],
+        requests: dict[str, list[bool]],
+        pool: tuple[Sample, ...],
+        class_names: Sequence[str] = (),
+    ) -> None:
+        digests = {m: [content_digest(sample, m) for sample in samples] for m in MODALITIES}
+        for modality in MODALITIES:
+            there = [*digests[modality], *(content_digest(s, modality) for s in pool)]
+            contents[modality] |= {digest for digest in there if digest is not None}
         completer = completer_for(models, config, pool)
-        for modality in MODALITIES:
-            there = [*by_modality[modality], *(content_digest(s, modality) for s in pool)]
-            digests[modality] |= {digest for digest in there if digest is not None}
-        if completer is None:
-            continue
-        rows = wanted_completions(samples_of_job, by_modality, wanted, completer, config, names)
-        for modality in MODALITIES:
-            completions[modality] |= {item.key for item in rows[modality] if item}
-    work = _workload(digests, completions, models, store, config.completion.kind == "foundation")
+        if completer is not None:
+            rows = wanted_completions(samples, digests, requests, completer, config, class_names)
+            for modality in MODALITIES:
+                completions[modality] |= {item.key for item in rows[modality] if item}
+
+    for client in owned:
+        pool = retrieval_pool(client.train, dataset, config)
+        add(client.train, completion_requests(client.train, config), pool, dataset.class_names)
+        add(client.test, held_out_requests(client.test, config), pool)
+    if dataset.splits["test"]:  # a server may own none
+        test = whole_test_mask(dataset.splits["test"], config).apply(dataset.splits["test"])
+        add(test, held_out_requests(test, config), retrieval_pool((), dataset, config))
+    work = _workload(contents, completions, models, store, config.completion.kind == "foundation")
     if config.generates_probe:
         pairs = len(dataset.class_names) * config.probe.probe_per_class
         made = generated_probe_file(dataset, config, models).is_file()
@@ -99,7 +94,7 @@ def count_work(
 
 
 def _workload(
-    digests: dict[str, set[str]],
+    contents: dict[str, set[str]],
     completions: dict[str, set[str]],
     models: FoundationModels,
     store: FeatureStore,
@@ -108,7 +103,7 @@ def _workload(
     work = Workload()
     for modality in MODALITIES:
         records = store.get_many(completions[modality])
-        known = digests[modality] | {
+        known = contents[modality] | {
             codec.CompletionRecord.from_bytes(value).digest for value in records.values()
         }
         # What is not generated yet has no features yet; retrieval hands over what is encoded.

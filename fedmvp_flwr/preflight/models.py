@@ -1,6 +1,7 @@
 """The preflight's look at the frozen models: what they are, what they have to do, what it costs."""
 
 import shutil
+from collections.abc import Sequence
 from functools import partial
 
 from fedmvp_flwr.base.samples import Dataset
@@ -9,7 +10,7 @@ from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
-from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.folders.checks import model_problems
 from fedmvp_flwr.foundation.folders.fingerprint import model_bytes, model_fingerprint
@@ -82,7 +83,7 @@ def add_workload(
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
-    num_clients: int,
+    owned: Sequence[ClientSamples],
     timed: bool,
 ) -> None:
     """Count what the frozen models have to do, and estimate what it takes.
@@ -92,16 +93,15 @@ def add_workload(
         dataset: the data set.
         config: the run's settings.
         models: the frozen models; loaded only if `timed` and something is left to do.
-        num_clients: how many clients share the training samples.
+        owned: the samples of each client.
         timed: whether to time the models on a few samples.
 
     Raises:
         FedMVPError: a model cannot be loaded, or the message would be too large.
     """
     folder = cache_folder(config.run)
-    nodes = [Node(client, num_clients, folder) for client in range(num_clients)]
     with FeatureStore(folder) as store:
-        work = count_work(dataset, config, models, nodes, store)
+        work = count_work(dataset, config, models, owned, store)
         widths: Widths | None = known_widths(models, store)
     report.work = [
         {"work": kind, "all": total, "left": work.left[kind]} for kind, total in work.total.items()

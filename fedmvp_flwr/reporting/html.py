@@ -6,7 +6,7 @@ from pathlib import Path
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.files import write_atomic
 from fedmvp_flwr.base.run_folder import RunFolder
-from fedmvp_flwr.reporting.events import RunRecord, load_run
+from fedmvp_flwr.reporting.run_record import RunRecord, load_run
 from fedmvp_flwr.reporting.sections import client_weights as weights
 from fedmvp_flwr.reporting.sections import (
     clients,
@@ -44,7 +44,13 @@ def write_report(out_dir: Path) -> Path:
             f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
             "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
         )
-    page = render(load_run(out_dir), out_dir)
+    try:
+        page = render(load_run(out_dir), out_dir)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ReportError(
+            f"The run in {out_dir} cannot be reported: another version wrote it, or a file of it "
+            f"is damaged ({type(error).__name__}: {error})."
+        ) from error
     path = RunFolder(out_dir).report
     try:
         write_atomic(path, page.encode("utf-8", errors="replace"))

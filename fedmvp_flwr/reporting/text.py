@@ -3,8 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from fedmvp_flwr.reporting.events import number
-
 DASH = "\N{EN DASH}"
 _MINUTE = 60.0
 _HOUR = 60 * _MINUTE
@@ -38,37 +36,30 @@ class Table:
     numeric: bool = True
 
 
-def percent(value: object, digits: int = 1) -> str:
+def percent(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as a percentage."""
-    share = number(value)
     return DASH if share is None else f"{100 * share:.{digits}f}%"
 
 
-def points(value: object, reference: object) -> str:
+def points(share: float | None, reference: float | None) -> str:
     """How far a share lies above another one, in percentage points with their sign."""
-    share, other = number(value), number(reference)
-    if share is None or other is None:
+    if share is None or reference is None:
         return DASH
-    return f"{100 * (share - other):+.1f}".replace("-", "\N{MINUS SIGN}")
+    return f"{100 * (share - reference):+.1f}".replace("-", "\N{MINUS SIGN}")
 
 
-def decimal(value: object, digits: int = 3) -> str:
+def decimal(value: float | None, digits: int = 3) -> str:
     """A number with a fixed count of digits."""
-    found = number(value)
-    return DASH if found is None else f"{found:.{digits}f}"
+    return DASH if value is None else f"{value:.{digits}f}"
 
 
-def count(value: object) -> str:
+def count(amount: float) -> str:
     """A whole number with separators."""
-    found = number(value)
-    return DASH if found is None else f"{round(found):,}"
+    return f"{round(amount):,}"
 
 
-def duration(value: object) -> str:
+def duration(seconds: float) -> str:
     """Seconds as seconds, minutes or hours."""
-    seconds = number(value)
-    if seconds is None:
-        return DASH
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     if round(seconds) < _HOUR:
@@ -78,23 +69,14 @@ def duration(value: object) -> str:
     return f"{hours} h {rest:02d} min"
 
 
-def size(value: object) -> str:
+def size(amount: float) -> str:
     """Bytes in decimal units."""
-    amount = number(value)
-    if amount is None:
-        return DASH
     unit = 0
-    while round(abs(amount)) >= _KILO and unit < len(_BYTE_UNITS) - 1:
+    while round(amount) >= _KILO and unit < len(_BYTE_UNITS) - 1:
         amount /= _KILO
         unit += 1
-    digits = 0 if unit == 0 else max(2 - len(str(int(abs(amount)))) + 1, 0)
+    digits = 0 if unit == 0 else max(2 - len(str(int(amount))) + 1, 0)
     return f"{amount:,.{digits}f} {_BYTE_UNITS[unit]}"
-
-
-def whole(value: object) -> str:
-    """An identifier such as a round or a partition id, without a fraction."""
-    found = number(value)
-    return DASH if found is None else f"{found:.0f}"
 
 
 def title(key: str) -> str:

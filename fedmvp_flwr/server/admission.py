@@ -6,9 +6,10 @@ does not answer is left out and asked again later; it holds up nobody.
 
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import INFO, WARNING
+from typing import Any
 
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -17,6 +18,7 @@ from flwr.serverapp import Grid
 
 from fedmvp_flwr.aggregation.nodes import NodeRegistry, identities
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.protocol.messages import PREPARE_MESSAGE, PROBLEM, SUMMARY
 from fedmvp_flwr.protocol.summary import Summary, known_fields, malformed
 
@@ -34,16 +36,14 @@ class Admission:
         nodes: knows the nodes' keys.
         request: content of the message that asks a node to prepare.
         check: called with a summary; returns why the node may not take part, or nothing.
-        on_ready: called with the summary of each node that may take part from now on; its
-            `partition-id` is the node's key.
-        on_refused: called with key and reason of each node that may not.
+        tell: called with `client` and the summary of each node that may take part from now on,
+            whose `partition-id` is its key, and with `client-refused`, key and reason of others.
     """
 
     nodes: NodeRegistry
     request: RecordDict
     check: Callable[[Summary], str | None] = lambda summary: None
-    on_ready: Callable[[Summary], None] = lambda summary: None
-    on_refused: Callable[[int, str], None] = lambda key, reason: None
+    tell: Callable[[str, Mapping[str, Any]], None] = lambda event, values: None
     summaries: dict[int, Summary] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     _pending: dict[str, int] = field(default_factory=dict)
@@ -163,6 +163,10 @@ class Admission:
         """Summaries of all nodes that may take part, ordered by key."""
         return sorted(self.summaries.values(), key=lambda summary: int(summary["partition-id"]))
 
+    def data_hashes(self) -> dict[str, str]:
+        """Hash of the samples of each node that may take part, by its key."""
+        return {str(s["partition-id"]): record_hash(s["hashes"]) for s in self.ready()}
+
     def told(self, key: int, name: str) -> int | None:
         """A count that a client's summary names; None where it is not ready or told none."""
         for summary in self.summaries.values():
@@ -178,11 +182,11 @@ class Admission:
             for before in [n for n, s in self.summaries.items() if s["partition-id"] == key]:
                 del self.summaries[before]  # the same node under an earlier id
             self.summaries[node_id] = known_fields(answer) | {"partition-id": key}
-            self.on_ready(self.summaries[node_id])
+            self.tell("client", self.summaries[node_id])
         else:
             self.refused[node_id] = str(problem)[:_LONGEST_REASON]
             log(WARNING, "Client %d may not take part: %s", key, self.refused[node_id])
-            self.on_refused(key, self.refused[node_id])
+            self.tell("client-refused", {"client": key, "reason": self.refused[node_id]})
 
     def _problem(self, summary: Summary) -> str | None:
         try:

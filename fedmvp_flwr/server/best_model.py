@@ -4,11 +4,11 @@ from collections.abc import Mapping
 
 import torch
 
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.server.journal import Journal
 from fedmvp_flwr.server.selection import Selection
 
@@ -19,16 +19,16 @@ class BestModel:
     """Keeps the model of the best round.
 
     Args:
-        config: the run's settings.
+        settings: how the best round is found, and when training has gone on long enough.
         folder: of the run.
         journal: is told of each score.
         selection: the best round of the run that is gone on with, if any.
     """
 
     def __init__(
-        self, config: RunConfig, folder: RunFolder, journal: Journal, selection: Selection
+        self, settings: RunSettings, folder: RunFolder, journal: Journal, selection: Selection
     ) -> None:
-        self.config = config
+        self.settings = settings
         self.folder = folder
         self.selection = selection
         self._journal = journal
@@ -36,7 +36,7 @@ class BestModel:
     @property
     def exhausted(self) -> bool:
         """Whether training has gone on long enough; a run that is gone on with may know it."""
-        return self.selection.exhausted(self.config.run.early_stopping_patience)
+        return self.selection.exhausted(self.settings.early_stopping_patience)
 
     def offer(self, finished: FinishedRound, score: float | None) -> bool:
         """Take in a round's score and keep its model if none was better.
@@ -56,8 +56,8 @@ class BestModel:
             "selection",
             {
                 "round": finished.server_round,
-                "by": self.config.run.selected_by,
-                "metric": self.config.run.selection_metric,
+                "by": self.settings.selected_by,
+                "metric": self.settings.selection_metric,
                 "score": score,
                 "best-round": best or None,
             },
@@ -73,6 +73,6 @@ class BestModel:
     ) -> tuple[int, dict[str, torch.Tensor]]:
         """Round and tensors of the model that the run ends with: the best, or the last one."""
         best = self.selection.best_round
-        if self.config.run.selected_by == "none" or not best:
+        if self.settings.selected_by == "none" or not best:
             return last_round, dict(last)
         return best, load_tensors(self.folder.best_file(best))[0]

@@ -1,20 +1,23 @@
 """What a run leaves in its folder while it goes on: events, sizes, durations, and its end."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from logging import INFO, WARNING
 from typing import Any, TypeVar
 
 from flwr.common.logger import log
 
-from fedmvp_flwr.aggregation.rounds import RoundRecord
+from fedmvp_flwr.aggregation.observer import RoundRecord
+from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.jsonl import JsonlSink, read_events
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting import MetricsSink, MultiSink, write_report_if_available
+from fedmvp_flwr.reporting import write_report_if_available
+from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
 from fedmvp_flwr.server.resume import RunState, history_mark
 
 _T = TypeVar("_T")
@@ -37,14 +40,14 @@ class Journal:
         self._before = dict(before.seconds) if before else {}
         self._open: dict[str, float] = {}
         self._began = time.monotonic()
-        sinks: list[MetricsSink] = [JsonlSink(out.metrics)]
+        self._sinks: list[JsonlSink | TensorBoardSink] = [JsonlSink(out.metrics)]
         if config.run.tensorboard:
-            sinks.append(_curves(out))
-        self._sink = MultiSink(sinks)
+            self._sinks.append(_curves(out))
 
     def event(self, name: str, values: Mapping[str, Any]) -> None:
         """Append one event."""
-        self._sink.write({"event": name, **values})
+        for sink in self._sinks:
+            sink.write({"event": name, **values})
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -74,7 +77,7 @@ class Journal:
                 "train": {"loss": metrics.pop("total", None), **metrics},
                 "bytes": {"up": record.bytes_up, "down": record.bytes_down},
                 "seconds": record.seconds,
-                "rejected": [{"client": r.client, "reason": r.reason} for r in record.rejected],
+                "rejected": named(record.rejected),
             },
         )
 
@@ -98,7 +101,7 @@ class Journal:
         self.event("run-end", {"status": "completed"})
         self._write_result("completed", {**result, "bytes": self.bytes})
         # The run is completed from here on, whatever becomes of its pictures.
-        _try("the end of the metrics", self._sink.close)
+        self._close()
         report = _try("the report", lambda: write_report_if_available(self.out.path))
         log(INFO, "Results: %s, report: %s", self.out.path, report or "none (extra 'report')")
 
@@ -111,8 +114,12 @@ class Journal:
         reason = {"reason": str(error)}
         _try("the last event", lambda: self.event("run-end", {"status": "failed", **reason}))
         _try("the result", lambda: self._write_result("failed", reason))
-        _try("the end of the metrics", self._sink.close)
+        self._close()
         _try("the report", lambda: write_report_if_available(self.out.path))
+
+    def _close(self) -> None:
+        for sink in self._sinks:
+            _try("the end of the metrics", sink.close)
 
     def _write_result(self, status: str, values: Mapping[str, Any]) -> None:
         common = {
@@ -124,10 +131,13 @@ class Journal:
         write_json(self.out.result, common | dict(values))
 
 
-def _curves(out: RunFolder) -> MetricsSink:
-    """TensorBoard's curves, drawn anew up to now: rounds that are run again would appear twice."""
-    from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
+def named(rejected: Iterable[Rejection]) -> list[dict[str, Any]]:
+    """Rejected replies as JSON: each client, and why."""
+    return [asdict(item) for item in rejected]
 
+
+def _curves(out: RunFolder) -> TensorBoardSink:
+    """TensorBoard's curves, drawn anew up to now: rounds that are run again would appear twice."""
     for path in out.curve_files():
         path.unlink(missing_ok=True)
     sink = TensorBoardSink(out.curves)

@@ -5,14 +5,11 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.config import RunConfig
 
 if TYPE_CHECKING:
     from torch import Tensor
-
-_SHOWN = 12  # characters of a fingerprint
 
 
 def total_completions(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
@@ -24,34 +21,6 @@ def total_completions(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[
             for name, count in counts.items():
                 total[name] += count
     return totals
-
-
-def require_same_encoders(
-    summaries: Sequence[Mapping[str, Any]], own: Mapping[str, Mapping[str, Any]]
-) -> None:
-    """Refuse clients whose frozen encoders are not those of the server.
-
-    Args:
-        summaries: what the clients tell; each has "partition-id" and "models".
-        own: the server's models, as `FoundationModels.identities` names them.
-
-    Raises:
-        ModelError: names every client that has others; its features would mean something else.
-    """
-    problems = []
-    for summary in summaries:
-        for key in ("image-encoder", "text-encoder"):
-            theirs, ours = summary["models"][key]["fingerprint"], own[key]["fingerprint"]
-            if theirs != ours:
-                problems.append(
-                    f"client {summary['partition-id']} has another {key} ({theirs[:_SHOWN]}, here "
-                    f"{ours[:_SHOWN]})"
-                )
-    if problems:
-        raise ModelError(
-            f"All nodes need the same frozen encoders, but {'; '.join(problems)}. Compare the "
-            "model folders (name, weights, tokenizer, library settings)."
-        )
 
 
 def code_hash() -> str:

@@ -22,7 +22,7 @@ _LOG_TAIL = 15
 
 
 class PortTakenError(SimulationError):
-    """Another program took the port between its choice and the start of the SuperLink."""
+    """Another program has the port."""
 
 
 @contextmanager
@@ -81,7 +81,10 @@ def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) ->
     while _READY not in (written := _read(log)):
         if process.poll() is not None:
             if _PORT_TAKEN in written:
-                raise PortTakenError(f"Port {port} was taken by another program.")
+                raise PortTakenError(
+                    f"Port {port} is taken by another program. Choose another one with --port, or "
+                    "leave it out to get a free one."
+                )
             raise SimulationError(
                 f"Flower's SuperLink ended at once (code {process.returncode}):\n{_tail(written)}"
             )

@@ -12,9 +12,9 @@ from rich.console import Console
 from fedmvp_flwr.aggregation.compression import unwrap, wrap
 from fedmvp_flwr.base.errors import DataError, FedMVPError, RoundError
 from fedmvp_flwr.base.tensor_file import load_tensors
-from fedmvp_flwr.reporting.events import load_run
+from fedmvp_flwr.reporting.run_record import load_run
 from fedmvp_flwr.reporting.sections.costs import rejected
-from fedmvp_flwr.simulation.progress import ProgressView
+from fedmvp_flwr.simulation.progress_view import ProgressView
 
 CONDITIONS = {"complete", "image-only", "text-only"}
 

@@ -19,17 +19,17 @@ METHODS = [
 @pytest.fixture
 def evaluations(monkeypatch):
     """Of every evaluation at the clients: how many replies were taken, and what was rejected."""
-    from fedmvp_flwr.aggregation import strategy
+    from fedmvp_flwr.aggregation import exchange
 
     seen = []
-    real = strategy.check_evaluations
+    real = exchange.check_evaluations
 
     def check(replies, weighted_by):
         valid, rejected = real(replies, weighted_by)
         seen.append((len(valid), rejected))
         return valid, rejected
 
-    monkeypatch.setattr(strategy, "check_evaluations", check)
+    monkeypatch.setattr(exchange, "check_evaluations", check)
     return seen
 
 

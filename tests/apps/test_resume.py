@@ -10,7 +10,6 @@ from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.base.errors import CheckpointError, ConfigError, DataError, RoundError
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.server.resume import load_resume_point, require_resumable
-from server_app.run import Run
 
 ROUNDS = 4
 TIMES = ("time", "seconds")
@@ -267,7 +266,7 @@ def test_training_that_ended_early_is_not_gone_on_with(federate, tmp_path, monke
     def crash(*_):
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr(Run, "_finish", crash)
+    monkeypatch.setattr("server_app.run.finish", crash)
     with pytest.raises(OSError, match="No space"):
         federate(**settings)
     monkeypatch.undo()

@@ -27,21 +27,20 @@ SETTINGS = {
 
 
 def test_an_interrupted_run_is_gone_on_with(tmp_path, monkeypatch):
-    from fedmvp_flwr.aggregation.strategy import FedMVP
+    from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 
-    finish = FedMVP.finish_round
+    save = CheckpointStore.save
 
-    def crash(self, finished):
-        stop = finish(self, finished)
-        if finished.server_round == 1:
+    def crash(self, server_round, *values):
+        save(self, server_round, *values)
+        if server_round == 1:
             raise KeyboardInterrupt
-        return stop
 
-    monkeypatch.setattr(FedMVP, "finish_round", crash)
+    monkeypatch.setattr(CheckpointStore, "save", crash)
     cache = str(tmp_path / "cache")
     with pytest.raises(KeyboardInterrupt):
         run_one("a method", SETTINGS, 0, tmp_path, cache)
-    monkeypatch.setattr(FedMVP, "finish_round", finish)
+    monkeypatch.setattr(CheckpointStore, "save", save)
     for key, before, now in (
         ("local-epochs", 1, 2),
         ("num-server-rounds", 2, 1),

@@ -181,7 +181,7 @@ def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, tmp_pat
         "fedmvp_flwr.preflight.models.count_work", lambda *_: Workload({}, {"a": 1})
     )
     report = PreflightReport()
-    add_workload(report, data, settings, models, 2, timed=True)
+    add_workload(report, data, settings, models, (), timed=True)
     (said,) = report.notes
     assert said.startswith(note)
     assert report.problems == []

@@ -3,7 +3,7 @@
 import pytest
 
 from fedmvp_flwr.reporting import write_report
-from fedmvp_flwr.reporting.events import RunRecord, collect
+from fedmvp_flwr.reporting.run_record import RunRecord, collect
 from fedmvp_flwr.reporting.sections.costs import rejected
 
 LATE = "no reply within the timeout"
@@ -40,7 +40,7 @@ def test_attempts_that_failed_come_before_the_round_that_counted():
         {**training(2, 3, 4), "event": "round-failed", "attempt": 1},
         {**training(2, 3), "event": "round-failed", "attempt": 2},
     ]
-    table = rejected(collect([training(1), *failed, training(2, 4), {"event": "round-failed"}], {}))
+    table = rejected(collect([training(1), *failed, training(2, 4)], {}))
     assert [row[:3] for row in table.rows] == [
         ["2", "Training, attempt 1", "3"],
         ["2", "Training, attempt 1", "4"],
@@ -77,7 +77,7 @@ def test_without_any_there_is_no_table():
 def test_the_page_names_them(parse, new_run):
     run = new_run(rounds=1)
     run.start()
-    run.event("client", partition_id=2, name="hospital-c", samples=10)
+    run.prepare(names={2: "hospital-c"})
     run.round(1)
     run.event("evaluation-rejected", round=1, rejected=[{"client": 2, "reason": LATE}])
     page = parse(write_report(run.out))

@@ -24,8 +24,7 @@ def test_long_runs_stay_small(parse, new_run):
 def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     run = new_run(rounds=1, class_names=[HOSTILE, "$\\frac{", "\x00\x1b[0m", "x" * 500])
     run.start()
-    run.prepare()
-    run.event("client", partition_id=1, name=HOSTILE, samples=1)
+    run.prepare(names={1: HOSTILE})
     run.round(1, rejected=[{"client": 1, "reason": HOSTILE}])
     run.event("evaluation-rejected", round=1, rejected=[{"client": 1, "reason": HOSTILE}])
     run.completions(count=2)
@@ -43,7 +42,7 @@ def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     assert "$\\frac{" in page.source
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "missing.png", "broken.png", 7])
+@pytest.mark.parametrize("name", ["../secret.png", "missing.png", "broken.png"])
 def test_pictures_stay_in_their_folder_and_may_be_missing(parse, new_run, name):
     run = new_run()
     run.start()

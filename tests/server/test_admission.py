@@ -84,11 +84,18 @@ def _quick(monkeypatch):
 def make():
     def build(**arguments):
         told = {"ready": [], "refused": []}
+
+        def tell(event, values):
+            if event == "client":
+                told["ready"].append(values)
+            else:
+                assert event == "client-refused"
+                told["refused"].append((values["client"], values["reason"]))
+
         admission = Admission(
             NodeRegistry(),
             RecordDict(),
-            on_ready=told["ready"].append,
-            on_refused=lambda key, reason: told["refused"].append((key, reason)),
+            tell=tell,
             **arguments,
         )
         return admission, told

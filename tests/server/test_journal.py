@@ -40,7 +40,7 @@ def test_a_failure_leaves_event_result_and_report(tmp_path, reports):
 
 def test_an_event_that_cannot_be_written_does_not_cost_the_result(tmp_path, reports, monkeypatch):
     journal = Journal(RunConfig.of(), RunFolder(tmp_path))
-    monkeypatch.setattr(journal._sink, "write", full)
+    monkeypatch.setattr(journal._sinks[0], "write", full)
     journal.fail(RuntimeError("power cut"))
     assert result_of(tmp_path)["reason"] == "power cut"
     assert reports == [tmp_path]
@@ -48,7 +48,7 @@ def test_an_event_that_cannot_be_written_does_not_cost_the_result(tmp_path, repo
 
 def test_nothing_of_a_failure_hides_it(tmp_path, monkeypatch):
     journal = Journal(RunConfig.of(), RunFolder(tmp_path))
-    monkeypatch.setattr(journal._sink, "write", full)
+    monkeypatch.setattr(journal._sinks[0], "write", full)
     monkeypatch.setattr(module, "write_json", full)
     monkeypatch.setattr(module, "write_report_if_available", full)
     journal.fail(RuntimeError("power cut"))

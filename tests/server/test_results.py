@@ -1,16 +1,13 @@
 import json
 
-import pytest
 import torch
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.server.results import (
     code_hash,
-    require_same_encoders,
     run_hashes,
     save_model,
     total_completions,
@@ -36,19 +33,6 @@ def test_completions_are_summed_by_modality():
     }
     assert total_completions([]) == {}
     assert total_completions([{"completions": {}}]) == {}
-
-
-def test_clients_with_other_encoders_are_refused():
-    def models(image, text="t"):
-        return {"image-encoder": {"fingerprint": image}, "text-encoder": {"fingerprint": text}}
-
-    own = models("a" * 64)
-    clients = [{"partition-id": i, "models": models(c * 64)} for i, c in enumerate("aab")]
-    require_same_encoders(clients[:2], own)
-    with pytest.raises(ModelError, match=r"client 2 has another image-encoder \(bbb"):
-        require_same_encoders(clients, own)
-    with pytest.raises(ModelError, match=r"client 0 .*text-encoder.*client 1 .*text-encoder"):
-        require_same_encoders(clients[:2], models("a" * 64, "u"))
 
 
 def test_the_versions_that_matter():

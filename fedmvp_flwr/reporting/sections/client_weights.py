@@ -9,14 +9,13 @@ from functools import partial
 import numpy as np
 
 from fedmvp_flwr.aggregation.weights import distance_to_uniform
-from fedmvp_flwr.base.errors import ConfigError
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.method import MethodSettings
 from fedmvp_flwr.reporting.curves import line_chart, ranges
-from fedmvp_flwr.reporting.events import Event, RunRecord, numbers
 from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, two_sided
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.sections.graph import mean_similarity, similarity
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.text import Table, decimal, percent, whole
+from fedmvp_flwr.reporting.text import DASH, Table, decimal, percent
 
 _MOST_ROWS = 60
 _MOST_CLIENTS = 40  # rows of a drawing; more clients are shown by the spread alone
@@ -63,8 +62,8 @@ class _Round:
 
 
 def build(run: RunRecord) -> Weights | None:
-    """Describe the weights; None where no round has any."""
-    rounds = [found for event in run.rounds if (found := _read(event)) is not None]
+    """Describe the weights; None before the first round."""
+    rounds = [_read(event) for event in run.rounds]
     if not rounds:
         return None
     clients = sorted({client for item in rounds for client in item.clients})
@@ -87,19 +86,14 @@ def build(run: RunRecord) -> Weights | None:
     )
 
 
-def _read(event: Event) -> _Round | None:
-    clients = numbers(event.get("clients"))
-    weights = numbers(event.get("weights"))
-    if not clients or not weights or len(clients) != len(weights) or not sum(weights) > 0:
-        return None
-    importance = numbers(event.get("importance"))
+def _read(event: Event) -> _Round:
     matrix = similarity(event)
     return _Round(
-        round(event["round"]),
-        [round(client) for client in clients],
-        _shares(weights),
-        distance_to_uniform(_shares(importance)) if importance and sum(importance) > 0 else None,
-        mean_similarity(matrix) if matrix is not None else None,
+        event["round"],
+        event["clients"],
+        _shares(event["weights"]),
+        distance_to_uniform(_shares(event["importance"])) if event.get("importance") else None,
+        None if matrix is None else mean_similarity(matrix),
     )
 
 
@@ -184,10 +178,9 @@ def _map(relative: Matrix, clients: list[int], rounds: list[_Round]) -> Plot:
 
 
 def _weighting(run: RunRecord) -> str:
-    try:
-        return RunConfig.from_run_config(run.config).method.client_weighting if run.config else ""
-    except ConfigError:  # another version's run
-        return str(run.config.get("weighting", ""))
+    own = run.config.keys() & {*MethodSettings.keys()}
+    settings = MethodSettings.model_validate({key: run.config[key] for key in own})
+    return settings.client_weighting if own else ""
 
 
 def _signed(value: float, digits: int) -> str:
@@ -203,10 +196,10 @@ def _table(rounds: list[_Round]) -> Table:
     step = -(-len(rounds) // _MOST_ROWS)
     rows = [
         [
-            whole(item.server_round),
+            str(item.server_round),
             ", ".join(str(client) for client in item.clients[:_MOST_CLIENTS]),
             *(f"{decimal(w, 4)} (client {c})" for w, c in map(item.extreme, (min, max))),
-            decimal(item.ratio),
+            decimal(item.ratio) if math.isfinite(item.ratio) else DASH,
             percent(item.distance, 2),
             decimal(item.similarity),
         ]

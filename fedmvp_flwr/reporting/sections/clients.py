@@ -6,10 +6,10 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedmvp_flwr.reporting.curves import stacked_bars
-from fedmvp_flwr.reporting.events import Event, RunRecord, mapping, number, numbers
 from fedmvp_flwr.reporting.heatmaps import heat_map, one_sided
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.text import DASH, Table, count, decimal, percent, plural, whole
+from fedmvp_flwr.reporting.text import DASH, Table, count, decimal, percent, plural
 
 _COUNTED = ("missing", "completions")
 _COLUMNS = ("missing", "completed", "accepted", "rejected")
@@ -25,7 +25,7 @@ class Clients:
     sentences: list[str]
     missing: Plot
     completed: Plot | None
-    labels: Plot | None
+    labels: Plot
     table: Table
     shown: int
     total: int
@@ -48,29 +48,25 @@ def build(run: RunRecord) -> Clients | None:
 
 
 def _modalities(clients: list[Event]) -> list[str]:
-    return sorted({m for c in clients for key in _COUNTED for m in mapping(c.get(key))})
-
-
-def _amount(holder: Event, key: str) -> int:
-    return round(number(holder.get(key)) or 0)
+    return sorted({m for c in clients for key in _COUNTED for m in c.get(key, {})})
 
 
 def _total(clients: list[Event], key: str) -> int:
-    return sum(_amount(client, key) for client in clients)
+    return sum(client[key] for client in clients)
 
 
 def _holes(clients: list[Event], modality: str) -> Counter[str]:
     """How many samples lack a modality, and what became of that."""
     holes: Counter[str] = Counter()
     for client in clients:
-        found = mapping(mapping(client.get("completions")).get(modality))
-        made, reused, rejected = (_amount(found, key) for key in ("made", "reused", "rejected"))
-        holes["missing"] += _amount(mapping(client.get("missing")), modality)
-        holes["completed"] += made + reused
-        holes["made"] += made
-        holes["reused"] += reused
-        holes["accepted"] += made + reused - rejected
-        holes["rejected"] += rejected
+        found = Counter(client["completions"].get(modality, {}))
+        filled = found["made"] + found["reused"]
+        holes.update(
+            found,
+            missing=client.get("missing", {}).get(modality, 0),
+            completed=filled,
+            accepted=filled - found["rejected"],
+        )
     return holes
 
 
@@ -97,13 +93,11 @@ def _sentences(clients: list[Event]) -> list[str]:
 
 
 def _missing(clients: list[Event]) -> Plot:
-    parts = {"Complete": [float(_amount(c, "complete")) for c in clients]}
+    parts = {"Complete": [float(c["complete"]) for c in clients]}
     for name in _modalities(clients):
         lacking = [float(_holes([client], name)["missing"]) for client in clients]
         parts[f"{name.capitalize()} missing"] = lacking
-    ratios = [
-        1 - _amount(c, "complete") / _amount(c, "samples") for c in clients if _amount(c, "samples")
-    ]
+    ratios = [1 - c["complete"] / c["samples"] for c in clients if c["samples"]]
     label = "Training samples per client: complete, and lacking a modality."
     if ratios:
         label += f" From {percent(min(ratios), 0)} to {percent(max(ratios), 0)} incomplete."
@@ -128,23 +122,19 @@ def _completed(clients: list[Event]) -> Plot | None:
     return stacked_bars("completed", label, _names(clients), parts, "Completed holes", "Client")
 
 
-def _labels(clients: list[Event], class_names: list[str]) -> Plot | None:
-    rows = [numbers(c.get("labels")) for c in clients]
-    width = max((len(row) for row in rows if row), default=0)
-    if not width:
-        return None
-    values = np.full((len(rows), width), np.nan)
-    for index, row in enumerate(rows):
-        if row:
-            values[index, : len(row)] = row
-    names = [class_names[i] if i < len(class_names) else str(i) for i in range(width)]
+def _labels(clients: list[Event], class_names: list[str]) -> Plot:
+    width = len(class_names)
+    values = np.zeros((len(clients), width))
+    for row, client in zip(values, clients, strict=True):
+        counts = client["labels"][:width]  # of any length: a node says what it likes
+        row[: len(counts)] = counts
     return heat_map(
         "labels",
-        f"Training samples per client and class, at most {count(float(np.nanmax(values)))}.",
+        f"Training samples per client and class, at most {count(float(values.max()))}.",
         values,
-        one_sided(values, 0.0, float(np.nanmax(values)) or 1.0),
+        one_sided(values, 0.0, float(values.max()) or 1.0),
         _names(clients),
-        names,
+        class_names,
         axis_labels=("Client", "Class"),
         text=_count_or_nothing if width <= _MOST_NUMBERED else None,
         cell=max(_MAP_WIDTH / max(width, 24), 0.1),
@@ -162,7 +152,7 @@ def _table(shown: list[Event], every: list[Event]) -> Table:
     header += [f"{name.capitalize()}: {what}" for name in modalities for what in _COLUMNS]
     header.append("Gate threshold")
     rows = [
-        [name, *_cells([client], modalities), decimal(client.get("gate-threshold"))]
+        [name, *_cells([client], modalities), decimal(client["gate-threshold"])]
         for name, client in zip(_names(shown), shown, strict=True)
     ]
     rows.append(["All", *_cells(every, modalities), DASH])
@@ -178,4 +168,4 @@ def _cells(clients: list[Event], modalities: list[str]) -> list[str]:
 
 
 def _names(clients: list[Event]) -> list[str]:
-    return [whole(client.get("partition-id")) for client in clients]
+    return [str(client["partition-id"]) for client in clients]

@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.run_folder import RunFolder
-from fedmvp_flwr.reporting.events import RunRecord, mapping, read_json
+from fedmvp_flwr.reporting.run_record import RunRecord, read_json
+from fedmvp_flwr.reporting.svg import printable
 from fedmvp_flwr.reporting.text import decimal
 
 _MOST = 12
@@ -54,29 +55,26 @@ def build(run: RunRecord, out_dir: Path) -> list[Card]:
     path = RunFolder(out_dir).completions_index
     if run.config.get("completion") == "none" or not path.exists():
         return []
-    rows = mapping(read_json(path)).get("completions")
-    if not isinstance(rows, list):
-        return []
-    return [_card(row, path.parent) for row in rows[:_MOST] if isinstance(row, dict)]
+    return [_card(row, path.parent) for row in read_json(path)["completions"][:_MOST]]
 
 
 def _card(row: dict[str, Any], folder: Path) -> Card:
     return Card(
-        class_name=str(row.get("class-name") or ""),
-        filled="image" if row.get("source") == "text" else "text",
-        original_image=_picture(row.get("original-image"), folder),
-        original_text=_shorten(row.get("original-text")),
-        made_image=_picture(row.get("generated-image"), folder),
-        made_text=_shorten(row.get("generated-text")),
-        similarity=decimal(row.get("similarity"), 2),
-        accepted=bool(row.get("accepted")),
+        class_name=row["class-name"],
+        filled="image" if row["source"] == "text" else "text",
+        original_image=_picture(row["original-image"], folder),
+        original_text=printable(row["original-text"] or "", _MOST_TEXT),
+        made_image=_picture(row["generated-image"], folder),
+        made_text=printable(row["generated-text"] or "", _MOST_TEXT),
+        similarity=decimal(row["similarity"], 2),
+        accepted=row["accepted"],
     )
 
 
-def _picture(name: object, folder: Path) -> str | None:
+def _picture(name: str | None, folder: Path) -> str | None:
     from PIL import Image
 
-    if not isinstance(name, str) or not name or Path(name).name != name:
+    if not name or Path(name).name != name:
         return None
     buffer = io.BytesIO()
     try:
@@ -87,9 +85,3 @@ def _picture(name: object, folder: Path) -> str | None:
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
         return None
     return f"data:image/{kind};base64," + base64.b64encode(buffer.getvalue()).decode()
-
-
-def _shorten(text: object) -> str:
-    if not isinstance(text, str):
-        return ""
-    return text if len(text) <= _MOST_TEXT else text[:_MOST_TEXT] + "…"

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedmvp_flwr.reporting.events import Event, RunRecord, numbers
 from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, one_sided, png_uri
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.text import decimal, whole
+from fedmvp_flwr.reporting.text import decimal
 
 _MOST_NUMBERS = 12  # clients; larger matrices are drawn without numbers
 _MOST_LABELS = 12
@@ -50,20 +50,15 @@ def build(run: RunRecord) -> Graph | None:
     first, last = (mean_similarity(rounds[index][1]) for index in (0, -1))
     sentence = (
         f"Mean similarity between two clients: {decimal(first)} in round "
-        f"{whole(rounds[0][0]['round'])}, {decimal(last)} in round {whole(rounds[-1][0]['round'])}."
+        f"{rounds[0][0]['round']}, {decimal(last)} in round {rounds[-1][0]['round']}."
     )
     return Graph(large, minis, len(rounds), len(minis) + len(large), decimal(low, 2), sentence)
 
 
 def similarity(event: Event) -> Matrix | None:
-    """The (K, K) matrix of a round; None where there is none, or one that does not fit."""
+    """The (K, K) matrix of a round; None where the method has none."""
     rows = event.get("similarity")
-    clients = event.get("clients")
-    if not isinstance(rows, list) or not isinstance(clients, list) or not rows:
-        return None
-    values = [numbers(row) for row in rows]
-    fits = len(values) == len(clients) and all(v and len(v) == len(values) for v in values)
-    return np.array(values, dtype=np.float64) if fits else None
+    return np.array(rows, dtype=np.float64) if rows else None
 
 
 def mean_similarity(matrix: Matrix) -> float | None:
@@ -78,8 +73,8 @@ def _between(matrix: Matrix) -> Matrix:
 
 
 def _large(event: Event, matrix: Matrix, low: float) -> tuple[str, Plot]:
-    server_round = whole(event["round"])
-    clients = [whole(client) for client in event["clients"]]
+    server_round = str(event["round"])
+    clients = list(map(str, event["clients"]))
     plot = heat_map(
         f"cka-{server_round}",
         _describe(event, matrix),
@@ -97,8 +92,8 @@ def _large(event: Event, matrix: Matrix, low: float) -> tuple[str, Plot]:
 def _mini(event: Event, matrix: Matrix, low: float) -> Mini:
     few = len(matrix) <= _MOST_LABELS
     return Mini(
-        whole(event["round"]),
-        [whole(client) for client in event["clients"]] if few else [],
+        str(event["round"]),
+        list(map(str, event["clients"])) if few else [],
         png_uri(one_sided(matrix, low, 1.0)),
         _describe(event, matrix),
     )
@@ -114,7 +109,7 @@ def _thinned(rounds: list[tuple[Event, Matrix]]) -> list[tuple[Event, Matrix]]:
 
 def _describe(event: Event, matrix: Matrix) -> str:
     between = _between(matrix)
-    label = f"CKA between {len(matrix)} clients in round {whole(event['round'])}"
+    label = f"CKA between {len(matrix)} clients in round {event['round']}"
     if between.size:
         low, high = decimal(float(between.min())), decimal(float(between.max()))
         label += f": from {low} to {high} between different clients"

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fedmvp_flwr.reporting.events import RunRecord, mapping, number
+from fedmvp_flwr.reporting.run_record import RunRecord
 from fedmvp_flwr.reporting.sections.scores import Scores
 from fedmvp_flwr.reporting.text import DASH, count, duration, percent
 
@@ -54,14 +54,14 @@ def build(run: RunRecord, scores: Scores) -> Headline:
 
 
 def _sentence(scores: Scores) -> str:
-    accuracy = mapping(scores.values.get("accuracy"))
-    if number(accuracy.get("complete")) is None:
+    accuracy = scores.values.get("accuracy", {})
+    if accuracy.get("complete") is None:
         return ""
     parts = [f"{percent(accuracy['complete'])} of the complete test samples are classified right"]
     alone = [
         f"{percent(accuracy[key])} from the {name} alone"
         for key, name in (("image-only", "image"), ("text-only", "text"))
-        if number(accuracy.get(key)) is not None
+        if accuracy.get(key) is not None
     ]
     return ", ".join(parts + alone) + "."
 
@@ -79,17 +79,15 @@ def _method(run: RunRecord) -> str:
 def _clients(run: RunRecord) -> str:
     if not run.clients:
         return DASH
-    share = number(run.config.get("fraction-train"))
-    per_round = f" ({percent(share, 0)} per round)" if share is not None and share < 1 else ""
+    share = run.config.get("fraction-train", 1.0)
+    per_round = f" ({percent(share, 0)} per round)" if share < 1 else ""
     return count(len(run.clients)) + per_round
 
 
 def _rounds(run: RunRecord) -> str:
-    planned = number(run.config.get("num-server-rounds"))
     done = len(run.rounds)
-    if planned is None or done == planned:
-        return count(done)
-    return f"{count(done)} of {count(planned)}"
+    planned = run.config.get("num-server-rounds", done)
+    return count(done) if done == planned else f"{count(done)} of {count(planned)}"
 
 
 def _when(run: RunRecord) -> str:

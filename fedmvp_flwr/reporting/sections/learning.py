@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.curves import line_chart
-from fedmvp_flwr.reporting.events import Event, RunRecord, mapping, number
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import (
     COMPLETED,
@@ -13,7 +13,6 @@ from fedmvp_flwr.reporting.text import (
     decimal,
     percent,
     title,
-    whole,
 )
 
 _CONTINUED = ", completed"
@@ -63,8 +62,7 @@ def _score_curve(evaluations: list[Event], measure: str, name: str) -> Plot | No
     for suffix, ending in (("", ""), (COMPLETED, _CONTINUED)):
         for key in CONDITIONS:
             values = {
-                round(event["round"]): number(mapping(event.get(measure + suffix)).get(key))
-                for event in evaluations
+                event["round"]: event.get(measure + suffix, {}).get(key) for event in evaluations
             }
             if any(value is not None for value in values.values()):
                 series[title(key) + ending] = values
@@ -89,7 +87,7 @@ def _loss_curve(key: str, values: dict[int, float | None]) -> Plot:
 
 
 def _loss(rounds: list[Event], key: str) -> dict[int, float | None]:
-    values = {round(e["round"]): number(mapping(e.get("train")).get(key)) for e in rounds}
+    values = {event["round"]: event["train"].get(key) for event in rounds}
     return values if any(value is not None for value in values.values()) else {}
 
 
@@ -100,8 +98,8 @@ def _table(evaluations: list[Event]) -> Table | None:
     header = ["Round"] + [f"{MEASURES[measure]}: {title(key)}" for measure, key in columns]
     step = -(-len(evaluations) // _MOST_ROWS)
     rows = [
-        [whole(event["round"])]
-        + [percent(mapping(event.get(measure)).get(key)) for measure, key in columns]
+        [str(event["round"])]
+        + [percent(event.get(measure, {}).get(key)) for measure, key in columns]
         for event in evaluations[::-step][::-1]
     ]
     return Table("Evaluations on the server's test set, without completion", header, rows)

@@ -8,7 +8,7 @@ from typing import Any
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.curves import dots
-from fedmvp_flwr.reporting.events import RunRecord, mapping, number, read_json
+from fedmvp_flwr.reporting.run_record import RunRecord, read_json
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import (
     COMPLETED,
@@ -19,7 +19,6 @@ from fedmvp_flwr.reporting.text import (
     percent,
     points,
     title,
-    whole,
 )
 
 _THIS_RUN = "This run"
@@ -43,18 +42,18 @@ class Scores:
 def build(run: RunRecord) -> Scores:
     """Collect the scores: final ones, or those of the last evaluation so far."""
     values, note = run.result, ""
-    if not mapping(values.get("accuracy")):
+    if "accuracy" not in values:
         if not run.server_scores:
             return Scores(client_table=_client_table(run))
         values = run.server_scores[-1]
-        note = f"Measured after round {whole(values.get('round'))}; the run has no final result."
+        note = f"Measured after round {values['round']}; the run has no final result."
     table = _score_table("Global model on the server's test set", values)
     return Scores(values, table, _client_table(run), note)
 
 
 def _score_table(caption: str, values: dict[str, Any]) -> Table:
     """Table of every condition without and with completion at test time."""
-    measures = {name: mapping(values.get(name)) for m in MEASURES for name in (m, m + COMPLETED)}
+    measures = {name: values.get(name, {}) for m in MEASURES for name in (m, m + COMPLETED)}
     header = ["Test samples hold"]
     for measure in MEASURES.values():
         header += [measure, f"{measure}, other modality completed", "Difference (points)"]
@@ -84,11 +83,11 @@ def compare(run: RunRecord, out_dir: Path) -> tuple[Table, Plot] | None:
             '"macro-f1": {...}}.'
         )
     runs = [{**build(run).values, "name": _THIS_RUN}, *others]
-    accuracies = [mapping(item.get("accuracy")) for item in runs]
+    accuracies = [item.get("accuracy", {}) for item in runs]
     header = [f"{MEASURES[m]}: {CONDITIONS[c]}" for m in MEASURES for c in CONDITIONS]
     rows: list[list[str]] = []
     for item, accuracy in zip(runs, accuracies, strict=True):
-        cells = [percent(mapping(item.get(m)).get(c)) for m in MEASURES for c in CONDITIONS]
+        cells = [percent(item.get(m, {}).get(c)) for m in MEASURES for c in CONDITIONS]
         gap = points(accuracy.get("complete"), accuracies[0].get("complete")) if rows else DASH
         rows.append([str(item["name"]), cells[0], gap, *cells[1:]])
     table = Table(
@@ -97,8 +96,7 @@ def compare(run: RunRecord, out_dir: Path) -> tuple[Table, Plot] | None:
         rows,
     )
     series = {
-        name: [number(accuracy.get(key)) for accuracy in accuracies]
-        for key, name in CONDITIONS.items()
+        name: [accuracy.get(key) for accuracy in accuracies] for key, name in CONDITIONS.items()
     }
     label = "Accuracy of each run for complete, image-only and text-only test samples."
     names = [row[0] for row in rows]
@@ -111,6 +109,6 @@ def _client_table(run: RunRecord) -> Table | None:
     last = run.client_scores[-1]
     caption = (
         "Global model on the clients' held-out samples, mean over the samples, "
-        f"after round {whole(last.get('round'))}"
+        f"after round {last['round']}"
     )
     return _score_table(caption, last)

@@ -4,7 +4,12 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from fedmvp_flwr.simulation.launcher import SimulationOutcome
-from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
+from fedmvp_flwr.simulation.outcome_view import (
+    list_files,
+    render_error,
+    render_failure,
+    render_result,
+)
 
 
 def _text(renderable: RenderableType) -> str:
@@ -49,7 +54,7 @@ def test_an_empty_result_has_no_table() -> None:
 
 
 def _failure(out: Path, details: str) -> str:
-    return _text(render_failure(SimulationOutcome("failed", 1, "7", details, out)))
+    return _text(render_failure(SimulationOutcome(details, "7", out)))
 
 
 def test_a_failure_shows_the_end_of_the_log(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from fedmvp_flwr.simulation.events import EventTail
+from fedmvp_flwr.simulation.event_tail import EventTail
 
 
 def test_reads_whole_lines_once(tmp_path: Path) -> None:
@@ -19,7 +19,7 @@ def test_reads_whole_lines_once(tmp_path: Path) -> None:
 
 def test_skips_what_is_no_event(tmp_path: Path) -> None:
     path = tmp_path / "metrics.jsonl"
-    path.write_bytes(b'\n[1]\nno json\n\xff\xfe\n{"event": "a"}\n')
+    path.write_bytes(b'\nno json\n\xff\xfe\n{"event": "a"}\n')
     assert EventTail(path).read() == [{"event": "a"}]
 
 

@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fedmvp_flwr.simulation.progress import ProgressView
+from fedmvp_flwr.simulation.progress_view import ProgressView
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "launcher", "step": "superlink"},
@@ -15,7 +15,7 @@ EVENTS: list[dict[str, Any]] = [
         "event": "round",
         "round": 1,
         "train": {"loss": 1.25},
-        "seconds": 2.0,
+        "seconds": {"train": 2.0},
         "rejected": [{"client": 3, "reason": "not finite: [head]"}],
     },
     {
@@ -25,7 +25,7 @@ EVENTS: list[dict[str, Any]] = [
         "accuracy": {"complete": 0.5, "image-only": 0.25, "text-only": 0.125},
     },
     {"event": "evaluation", "round": 1, "where": "clients", "accuracy": {"complete": 0.9}},
-    {"event": "round", "round": 2, "train-loss": 0.75, "seconds": 1.0},
+    {"event": "round", "round": 2, "train": {"loss": 0.75}},
     {
         "event": "evaluation-rejected",
         "round": 2,
@@ -51,10 +51,10 @@ def test_one_line_per_round_without_a_terminal() -> None:
     assert _show(EVENTS, terminal=False).splitlines() == [
         "starting Flower",
         "completion",
-        "round 1/2  loss 1.250  2.0 s",
+        "round 1/2  loss 1.250",
         "round 1: the reply of client 3 was rejected: not finite: [head]",
         "round 1  accuracy: complete 50.0%  image-only 25.0%  text-only 12.5%",
-        "round 2/2  loss 0.750  1.0 s",
+        "round 2/2  loss 0.750",
         "round 2: the evaluation by client 1 was rejected: no reply within the timeout",
         "round 2: the evaluation by client 4 was rejected: "
         "[bold]metric 'accuracy' must be in [0, 1][/bold]",

@@ -1,6 +1,6 @@
 """What a person reads at the end of a run: the result, or the reason of the failure."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ from rich.text import Text
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.simulation.launcher import SimulationOutcome, find_own_errors
 
-CONDITIONS = ("complete", "image-only", "text-only")
+_CONDITIONS = ("complete", "image-only", "text-only")
 _SCORES = {"accuracy": "accuracy", "macro-f1": "macro-F1"}
 _FILES = ("report", "model", "metrics", "result", "log")  # attributes of `RunFolder`
 _LOG_TAIL = 15
@@ -21,13 +21,10 @@ _MEGA = 1e6
 
 def render_result(result: Mapping[str, Any]) -> RenderableType:
     """Return the tables of a `result.json`; what it does not hold is left out."""
-    parts: list[RenderableType] = []
-    if any(name in result for name in _SCORES):
-        parts.append(_score_table(result))
     facts = Table.grid(padding=(0, 2))
     for name, value in _facts(result):
         facts.add_row(Text(name, style="bold"), value)
-    return Group(*parts, facts)
+    return Group(_score_table(result), facts) if "accuracy" in result else facts
 
 
 def list_files(out: Path) -> list[str]:
@@ -41,13 +38,12 @@ def render_failure(outcome: SimulationOutcome) -> RenderableType:
     """Return the panel of a failed run: its reason, and the end of its log where that may help."""
     log = RunFolder(outcome.out).log
     text = log.read_text(encoding="utf-8") if log.exists() else ""
-    lines = text.splitlines()
-    body: list[RenderableType] = [Text(outcome.details, style="bold")]
-    if lines and not find_own_errors(text):
-        body.append(Text("\nThe end of the log:", style="dim"))
-        body.append(Text("\n".join(lines[-_LOG_TAIL:]), style="dim"))
+    body = Text(outcome.problem, style="bold")
+    if text and not find_own_errors(text):
+        body.append("\n\nThe end of the log:\n", "not bold dim")
+        body.append("\n".join(text.splitlines()[-_LOG_TAIL:]), "not bold dim")
     return Panel(
-        Group(*body),
+        body,
         title="The simulation failed",
         subtitle=Text(str(log)),
         border_style="red",
@@ -62,36 +58,29 @@ def render_error(title: str, message: str) -> RenderableType:
 
 
 def _score_table(result: Mapping[str, Any]) -> Table:
-    table = Table(title="The global model on the test set", title_justify="left")
-    table.add_column("")
-    extra = [name for name in result.get("accuracy") or {} if name not in CONDITIONS]
-    conditions = [*CONDITIONS, *extra]
+    table = Table("", title="The global model on the test set", title_justify="left")
+    conditions = dict.fromkeys([*_CONDITIONS, *result["accuracy"]])
     for condition in conditions:
         table.add_column(condition, justify="right")
     for key, name in _SCORES.items():
-        for suffix, label in (("", name), ("-with-completion", f"{name}, with completion")):
-            scores = result.get(key + suffix)
-            if isinstance(scores, Mapping) and scores:
-                table.add_row(label, *(_percent(scores.get(c)) for c in conditions))
+        for scores, label in (
+            (result.get(key), name),
+            (result.get(f"{key}-with-completion"), f"{name}, with completion"),
+        ):
+            if scores:
+                cells = (f"{scores[c]:.1%}" if c in scores else "" for c in conditions)
+                table.add_row(label, *cells)
     return table
 
 
-def _facts(result: Mapping[str, Any]) -> list[tuple[str, str]]:
-    facts = []
-    sizes = result.get("bytes") or {}
-    for key, name in (("upload", "upload"), ("download", "download")):
-        size = sizes.get(f"{key}-per-client-round")
+def _facts(result: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    for direction in ("upload", "download"):
+        size = result.get("bytes", {}).get(f"{direction}-per-client-round")
         if size is not None:
-            facts.append((name, f"{size / _MEGA:.2f} MB per client and round"))
-    seconds = result.get("seconds") or {}
+            yield direction, f"{size / _MEGA:.2f} MB per client and round"
+    seconds = result.get("seconds")
     if seconds:
         in_order = sorted(seconds, key=lambda name: name == "total")  # the total comes last
-        facts.append(("seconds", ", ".join(f"{name} {seconds[name]:.1f}" for name in in_order)))
-    for modality, counts in (result.get("completions") or {}).items():
-        text = ", ".join(f"{count} {name}" for name, count in counts.items())
-        facts.append((f"completed {modality}s", text))
-    return facts
-
-
-def _percent(value: object) -> str:
-    return f"{value:.1%}" if isinstance(value, int | float) else ""
+        yield "seconds", ", ".join(f"{name} {seconds[name]:.1f}" for name in in_order)
+    for modality, counts in result.get("completions", {}).items():
+        yield f"completed {modality}s", ", ".join(f"{n} {name}" for name, n in counts.items())

@@ -37,11 +37,6 @@ class RunStatus:
         """Whether the run is over, well or not."""
         return self.status.startswith("finished")
 
-    @property
-    def completed(self) -> bool:
-        """Whether Flower counts the run as a success."""
-        return self.status == "finished:completed"
-
 
 def submit_run(
     workspace: Workspace, app: Path, run_config: Path, federation: dict[str, int | float]

@@ -1,7 +1,6 @@
 """From the files that a run left behind to one record of it, whatever is missing."""
 
 import json
-import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,8 +11,6 @@ from fedmvp_flwr.base.jsonl import read_events
 from fedmvp_flwr.base.run_folder import RunFolder
 
 Event = dict[str, Any]
-
-_SERVER = "server"
 
 
 @dataclass(frozen=True)
@@ -77,55 +74,34 @@ def load_run(out_dir: Path) -> RunRecord:
     starts = [index for index, event in enumerate(events) if event.get("event") == "run-start"]
     events = events[starts[-1] :] if starts else events
     ended = bool(_named(events, "run-end"))
-    return collect(events, mapping(read_json(results)) if ended and results.exists() else {})
+    return collect(events, read_json(results) if ended and results.exists() else {})
 
 
 def collect(events: list[Event], result: Mapping[str, Any]) -> RunRecord:
-    """Sort the events of one run by their kind. Unknown and incomplete events are left out."""
+    """Sort the events of one run by their kind; unknown ones are left out."""
     start = next(iter(_named(events, "run-start")), {})
     end = next(reversed(_named(events, "run-end")), {})
     evaluations = _named(events, "evaluation")
-    at_server = [event for event in evaluations if event.get("where", _SERVER) == _SERVER]
-    at_clients = [event for event in evaluations if event.get("where", _SERVER) != _SERVER]
-    times = [str(event["time"]) for event in events if event.get("time")]
+    at_server = [event for event in evaluations if event["where"] == "server"]
+    at_clients = [event for event in evaluations if event["where"] == "clients"]
     return RunRecord(
-        status=str(end.get("status") or "unfinished"),
-        reason=str(end.get("reason") or ""),
-        config={**mapping(start.get("config")), **mapping(result.get("config"))},
-        versions={**mapping(start.get("versions")), **mapping(result.get("versions"))},
-        hashes=mapping(result.get("hashes")),
-        class_names=[str(name) for name in start.get("class-names") or []],
+        status=end.get("status", "unfinished"),
+        reason=end.get("reason", ""),
+        config={**start.get("config", {}), **result.get("config", {})},
+        versions={**start.get("versions", {}), **result.get("versions", {})},
+        hashes=result.get("hashes", {}),
+        class_names=start.get("class-names", []),
         clients=_ordered(_named(events, "client"), "partition-id"),
         rounds=_ordered(_named(events, "round"), "round"),
         server_scores=_ordered(at_server, "round"),
         client_scores=_ordered(at_clients, "round"),
         rejected_evaluations=_ordered(_named(events, "evaluation-rejected"), "round"),
-        failed_attempts=[e for e in _named(events, "round-failed") if "round" in e],
+        failed_attempts=_named(events, "round-failed"),
         phases=_phases(_named(events, "phase")),
         result=dict(result),
-        started=times[0] if times else "",
-        ended=times[-1] if times else "",
+        started=events[0].get("time", "") if events else "",
+        ended=events[-1].get("time", "") if events else "",
     )
-
-
-def number(value: Any) -> float | None:  # noqa: ANN401 - whatever the file holds
-    """A finite number as float; None for everything else."""
-    if isinstance(value, bool) or not isinstance(value, int | float):
-        return None
-    return float(value) if math.isfinite(value) else None
-
-
-def numbers(values: Any) -> list[float] | None:  # noqa: ANN401 - whatever the file holds
-    """A list of finite numbers; None if it is anything else, or holds anything else."""
-    if not isinstance(values, list) or not values:
-        return None
-    found = [number(value) for value in values]
-    return [value for value in found if value is not None] if None not in found else None
-
-
-def mapping(value: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever the file holds
-    """A JSON object; empty for everything else."""
-    return value if isinstance(value, dict) else {}
 
 
 def read_json(path: Path) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -147,16 +123,15 @@ def _named(events: Iterable[Event], name: str) -> list[Event]:
 
 
 def _ordered(events: list[Event], key: str) -> list[Event]:
-    by_number = {number(event.get(key)): event for event in events}
-    return [by_number[index] for index in sorted(n for n in by_number if n is not None)]
+    by_number = {event[key]: event for event in events}
+    return [by_number[number] for number in sorted(by_number)]
 
 
 def _phases(events: list[Event]) -> dict[str, float | None]:
     phases: dict[str, float | None] = {}
     for event in events:
-        name = str(event.get("name"))
-        if event.get("status") == "end":
-            phases[name] = number(event.get("seconds"))
+        if event["status"] == "end":
+            phases[event["name"]] = event["seconds"]
         else:
-            phases.setdefault(name, None)
+            phases.setdefault(event["name"], None)
     return phases

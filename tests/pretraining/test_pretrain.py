@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from fedmvp_flwr.base.errors import ConfigError
-from fedmvp_flwr.pretraining.procedure import PretrainSettings, pretrain, specs
+from fedmvp_flwr.pretraining.pretrain import PretrainSettings, pretrain, specs
 from fedmvp_flwr.pretraining.shape import Shape
 
 SHAPE = Shape(

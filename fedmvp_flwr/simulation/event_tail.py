@@ -2,6 +2,7 @@
 
 import json
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ class EventTail:
     """Reads the new whole lines of a JSON Lines file that somebody else is writing.
 
     The file need not exist yet. A last line without its newline is left for the next time, a line
-    that is no JSON object is skipped. A file that was cut off, as a resumed run does with what came
+    that is no JSON is skipped. A file that was cut off, as a resumed run does with what came
     after its checkpoint, is followed from its new end.
     """
 
@@ -31,13 +32,8 @@ class EventTail:
             return []
         whole = data[: data.rfind(b"\n") + 1]
         self._offset += len(whole)
-        events = (_parse(line) for line in whole.splitlines())
-        return [event for event in events if event is not None]
-
-
-def _parse(line: bytes) -> Event | None:
-    try:
-        event = json.loads(line)
-    except ValueError:
-        return None
-    return event if isinstance(event, dict) else None
+        events = []
+        for line in whole.splitlines():
+            with suppress(ValueError):
+                events.append(json.loads(line))
+        return events

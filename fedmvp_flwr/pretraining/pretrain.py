@@ -9,7 +9,7 @@ from typing import Any
 
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import ConfigError
-from fedmvp_flwr.base.files import write_atomic
+from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
@@ -17,7 +17,6 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
 from fedmvp_flwr.pretraining.autoencoder import load_autoencoder
 from fedmvp_flwr.pretraining.card import model_card
-from fedmvp_flwr.pretraining.checkpoints import Trained
 from fedmvp_flwr.pretraining.job import Job
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.measure import (
@@ -110,11 +109,18 @@ def pretrain(
         **recipe,
         "vocabulary": len(tokenizer),
         "device": device,
-        "training": {name: _training(value) for name, value in trained.items()},
+        "training": {
+            name: {
+                "steps": stage.steps,
+                "minutes": round(stage.minutes, 2),
+                "loss": round(stage.loss, 4),
+            }
+            for name, stage in trained.items()
+        },
         "figures": figures,
         "versions": versions(),
     }
-    _write(settings.out / REPORT, report)
+    write_json(settings.out / REPORT, report)
     write_atomic(settings.out / CARD, model_card(report).encode())
     _LOG.info("Models and card are in %s.", settings.out)
     return report
@@ -167,7 +173,7 @@ def _claim(work: Path, recipe: dict[str, Any]) -> None:
     """Refuse to go on with the checkpoints of something else."""
     path = work / RECIPE
     if not path.is_file():
-        _write(path, recipe)
+        write_json(path, recipe)
         return
     before = json.loads(path.read_text(encoding="utf-8"))
     # The same data may have moved.
@@ -178,16 +184,3 @@ def _claim(work: Path, recipe: dict[str, Any]) -> None:
             f"{work} holds the checkpoints of another training (different {', '.join(other)}). Use "
             "another --out, or remove that folder to begin anew."
         )
-
-
-def _training(trained: Trained) -> dict[str, float]:
-    return {
-        "steps": trained.steps,
-        "minutes": round(trained.minutes, 2),
-        "loss": round(trained.loss, 4),
-    }
-
-
-def _write(path: Path, values: dict[str, Any]) -> None:
-    text = json.dumps(values, indent=2, ensure_ascii=False) + "\n"
-    write_atomic(path, text.encode())
