@@ -22,8 +22,13 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.separate_process import preflight_apart
 from fedmvp_flwr.simulation.flower_app import ConfigValue
 from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, run_simulation
-from fedmvp_flwr.simulation.progress import ProgressView
-from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
+from fedmvp_flwr.simulation.outcome_view import (
+    list_files,
+    render_error,
+    render_failure,
+    render_result,
+)
+from fedmvp_flwr.simulation.progress_view import ProgressView
 
 _LAST_PORT = 65535
 _PORT_VARIABLE = "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"

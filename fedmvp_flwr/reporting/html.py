@@ -6,7 +6,7 @@ from pathlib import Path
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.files import write_atomic
 from fedmvp_flwr.base.run_folder import RunFolder
-from fedmvp_flwr.reporting.events import RunRecord, load_run
+from fedmvp_flwr.reporting.run_record import RunRecord, load_run
 from fedmvp_flwr.reporting.sections import client_weights as weights
 from fedmvp_flwr.reporting.sections import (
     clients,

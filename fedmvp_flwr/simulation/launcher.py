@@ -16,7 +16,7 @@ from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.simulation.environment import Workspace, open_workspace
-from fedmvp_flwr.simulation.events import Event, EventTail
+from fedmvp_flwr.simulation.event_tail import Event, EventTail
 from fedmvp_flwr.simulation.flower_app import (
     ConfigValue,
     FlowerApp,
@@ -25,7 +25,7 @@ from fedmvp_flwr.simulation.flower_app import (
     load_app,
     write_overrides,
 )
-from fedmvp_flwr.simulation.submit import LogStream, RunStatus, run_status, submit_run
+from fedmvp_flwr.simulation.flwr_commands import LogStream, RunStatus, run_status, submit_run
 from fedmvp_flwr.simulation.superlink import PortTakenError, running_superlink
 
 ERROR_PREFIX = "FedMVP error:"

@@ -3,7 +3,7 @@
 import pytest
 
 from fedmvp_flwr.reporting import write_report
-from fedmvp_flwr.reporting.events import RunRecord, collect
+from fedmvp_flwr.reporting.run_record import RunRecord, collect
 from fedmvp_flwr.reporting.sections.costs import rejected
 
 LATE = "no reply within the timeout"

@@ -63,7 +63,7 @@ def held_out_split(dataset: Dataset, run: RunSettings) -> str:
 
     It is the test split, unless the model is selected on them and there is a validation split.
     """
-    selects = run.selection == "clients" and bool(dataset.splits.get(VALIDATION))
+    selects = run.selected_by == "clients" and bool(dataset.splits.get(VALIDATION))
     return VALIDATION if selects else "test"
 
 

@@ -11,8 +11,8 @@ import numpy as np
 from fedmvp_flwr.aggregation.weights import distance_to_uniform
 from fedmvp_flwr.config.method import MethodSettings
 from fedmvp_flwr.reporting.curves import line_chart, ranges
-from fedmvp_flwr.reporting.events import Event, RunRecord
 from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, two_sided
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.sections.graph import mean_similarity, similarity
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import DASH, Table, decimal, percent

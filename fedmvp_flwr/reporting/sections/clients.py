@@ -6,8 +6,8 @@ from dataclasses import dataclass
 import numpy as np
 
 from fedmvp_flwr.reporting.curves import stacked_bars
-from fedmvp_flwr.reporting.events import Event, RunRecord
 from fedmvp_flwr.reporting.heatmaps import heat_map, one_sided
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import DASH, Table, count, decimal, percent, plural
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.run_folder import RunFolder
-from fedmvp_flwr.reporting.events import RunRecord, read_json
+from fedmvp_flwr.reporting.run_record import RunRecord, read_json
 from fedmvp_flwr.reporting.svg import printable
 from fedmvp_flwr.reporting.text import decimal
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.curves import round_bars, stacked_bars
-from fedmvp_flwr.reporting.events import Event, RunRecord
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import DASH, Table, duration, percent, size, title
 

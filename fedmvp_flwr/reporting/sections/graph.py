@@ -4,8 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedmvp_flwr.reporting.events import Event, RunRecord
 from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, one_sided, png_uri
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import decimal
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fedmvp_flwr.reporting.events import RunRecord
+from fedmvp_flwr.reporting.run_record import RunRecord
 from fedmvp_flwr.reporting.sections.scores import Scores
 from fedmvp_flwr.reporting.text import DASH, count, duration, percent
 

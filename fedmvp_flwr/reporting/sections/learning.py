@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.curves import line_chart
-from fedmvp_flwr.reporting.events import Event, RunRecord
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import (
     COMPLETED,

@@ -8,7 +8,7 @@ from typing import Any
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.reporting.curves import dots
-from fedmvp_flwr.reporting.events import RunRecord, read_json
+from fedmvp_flwr.reporting.run_record import RunRecord, read_json
 from fedmvp_flwr.reporting.svg import Plot
 from fedmvp_flwr.reporting.text import (
     COMPLETED,

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting.events import RunRecord
+from fedmvp_flwr.reporting.run_record import RunRecord
 from fedmvp_flwr.reporting.text import DASH, Table
 
 _EMPTY = "(empty)"

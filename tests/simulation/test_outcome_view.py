@@ -4,7 +4,12 @@ from pathlib import Path
 from rich.console import Console, RenderableType
 
 from fedmvp_flwr.simulation.launcher import SimulationOutcome
-from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
+from fedmvp_flwr.simulation.outcome_view import (
+    list_files,
+    render_error,
+    render_failure,
+    render_result,
+)
 
 
 def _text(renderable: RenderableType) -> str:

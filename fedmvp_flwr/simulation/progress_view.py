@@ -7,7 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from fedmvp_flwr.simulation.events import Event
+from fedmvp_flwr.simulation.event_tail import Event
 
 _STEPS = {
     "superlink": "starting Flower",

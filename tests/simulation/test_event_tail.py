@@ -1,6 +1,6 @@
 from pathlib import Path
 
-from fedmvp_flwr.simulation.events import EventTail
+from fedmvp_flwr.simulation.event_tail import EventTail
 
 
 def test_reads_whole_lines_once(tmp_path: Path) -> None:

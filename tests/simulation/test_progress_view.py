@@ -4,7 +4,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from fedmvp_flwr.simulation.progress import ProgressView
+from fedmvp_flwr.simulation.progress_view import ProgressView
 
 EVENTS: list[dict[str, Any]] = [
     {"event": "launcher", "step": "superlink"},

@@ -1,7 +1,7 @@
 import pytest
 
 from fedmvp_flwr.base.errors import ReportError
-from fedmvp_flwr.reporting.events import collect, load_run
+from fedmvp_flwr.reporting.run_record import collect, load_run
 
 
 def test_only_the_last_run_of_a_file_counts(new_run):
