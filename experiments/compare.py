@@ -48,7 +48,7 @@ def run_one(
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: a setting is wrong, or the folder holds a run of other settings.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     folder = run_folder(name, seed, out)
     where = {"out-dir": str(folder), "cache-dir": cache}
@@ -84,7 +84,7 @@ def require_same_runs(
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: a setting is wrong, or a folder holds a run of other settings.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     for seed in seeds:
         for name, settings in runs.items():
@@ -98,12 +98,12 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
     Args:
         config: the wanted settings.
         folder: of the run; it need not be there.
-        probe: whether the content of `probe-file` counts, too.
+        probe: whether the content of a probe file counts, too.
 
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: names the first setting that differs, with both values.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     if RunFolder(folder).completed:
         result = RunFolder(folder).read_result() or {}
@@ -121,13 +121,12 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
     for key in (key for key in {**now, **before} if key not in free):
         if before.get(key) != now.get(key):
             raise _refusal(folder, key, before.get(key), now.get(key))
-    if probe and config.needs_probe and config.probe.probe_file:
-        from fedmvp_flwr.base.files import expanded
-        from fedmvp_flwr.server.probe import load_probe
+    if probe and config.needs_probe and config.probe.file:
+        from fedmvp_flwr.server.probe_source import load_probe_file
 
-        wanted = load_probe(expanded(config.probe.probe_file, key="probe-file")).digest
+        wanted = load_probe_file(config.probe).digest
         if digest != wanted:
-            raise _refusal(folder, "the content of probe-file", digest, wanted)
+            raise _refusal(folder, "the content of the probe file", digest, wanted)
 
 
 def main() -> None:
@@ -136,7 +135,7 @@ def main() -> None:
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: a setting is wrong, or a folder holds a run of other settings.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "compare")

@@ -26,7 +26,7 @@ from fedmvp_flwr.config import RunConfig
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _TABLES = {"settings", "methods", "probe"}
-PROBE_FILE = "{probe-file}"  # filled by the runner: the probe made of the file's `probe` table
+PROBE_FILE = "file:{probe}"  # filled by the runner: the probe made of the file's `probe` table
 _PROBE = "probe.safetensors"  # that probe, in the folder of the experiment's results
 
 
@@ -154,14 +154,14 @@ def main() -> None:
     if unknown := sorted(set(names) - set(tables["methods"])):
         raise ConfigError(f"{arguments.file} has no method {unknown}: {list(tables['methods'])}.")
     runs = {name: fill(common | tables["methods"][name], paths) for name in names}
-    needs_probe = [s for s in runs.values() if s.get("probe-file") == PROBE_FILE]
+    needs_probe = [s for s in runs.values() if s.get("probe-source") == PROBE_FILE]
     if needs_probe and "probe" not in tables:
         raise ConfigError(
-            f"{arguments.file}: a method has probe-file = {PROBE_FILE!r}, which needs a table "
+            f"{arguments.file}: a method has probe-source = {PROBE_FILE!r}, which needs a table "
             "[probe] with `split` and `per-class`."
         )
     for settings in needs_probe:
-        settings["probe-file"] = str(out / _PROBE)
+        settings["probe-source"] = f"file:{out / _PROBE}"
     require_same_runs(runs, arguments.seeds, out, probe=not needs_probe)
     if needs_probe:
         save_public_probe(fill(common, paths), tables["probe"], out)

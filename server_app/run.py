@@ -66,8 +66,8 @@ def finish(run: OpenedRun, prepared: PreparedRun, trained: TrainedRun) -> None:
     summaries = prepared.admission.ready()
     run.journal.finish(
         {
-            **trained.scorer.of_selected(trained.selected, run.folder),
-            "scores-from": "server" if trained.scorer.has_test else "clients",
+            **trained.scorer.of_selected(trained.selected, run.folder.metrics),
+            "scores-from": trained.scorer.scores_from,
             "rounds": {"last": trained.last_round, "selected": trained.selected},
             "completions": total_completions(summaries),
             "models": prepared.models,

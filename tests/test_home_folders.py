@@ -117,8 +117,8 @@ def test_folders_of_runs():
         (lambda: RunFolder(Path(NOBODY)).require_overwritable(), "out-dir", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
         (
-            lambda: prepare_probe(None, RunConfig.of(probe_file=NOBODY), None),
-            "probe-file",
+            lambda: prepare_probe(None, RunConfig.of(probe_source=f"file:{NOBODY}"), None),
+            "probe-source",
             DataError,
         ),
         (lambda: absolute_paths({"out-dir": NOBODY}, Path()), "out-dir", ConfigError),
@@ -138,8 +138,8 @@ def test_a_node_is_told_of_all_its_folders_at_once():
 
 
 def test_the_preflight_lists_them():
-    keys = {"out_dir": NOBODY, "cache_dir": NOBODY, "probe_file": NOBODY, "resume": NOBODY}
-    keys |= {"captioner": f"transformers:{NOBODY}"}
+    keys = {"out_dir": NOBODY, "cache_dir": NOBODY, "resume": NOBODY}
+    keys |= {"captioner": f"transformers:{NOBODY}", "probe_source": f"file:{NOBODY}"}
     problems = preflight(RunConfig.of(train_samples=20, **keys), 2).problems
     for name in keys:
         key = name.replace("_", "-")

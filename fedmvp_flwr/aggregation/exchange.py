@@ -17,7 +17,7 @@ from torch import Tensor
 from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.aggregation.observer import RoundObserver, RoundRecord
-from fedmvp_flwr.aggregation.options import RoundOptions
+from fedmvp_flwr.aggregation.options import RoundOptions, is_evaluated
 from fedmvp_flwr.aggregation.question import Question
 from fedmvp_flwr.aggregation.replies import (
     Rejection,
@@ -164,7 +164,7 @@ class Exchange:
         """The same for an evaluation; in the rounds that have none nobody is asked."""
         strategy = self._strategy
         self._evaluation = Question()
-        due = self.options.evaluates(server_round, self._last_round)
+        due = is_evaluated(server_round, self.options.evaluate_every, self._last_round)
         if strategy.fraction_evaluate == 0.0 or not due:
             return ()
         share, minimum = strategy.fraction_evaluate, strategy.min_evaluate_nodes

@@ -36,6 +36,7 @@ class RoundOptions:
                 f"{self.min_replies} and {self.round_retries}."
             )
 
-    def evaluates(self, server_round: int, last_round: int) -> bool:
-        """Whether the model is evaluated after a round."""
-        return server_round % self.evaluate_every == 0 or server_round == last_round
+
+def is_evaluated(server_round: int, evaluate_every: int, last_round: int) -> bool:
+    """Whether the model is evaluated after a round: each so many rounds, and after the last."""
+    return server_round % evaluate_every == 0 or server_round == last_round

@@ -36,12 +36,11 @@ class FedMVP(FedAvg):
 
     Args:
         probe: what `represent` is given, any object; required by the weightings of the graph.
-        represent: function from a client's arrays (as received) and the probe to (m, d)
-            representations of its m >= 2 samples.
+        represent: from a client's arrays (as received) and the probe to (m, d) representations of
+            its m >= 2 samples.
         weighting: `importance` (the paper's), `uniform`, `examples` or `importance-examples`.
         graph_temperature: below 1 sharpens the graph (see `graph_importance`).
-        refine: function from the round, the averaged arrays and the probe to the arrays of the next
-            round, for example further training on the probe; None keeps the average.
+        refine: from round, averaged arrays and probe to the next global arrays; None: the average.
         seed: fixes which clients are chosen in which round.
         options: retries, evaluation, checkpoints, ...; None for the defaults.
         observer: hears what happens, and may admit clients and refuse replies.
@@ -134,7 +133,6 @@ class FedMVP(FedAvg):
             graph, valid, unrepresentable = represent_all(valid, self.represent, self.probe)
             rejected = rejected + unrepresentable
         self.exchange.require_enough(valid, rejected)
-
         positions = self.select(valid, graph.similarity)
         chosen, graph = [valid[i] for i in positions], graph.of(positions)
         importance = graph.importance(self.graph_temperature)
@@ -167,7 +165,7 @@ class FedMVP(FedAvg):
             importance: their shares of the CKA graph, or None where the weighting needs no graph.
 
         Returns:
-            A weight per reply, not negative, 1 in all.
+            A weight per reply, not negative; they sum to 1.
         """
         return client_weights(self.weighting, [r.num_examples for r in replies], importance)
 
@@ -176,7 +174,7 @@ class FedMVP(FedAvg):
 
         Args:
             replies: those that enter the average.
-            weights: one per reply, 1 in all.
+            weights: one per reply; they sum to 1.
         """
         return weighted_average(replies, weights, self.exchange.global_arrays)
 

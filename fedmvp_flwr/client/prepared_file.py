@@ -23,7 +23,7 @@ from fedmvp_flwr.config.node import Node
 
 _FOLDER = "prepared"
 _KEPT = 3  # newest files of each client
-_SERVERS = (*FREE_KEYS, "class-names-file", "probe-file")  # keys that mean nothing at a node
+_SERVERS = (*FREE_KEYS, "class-names-file", "probe-source")  # keys that mean nothing at a node
 _NAME_LENGTH = 16  # characters of a hash
 
 

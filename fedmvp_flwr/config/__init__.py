@@ -8,7 +8,7 @@ Each module here holds the settings of one subject.
 from fedmvp_flwr.aggregation.choices import Weighting, WireDtype
 from fedmvp_flwr.config.method import Method
 from fedmvp_flwr.config.models import Dtype
-from fedmvp_flwr.config.run import FREE_KEYS, SelectionMetric
+from fedmvp_flwr.config.run import FREE_KEYS
 from fedmvp_flwr.config.run_config import RunConfig
 
 __all__ = [
@@ -16,7 +16,6 @@ __all__ = [
     "Dtype",
     "Method",
     "RunConfig",
-    "SelectionMetric",
     "Weighting",
     "WireDtype",
 ]

@@ -2,6 +2,9 @@
 
 REPLACED: dict[str, str] = {
     "completion-seed": "write data-seed={value}, which also fixes the held-out share and captions",
+    "probe-file": "write probe-source='file:{value}', or leave it out where it was empty",
+    "selection-metric": "write selection='server:{value}' or 'clients:{value}', or leave it out "
+    "where it was accuracy.complete",
     "split-seed": "write data-seed={value}, which also fixes the completions and the probe",
     "test-missing-image-share": "leave it out, the test samples take missing-image-share",
     "text-max-chars": "leave it out, a text has at most 100,000 characters",

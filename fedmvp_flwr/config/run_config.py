@@ -111,8 +111,7 @@ class RunConfig(BaseModel):
     @property
     def generates_probe(self) -> bool:
         """Whether the image generator has to make the probe."""
-        probe = self.probe
-        return self.needs_probe and not probe.probe_file and probe.probe_source == "generated"
+        return self.needs_probe and self.probe.probe_source == "generated"
 
 
 def _sections() -> Iterator[tuple[str, type[Section]]]:

@@ -19,7 +19,7 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
 from fedmvp_flwr.preflight.findings import PreflightReport, attempt
 from fedmvp_flwr.preflight.models import add_models, add_workload
-from fedmvp_flwr.server.probe import load_probe
+from fedmvp_flwr.server.probe_source import load_probe_file
 from fedmvp_flwr.server.resume import require_resumable
 
 _T = TypeVar("_T")
@@ -49,20 +49,15 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     check("the models", lambda: add_models(report, config, device))
     if models and not report.problems:
         check("the quality gate", lambda: require_comparable(models, config))
-    if config.probe.probe_file and config.needs_probe:
-        check("probe-file", lambda: load_probe(expanded(config.probe.probe_file, key="probe-file")))
+    if config.probe.file and config.needs_probe:
+        check("the probe", lambda: load_probe_file(config.probe))
     dataset = check("the data set", lambda: load_dataset(config))
     if config.run.resume:
         names = dataset.class_names if dataset else None
         check("resume", lambda: require_resumable(config, names))
     if dataset:
         check("the public split", lambda: retrieval_pool((), dataset, config))
-    if (
-        dataset
-        and config.needs_probe
-        and config.probe.probe_source == "public"
-        and not config.probe.probe_file
-    ):
+    if dataset and config.needs_probe and config.probe.probe_source == "public":
         check("the public pairs of the probe", lambda: public_pairs(dataset, config))
     owned = []
     if dataset and writable:  # splits and masks are recorded in the cache folder

@@ -61,14 +61,12 @@ def _test_note(dataset: Dataset, config: RunConfig) -> str:
 def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
     """A line on samples that have a split of their own which this run has no use for."""
     used = {TRAIN, TEST}
-    if config.run.selection != "none":
+    if config.run.selected_by != "none":
         used.add(VALIDATION)
     retrieves = (
         config.completion.kind == "retrieval" and config.completion.retrieval_source == "public"
     )
-    probes = (
-        config.needs_probe and not config.probe.probe_file and config.probe.probe_source == "public"
-    )
+    probes = config.needs_probe and config.probe.probe_source == "public"
     if retrieves or probes:
         used.add(config.data.public_split)
     unused = [

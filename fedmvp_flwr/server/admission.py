@@ -52,11 +52,8 @@ class Admission:
     _told: dict[int, int | str] = field(default_factory=dict)
     _lost: dict[int, str] = field(default_factory=dict)
 
-    def __call__(self, grid: Grid, node_ids: Sequence[int]) -> list[int]:
-        """Return those of the connected nodes that may take part; ask the others, without waiting.
-
-        This is the `admit` of `FedMVP`.
-        """
+    def admit(self, grid: Grid, node_ids: Sequence[int]) -> list[int]:
+        """Those of the connected nodes that may take part; asks the others, without waiting."""
         self.collect(grid)
         self.settle(node_ids)
         self.ask(grid, node_ids)

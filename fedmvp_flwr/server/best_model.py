@@ -56,7 +56,7 @@ class BestModel:
             "selection",
             {
                 "round": finished.server_round,
-                "by": self.settings.selection,
+                "by": self.settings.selected_by,
                 "metric": self.settings.selection_metric,
                 "score": score,
                 "best-round": best or None,
@@ -73,6 +73,6 @@ class BestModel:
     ) -> tuple[int, dict[str, torch.Tensor]]:
         """Round and tensors of the model that the run ends with: the best, or the last one."""
         best = self.selection.best_round
-        if self.settings.selection == "none" or not best:
+        if self.settings.selected_by == "none" or not best:
             return last_round, dict(last)
         return best, load_tensors(self.folder.best_file(best))[0]

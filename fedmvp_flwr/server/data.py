@@ -60,7 +60,7 @@ class ServerData:
             DataError: it cannot be used, or lacks what the settings need.
         """
         dataset = load_dataset(config)
-        if config.run.selection == "server" and not dataset.splits.get(VALIDATION):
+        if config.run.selected_by == "server" and not dataset.splits.get(VALIDATION):
             raise DataError(
                 f"selection='server' needs a validation split ('{VALIDATION}') of the data "
                 f"'{config.data.dataset}', which has {sorted(dataset.splits)}. For Flora set "
@@ -89,7 +89,7 @@ class ServerData:
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
         with FeatureStore(cache_folder(config.run)) as store:
             self.validation = prepare_samples(
-                samples if config.run.selection == "server" else (),
+                samples if config.run.selected_by == "server" else (),
                 complete={},
                 models=models,
                 store=store,
@@ -109,7 +109,7 @@ class ServerData:
         """
         if not config.needs_probe:
             return
-        if saved and saved.is_file() and not config.probe.probe_file:
+        if saved and saved.is_file() and not config.probe.file:
             self.probe = load_probe(saved)
         else:
             self.probe = prepare_probe(self.dataset, config, models)

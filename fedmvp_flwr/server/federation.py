@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from logging import INFO
 
-from flwr.app import ConfigRecord
+from flwr.app import ArrayRecord, ConfigRecord
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
@@ -11,6 +11,7 @@ from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.options import RoundOptions
 from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
+from fedmvp_flwr.completion.gating import conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
 from fedmvp_flwr.protocol.scores import average_client_metrics
@@ -49,24 +50,17 @@ def train(run: OpenedRun, prepared: PreparedRun, grid: Grid) -> TrainedRun:
         RoundError: a round failed for good.
     """
     config, data = run.config, prepared.data
-    network = build_network(config, data.reference, data.num_classes).to(prepared.device)
-    scorer = Scorer(config, network, data, prepared.threshold, run.journal)
+    network = build_network(config.training, config.run.seed, data.reference, data.num_classes)
+    network = network.to(prepared.device)
+    scorer = build_scorer(run, prepared, network)
     observer = RunObserver(run, prepared, scorer)
     with run.journal.phase("training"):
-        initial = network.state_dict()
-        if run.point:
-            initial = fitting(run.point.tensors, initial)
-        arrays = pack(initial, config.run.wire_dtype)
-        size = check_message_size(wrap(arrays), config.run.max_message_mb)
-        log(INFO, "Model message: %d bytes each way.", size)
+        arrays = _first_arrays(run, network)
         last = config.run.num_server_rounds
         if run.point and observer.best.exhausted:
             last = run.rounds_before
             log(INFO, "Training had ended early, with round %d: no further one is run.", last)
-        told = {
-            **class_names_record(data.class_names),
-            GATE_FALLBACK: prepared.threshold,
-        }
+        told = {**class_names_record(data.class_names), GATE_FALLBACK: prepared.threshold}
         result = build_strategy(run, prepared, network, observer).start(
             grid,
             arrays,
@@ -80,6 +74,29 @@ def train(run: OpenedRun, prepared: PreparedRun, grid: Grid) -> TrainedRun:
         selected, tensors = observer.best.selected(observer.last_round, unpack(result.arrays))
     network.load_state_dict(tensors)
     return TrainedRun(network, scorer, observer.last_round, selected)
+
+
+def _first_arrays(run: OpenedRun, network: FedMVPNetwork) -> ArrayRecord:
+    """What the first round begins with, if it fits into a message."""
+    settings, initial = run.config.run, network.state_dict()
+    if run.point:
+        initial = fitting(run.point.tensors, initial)
+    arrays = pack(initial, settings.wire_dtype)
+    size = check_message_size(wrap(arrays), settings.max_message_mb)
+    log(INFO, "Model message: %d bytes each way.", size)
+    return arrays
+
+
+def build_scorer(run: OpenedRun, prepared: PreparedRun, network: FedMVPNetwork) -> Scorer:
+    """What scores the model on the server's own samples."""
+    data = prepared.data
+    test, validation = (
+        conditions(samples, prepared.threshold, run.config)
+        for samples in (data.test, data.validation)
+    )
+    own_test = test if len(data.test) else None
+    settings = run.config.run
+    return Scorer(settings, network, data.num_classes, own_test, validation, run.journal)
 
 
 def build_strategy(

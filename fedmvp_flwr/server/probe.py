@@ -24,7 +24,7 @@ from fedmvp_flwr.model.network import FedMVPNetwork
 # Class-agnostic frames of a public description; each class is shown through all of them in turn.
 PROBE_FRAMES = ("a picture of {}", "{}", "a photo of {}", "a detailed picture of {}")
 _REPRESENT_BATCH = 256
-_INSTEAD = "Leave probe-file empty to generate a probe."
+_INSTEAD = "With probe-source='generated' a new one is made."
 
 
 @dataclass(frozen=True)
@@ -119,16 +119,16 @@ def load_probe(path: Path) -> Probe:
         batch = Batch.of_tensors(tensors)
     except (CheckpointError, KeyError) as error:
         raise DataError(
-            f"probe-file {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
+            f"The probe {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
         ) from error
     digest = tensors_digest(tensors)
     if digest != metadata.get("probe"):
         raise DataError(
-            f"probe-file {path} is damaged: its content does not match its hash. {_INSTEAD}"
+            f"The probe {path} is damaged: its content does not match its hash. {_INSTEAD}"
         )
     if len(batch) < 2:
         raise DataError(
-            f"probe-file {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
+            f"The probe {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
         )
     return Probe(batch, digest)
 
@@ -140,7 +140,7 @@ def require_same_features(probe: Probe, features: Batch) -> None:
         if ours != theirs:
             raise DataError(
                 f"The probe's {name} features have widths {theirs} (tokens, pooled), those of this "
-                f"run {ours}: the probe-file was made with other encoders. {_INSTEAD}"
+                f"run {ours}: it was made with other encoders. {_INSTEAD}"
             )
 
 
@@ -150,7 +150,7 @@ def require_known_classes(probe: Probe, num_classes: int) -> None:
     if largest >= num_classes:
         raise DataError(
             f"The probe has samples of class {largest}, this run knows {num_classes} classes, "
-            "counted from 0: the probe-file was made for other data. " + _INSTEAD
+            "counted from 0: it was made for other data. " + _INSTEAD
         )
 
 

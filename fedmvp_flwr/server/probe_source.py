@@ -14,6 +14,7 @@ from fedmvp_flwr.completion.retrieval import public_pairs
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.config.probe import ProbeSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.specs import Role
 from fedmvp_flwr.server.probe import (
@@ -34,8 +35,8 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
     Raises:
         DataError: the file cannot be used, or its features do not fit the encoders.
     """
-    if config.probe.probe_file:
-        return load_probe(expanded(config.probe.probe_file, key="probe-file"))
+    if config.probe.file:
+        return load_probe_file(config.probe)
     if config.probe.probe_source == "public":
         return _public_probe(dataset, config, models)
     path = generated_probe_file(dataset, config, models)
@@ -52,6 +53,15 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         )
         save_probe(path, probe)
         return probe
+
+
+def load_probe_file(settings: ProbeSettings) -> Probe:
+    """Read the probe that `probe-source='file:PATH'` names.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    return load_probe(expanded(settings.file, key="probe-source"))
 
 
 def generated_probe_file(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Path:

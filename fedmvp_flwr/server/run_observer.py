@@ -38,7 +38,7 @@ class RunObserver(RoundObserver):
 
     def admit(self, grid: Grid, node_ids: Sequence[int]) -> Sequence[int]:
         """Those nodes that are ready; the others are asked to prepare."""
-        return self._prepared.admission(grid, node_ids)
+        return self._prepared.admission.admit(grid, node_ids)
 
     def may_train(self, client: int) -> bool:
         """Not a client whose samples are all incomplete, where these are dropped."""

@@ -19,7 +19,7 @@ from fedmvp_flwr.base.nearest import did_you_mean
 
 ConfigValue = bool | int | float | str
 
-PATH_KEYS = ("out-dir", "cache-dir", "probe-file", "class-names-file", "resume")
+PATH_KEYS = ("out-dir", "cache-dir", "class-names-file", "resume")
 """Run-config keys that hold paths. The ServerApp runs in another folder: they must be absolute."""
 
 _PAIR = re.compile(r"""\s*([^\s=]+)=('[^']*'|"[^"]*"|[^\s'"]+)(?=\s|$)""")

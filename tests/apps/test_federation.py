@@ -197,7 +197,7 @@ def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, r
     [
         ({"missing_ratio": 1.0}, "missing-ratio=1 leaves none"),
         ({"train_samples": 2}, "3 clients cannot share 2"),
-        ({"probe_file": "/nowhere.safetensors"}, "probe-file /nowhere.safetensors"),
+        ({"probe_source": "file:/nowhere.safetensors"}, "probe /nowhere.safetensors"),
         ({"max_message_mb": 0.001}, "max-message-mb"),
         ({"captioner": "transformers:local:/nowhere"}, "captioner"),
         ({"dataset": "florra"}, "did you mean 'flora'"),
@@ -226,5 +226,5 @@ def test_an_output_folder_that_cannot_be_written_is_refused(federate, tmp_path):
 def test_a_saved_probe_can_be_used_instead(federate, tmp_path):
     first, _ = federate(out=tmp_path / "first")
     probe = str(tmp_path / "first" / "probe.safetensors")
-    second, _ = federate(out=tmp_path / "second", probe_file=probe)
+    second, _ = federate(out=tmp_path / "second", probe_source=f"file:{probe}")
     assert second["hashes"]["probe"] == first["hashes"]["probe"]

@@ -318,10 +318,10 @@ def probe(make_batch):
 
 def test_a_given_probe_is_used(probe, tmp_path):
     save_probe(tmp_path / "p.safetensors", probe)
-    config = RunConfig.of(probe_file=str(tmp_path / "p.safetensors"))
+    config = RunConfig.of(probe_source=f"file:{tmp_path}/p.safetensors")
     assert prepare_probe(TinyData(), config, models=None).digest == probe.digest
     with pytest.raises(DataError, match="cannot be used"):
-        prepare_probe(TinyData(), RunConfig.of(probe_file=str(tmp_path / "q")), models=None)
+        prepare_probe(TinyData(), RunConfig.of(probe_source=f"file:{tmp_path}/q"), models=None)
 
 
 def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):

@@ -142,7 +142,8 @@ def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
 
 
 def test_a_given_probe_may_have_any_size_per_class():
-    assert RunConfig.of(probe_per_class=1, probe_file="a.safetensors").probe.probe_per_class == 1
+    probe = RunConfig.of(probe_per_class=1, probe_source="file:a.safetensors").probe
+    assert (probe.probe_per_class, probe.file) == (1, "a.safetensors")
 
 
 @pytest.mark.parametrize(

@@ -141,13 +141,13 @@ def test_a_probe_of_other_content_is_refused(tmp_path, make_batch, runs):
     path = tmp_path / "probe.safetensors"
     probes = [probe_of(make_batch(seed=seed)) for seed in (1, 2)]
     save_probe(path, probes[0])
-    settings = SETTINGS | {"probe-file": str(path)}
+    settings = SETTINGS | {"probe-source": f"file:{path}"}
     tuned = settings | {"probe-tuning": "on"}
     without = store(tmp_path, settings, name="without", hashes={})
     result = store(tmp_path, tuned, hashes={"probe": probes[0].digest})
     assert run_one("a method", tuned, 0, tmp_path, "") == result
     save_probe(path, probes[1])
-    with pytest.raises(ConfigError, match=rf"probe-file.*{probes[0].digest[:8]}.*--out"):
+    with pytest.raises(ConfigError, match=rf"probe file.*{probes[0].digest[:8]}.*--out"):
         run_one("a method", tuned, 0, tmp_path, "")
     assert run_one("without", settings, 0, tmp_path, "") == without  # it has no use for a probe
 

@@ -77,7 +77,7 @@ def test_a_wrong_probe_table_says_what_there_is(table, message, tmp_path):
 
 def test_a_probe_file_to_be_made_needs_the_table(tmp_path, monkeypatch):
     path = tmp_path / "x.toml"
-    path.write_text('[settings]\n[methods.a]\nprobe-file = "{probe-file}"\n')
+    path.write_text('[settings]\n[methods.a]\nprobe-source = "file:{probe}"\n')
     monkeypatch.setattr("sys.argv", ["from_file", str(path), "--out", str(tmp_path / "out")])
     with pytest.raises(ConfigError, match=r"needs a table \[probe\]"):
         main()
@@ -127,7 +127,7 @@ retrieval-source = "public"
 method = "fedmvp"
 completion = "retrieval"
 retrieval-source = "public"
-probe-file = "{probe-file}"
+probe-source = "file:{probe}"
 """
 
 
@@ -195,7 +195,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
         again("--set", "dirichlet-alpha=5.0", "image-grid=2")  # the probe would be another one
     assert (out / "probe.safetensors").read_bytes() == probe
     file.write_text(MINIATURE.replace("per-class = 2", "per-class = 3"))
-    with pytest.raises(ConfigError, match=r"fedmvp-retrieval.*probe-file.*--out"):
+    with pytest.raises(ConfigError, match=r"fedmvp-retrieval.*probe file.*--out"):
         again()
     assert again("--methods", "mask") == [table[1]]
     file.write_text(MINIATURE)

@@ -41,14 +41,20 @@ def test_the_disk_is_compared_with_what_the_run_may_need(tmp_path, monkeypatch):
 
 
 def test_without_clients_only_what_the_server_knows_is_checked(tmp_path):
-    report = preflight(config(tmp_path, image_encoder="timm:x:/nowhere", probe_file="/no.file"), 0)
+    report = preflight(
+        config(tmp_path, image_encoder="timm:x:/nowhere", probe_source="file:/no.file"), 0
+    )
     assert report.rows == []
     with pytest.raises(DataError, match=r"(?s)2 problem\(s\).*\n- .*nowhere.*\n- .*no.file"):
         report.raise_problems()
 
 
 def test_everything_wrong_is_listed_at_once(tmp_path):
-    settings = {"missing_ratio": 1.0, "device": "cuda:99", "probe_file": "/nowhere.safetensors"}
+    settings = {
+        "missing_ratio": 1.0,
+        "device": "cuda:99",
+        "probe_source": "file:/nowhere.safetensors",
+    }
     report = preflight(config(tmp_path, **settings), 3)
     text = "\n".join(report.problems)
     for part in ("missing-ratio=1", "cuda:99", "/nowhere.safetensors"):
@@ -94,7 +100,7 @@ def test_what_nobody_foresaw_is_one_problem_among_the_others(tmp_path, monkeypat
 
     monkeypatch.setattr("fedmvp_flwr.preflight.checks.load_dataset", broken)
     monkeypatch.setattr("fedmvp_flwr.preflight.models.model_bytes", broken)
-    problems = preflight(config(tmp_path, probe_file="/no.file"), 2).problems
+    problems = preflight(config(tmp_path, probe_source="file:/no.file"), 2).problems
     steps = ("image-encoder", "text-encoder", "captioner", "the data set")
     for step in steps:
         (found,) = [p for p in problems if f"looked at {step}: KeyError: 'colour'" in p]

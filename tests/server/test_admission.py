@@ -114,7 +114,7 @@ def test_summaries_come_ordered_by_key(make):
     summaries = start(admission, grid)
     assert [summary["partition-id"] for summary in summaries] == [0, 1, 2]
     assert [summary["partition-id"] for summary in told["ready"]] == [0, 1, 2]
-    assert admission(grid, [60, 5]) == [60, 5]
+    assert admission.admit(grid, [60, 5]) == [60, 5]
 
 
 BAD = {
@@ -133,7 +133,7 @@ def test_a_bad_node_holds_up_nobody_where_enough_are_ready(make, bad):
     admission, told = make()
     grid = Grid({1: (0, ready()), 2: (1, answer), 3: (2, ready())})
     assert len(start(admission, grid, minimum=2, timeout=0.1)) == 2
-    assert admission(grid, [1, 2, 3]) == [1, 3]
+    assert admission.admit(grid, [1, 2, 3]) == [1, 3]
     if bad != "silence":
         assert reason in told["refused"][0][1]
 
@@ -166,10 +166,10 @@ def test_a_node_that_comes_later_takes_part_once_it_is_ready(make):
     grid = Grid({1: (0, ready()), 2: (1, ready())})
     start(admission, grid)
     grid.behave[3] = (2, None)
-    assert admission(grid, [1, 2, 3]) == [1, 2]
+    assert admission.admit(grid, [1, 2, 3]) == [1, 2]
     assert grid.asked == [1, 2, 3]
     grid.behave[3] = (2, ready())
-    assert admission(grid, [1, 2, 3]) == [1, 2, 3]
+    assert admission.admit(grid, [1, 2, 3]) == [1, 2, 3]
     assert [summary["partition-id"] for summary in told["ready"]] == [0, 1, 2]
 
 
@@ -178,8 +178,8 @@ def test_a_node_with_a_new_registration_is_the_same_node(make):
     admission, told = make()
     assert [s["partition-id"] for s in start(admission, grid)] == [0, 1]
     grid.behave[33] = grid.behave.pop(22)  # registered again, with another key
-    admission(grid, [11, 33])
-    assert admission(grid, [11, 33]) == [11, 33]
+    admission.admit(grid, [11, 33])
+    assert admission.admit(grid, [11, 33]) == [11, 33]
     assert [s["partition-id"] for s in admission.ready()] == [0, 1]
     assert [s["partition-id"] for s in told["ready"]] == [0, 1, 1]
 
@@ -189,8 +189,8 @@ def test_a_name_is_not_given_twice_while_its_node_is_there(make):
     admission, _ = make()
     start(admission, grid)
     grid.behave[33] = ("b", ready())
-    admission(grid, [11, 22, 33])
-    assert admission(grid, [11, 22, 33]) == [11, 22, 33]
+    admission.admit(grid, [11, 22, 33])
+    assert admission.admit(grid, [11, 22, 33]) == [11, 22, 33]
     assert [s["partition-id"] for s in admission.ready()] == [0, 1, 33]
 
 
@@ -209,12 +209,12 @@ def test_a_refused_node_is_asked_again_later_and_not_at_once(make, monkeypatch):
     admission, _ = make()
     grid = Grid({1: (0, ready()), 2: (1, {"problem": "disk full"}), 3: (2, ready())})
     start(admission, grid, minimum=2)
-    admission(grid, [1, 2, 3])
+    admission.admit(grid, [1, 2, 3])
     assert grid.asked == [1, 2, 3]
     grid.behave[2] = (1, ready())
     monkeypatch.setattr(module, "_ASK_AGAIN", 0.0)
-    admission(grid, [1, 2, 3])
-    assert admission(grid, [1, 2, 3]) == [1, 2, 3]
+    admission.admit(grid, [1, 2, 3])
+    assert admission.admit(grid, [1, 2, 3]) == [1, 2, 3]
     assert grid.asked == [1, 2, 3, 2]
     assert admission.refused == {}
 

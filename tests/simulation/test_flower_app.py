@@ -81,10 +81,10 @@ def test_refuses_unreadable_files_and_lists(tmp_path: Path) -> None:
 
 
 def test_paths_count_from_the_users_folder(tmp_path: Path) -> None:
-    given = {"cache-dir": "store", "probe-file": "", "out-dir": "/abs", "dataset": "flora"}
+    given = {"cache-dir": "store", "resume": "", "out-dir": "/abs", "dataset": "flora"}
     assert absolute_paths(given, tmp_path) == {
         "cache-dir": str(tmp_path / "store"),
-        "probe-file": "",
+        "resume": "",
         "out-dir": "/abs",
         "dataset": "flora",
     }

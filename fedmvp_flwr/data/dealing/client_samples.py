@@ -48,7 +48,7 @@ def held_out_split(dataset: Dataset, config: RunConfig) -> str:
 
     It is the test split, unless the model is selected on them and there is a validation split.
     """
-    selects = config.run.selection == "clients" and bool(dataset.splits.get(VALIDATION))
+    selects = config.run.selected_by == "clients" and bool(dataset.splits.get(VALIDATION))
     return VALIDATION if selects else "test"
 
 
