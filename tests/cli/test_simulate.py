@@ -135,3 +135,12 @@ def test_the_result_is_printed(calls: Any, tmp_path: Path) -> None:
     (tmp_path / "result.json").write_text('{"accuracy": {"complete": 0.625}}')
     arguments = ["simulate", "--app", str(REPOSITORY), "--out", str(tmp_path)]
     assert "62.5%" in CliRunner().invoke(cli.app, arguments).output
+
+
+@pytest.mark.parametrize(
+    "option", ["--num-clients=1", "--num-cpus=0", "--num-gpus=-0.5", "--port=70000"]
+)
+def test_numbers_out_of_range_start_nothing(calls: Any, option: str) -> None:
+    result = CliRunner().invoke(cli.app, ["simulate", "--app", str(REPOSITORY), option])
+    assert result.exit_code == ExitCode.WRONG_CONFIG
+    assert calls == []
