@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -146,7 +147,8 @@ def test_other_feature_widths_are_refused_before_round_1(run, monkeypatch):
     def wider(config, node, classes):
         data = prepare(config, node, classes)
         if node.name == "node-1":
-            data.summary["widths"] = {"image": [7, 7], "text": [7, 7]}
+            widths = {"image": [7, 7], "text": [7, 7]}
+            data = replace(data, summary=data.summary.model_copy(update={"widths": widths}))
         return data
 
     monkeypatch.setattr(module, "prepare_node", wider)
