@@ -52,11 +52,12 @@ def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
         largest: serve the one with the most samples alone, as a node does.
     """
     digest = hashlib.sha256()
-    dataset = load_dataset(config)
+    cache = cache_folder(config.run)
+    dataset = load_dataset(config.data, cache)
     classes = dataset.class_names
-    nodes = [Node(client, clients, cache_folder(config.run)) for client in range(clients)]
+    nodes = [Node(client, clients, cache) for client in range(clients)]
     if largest:
-        dealt = zip(*split_dataset(dataset, config, clients), strict=True)
+        dealt = zip(*split_dataset(dataset, config.data, config.run, clients, cache), strict=True)
         sizes = [sum(map(len, parts)) for parts in dealt]
         nodes = [nodes[sizes.index(max(sizes))]]
     del dataset

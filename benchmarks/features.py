@@ -33,7 +33,8 @@ def encode_all(settings: Path, cache: Path) -> dict[str, float]:
 
     given = tomllib.loads(settings.read_text(encoding="utf-8"))
     config = RunConfig.from_run_config(given | {"completion": "none", "cache-dir": str(cache)})
-    samples = [sample for split in load_dataset(config).splits.values() for sample in split]
+    splits = load_dataset(config.data, cache).splits
+    samples = [sample for split in splits.values() for sample in split]
     ready = time.perf_counter()
     with FeatureStore(cache) as store:
         models = frozen_models(config, "cpu")

@@ -97,7 +97,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     if missing := sorted({"split", "per-class"} - set(table)):
         raise ConfigError(f"The table [probe] lacks {missing}: it needs `split` and `per-class`.")
     config = RunConfig.from_run_config(dict(settings))
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, cache_folder(config.run))
     if table["split"] not in dataset.splits:
         raise ConfigError(
             f"The table [probe] names split = {table['split']!r}, but {config.data.dataset} has "

@@ -15,7 +15,7 @@ from fedmvp_flwr.cli.main import app
 from fedmvp_flwr.config.folders import cache_folder, output_folder
 from fedmvp_flwr.config.node import read_node
 from fedmvp_flwr.config.run import RunSettings
-from fedmvp_flwr.data.dealing.assignment import assign
+from fedmvp_flwr.data.dealing.partition import assign
 from fedmvp_flwr.data.reading.classes import read_classes
 from fedmvp_flwr.data.reading.files import require_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
@@ -50,17 +50,17 @@ def test_a_home_folder_that_is_not_there(error):
 )
 def test_folders_of_data(source, path, said):
     with pytest.raises(DataError, match=said):
-        load_dataset(RunConfig.of(dataset=f"{source}:{path}"))
+        load_dataset(RunConfig.of(dataset=f"{source}:{path}").data, Path("/unused"))
 
 
 def test_other_settings_of_data():
     with pytest.raises(DataError, match=SAID):
         require_folder(NOBODY)
     with pytest.raises(DataError, match=SAID):
-        read_classes(RunConfig.of(class_names_file=NOBODY))
+        read_classes(RunConfig.of(class_names_file=NOBODY).data)
     samples = [Sample("a", 0, None, "t"), Sample("b", 0, None, "t")]
     with pytest.raises(DataError, match=SAID):
-        assign(samples, [], RunConfig.of(partition=f"file:{NOBODY}.csv"), 2)
+        assign(samples, [], f"file:{NOBODY}.csv", 2, 0)
 
 
 @pytest.mark.parametrize(

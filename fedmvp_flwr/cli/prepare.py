@@ -52,12 +52,14 @@ def export_flora(
     num_clients: NumClientsOption = 3,
 ) -> None:
     """Write the embedded data, dealt to clients and with their holes, as folders for own nodes."""
+    from fedmvp_flwr.config.folders import cache_folder
     from fedmvp_flwr.data.dealing.export import export_parts
     from fedmvp_flwr.data.sources.registry import load_dataset
 
     config = config_of(app_dir, run_config)
     console = Console()
     with interruptible():
-        folders = export_parts(load_dataset(config), config, num_clients, target.resolve())
+        dataset = load_dataset(config.data, cache_folder(config.run))
+        folders = export_parts(dataset, config, num_clients, target.resolve())
     for folder in folders:
         console.print(str(folder), soft_wrap=True)

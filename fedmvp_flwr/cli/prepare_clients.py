@@ -35,7 +35,7 @@ def prepare_one(
         FedMVPError: what a run would meet as well.
     """
     require_lasting(node)
-    classes = load_dataset(config).class_names
+    classes = load_dataset(config.data, cache_folder(config.run)).class_names
     own = node.own(config)
     models = frozen_models(own, str(resolve_device(config.run.device)))
     dataset = node_dataset(node, config, classes)
@@ -60,7 +60,7 @@ def prepare_all(
     Raises:
         FedMVPError: what a run would meet as well.
     """
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, cache_folder(config.run))
     models = frozen_models(config, str(resolve_device(config.run.device)))
     summaries = []
     for client in range(num_clients):

@@ -21,7 +21,7 @@ from fedmvp_flwr.cli.options import (
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.separate_process import preflight_apart
 from fedmvp_flwr.simulation.flower_app import ConfigValue
-from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, run_simulation
+from fedmvp_flwr.simulation.launcher import run_simulation
 from fedmvp_flwr.simulation.outcome_view import (
     list_files,
     render_error,
@@ -39,10 +39,12 @@ def simulate(
     run_config: RunConfigOption = None,
     num_clients: Annotated[
         int | None,
-        typer.Option(help="Number of clients. Default: 10; with --resume that of the run."),
+        typer.Option(min=2, help="Number of clients. Default: 10; with --resume that of the run."),
     ] = None,
-    num_cpus: Annotated[int, typer.Option(help="CPUs per client.")] = 1,
-    num_gpus: Annotated[float, typer.Option(help="GPUs per client; 0.25: four share one.")] = 0.0,
+    num_cpus: Annotated[int, typer.Option(min=1, help="CPUs per client.")] = 1,
+    num_gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs per client; 0.25: four share one.")
+    ] = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: runs/DATE-TIME.")
     ] = None,
@@ -82,7 +84,7 @@ def simulate(
         out = out or resume
     out = out or Path(str(chosen.get("out-dir") or f"runs/{dated()}"))
     num_clients = DEFAULT_CLIENTS if num_clients is None else num_clients
-    if check and flower_app.ships_library and num_clients >= MIN_CLIENTS:
+    if check and flower_app.ships_library:
         config = build_config(flower_app, chosen | {"out-dir": str(out)})
         with interruptible():
             require_sound(config, num_clients, console, quiet=quiet)

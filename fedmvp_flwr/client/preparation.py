@@ -45,7 +45,7 @@ def prepare_client(
         Its features. With `incomplete='drop'` there may be nothing to train on; the summary's
         `trainable` says so.
     """
-    samples = client_samples(dataset, config, node)
+    samples = client_samples(dataset, node, config.data, config.missing, config.run)
     wanted = completion_requests(samples.train, config)
     pool = retrieval_pool(samples.train, dataset, config)
     with FeatureStore(node.cache_dir) as store:

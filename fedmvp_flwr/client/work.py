@@ -38,15 +38,15 @@ def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Datas
     if node.data_path is not None:
         from fedmvp_flwr.data.sources.folder import load_folder
 
-        return load_folder(node.data_path, node.own(config), classes)
-    from fedmvp_flwr.data.sources.registry import load_dataset
+        return load_folder(node.data_path, config.data, node.cache_dir, classes)
+    from fedmvp_flwr.data.sources.registry import load_dataset, source_of
 
-    if config.data.dataset == "nodes":
+    if source_of(config.data.dataset)[0].at_nodes:
         raise ConfigError(
-            "dataset='nodes', but this node has no data-path. Start it with --node-config "
-            "'data-path=\"/folder\"'."
+            f"dataset='{config.data.dataset}', but this node has no data-path. Start it with "
+            "--node-config 'data-path=\"/folder\"'."
         )
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, node.cache_dir)
     if tuple(classes) != dataset.class_names:
         raise DataError(
             f"The server's {len(classes)} classes are not those of dataset='{config.data.dataset}' "

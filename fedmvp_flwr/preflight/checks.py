@@ -14,6 +14,7 @@ from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writ
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.data.dealing.patterns import require_patterns
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
@@ -51,7 +52,8 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         check("the quality gate", lambda: require_comparable(models, config))
     if config.probe.file and config.needs_probe:
         check("the probe", lambda: load_probe_file(config.probe))
-    dataset = check("the data set", lambda: load_dataset(config))
+    check("the holes", lambda: require_patterns(config.missing))
+    dataset = check("the data set", lambda: load_dataset(config.data, cache_folder(config.run)))
     if config.run.resume:
         names = dataset.class_names if dataset else None
         check("resume", lambda: require_resumable(config, names))
@@ -65,7 +67,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
             node = Node(client, num_clients, writable)
             samples = check(
                 f"client {client}",
-                lambda: client_samples(dataset, config, node),  # noqa: B023 - called now
+                lambda: client_samples(dataset, node, config.data, config.missing, config.run),  # noqa: B023 - now
             )
             if samples:
                 report.rows.append(client_row(client, samples))

@@ -53,7 +53,7 @@ def _test_note(dataset: Dataset, config: RunConfig) -> str:
     samples = dataset.splits[TEST]
     if not samples:
         return "The server has no test set."
-    tested = whole_test_mask(samples, config).present
+    tested = whole_test_mask(samples, config.missing, config.run.seed).present
     lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
     return f"Test set of the server: {', '.join(lacking)}."
 

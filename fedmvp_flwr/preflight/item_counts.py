@@ -83,7 +83,8 @@ def count_work(
         add(client.train, completion_requests(client.train, config), pool, dataset.class_names)
         add(client.test, held_out_requests(client.test, config), pool)
     if dataset.splits["test"]:  # a server may own none
-        test = whole_test_mask(dataset.splits["test"], config).apply(dataset.splits["test"])
+        mask = whole_test_mask(dataset.splits["test"], config.missing, config.run.seed)
+        test = mask.apply(dataset.splits["test"])
         add(test, held_out_requests(test, config), retrieval_pool((), dataset, config))
     work = _workload(contents, completions, models, store, config.completion.kind == "foundation")
     if config.generates_probe:

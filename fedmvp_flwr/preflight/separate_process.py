@@ -13,7 +13,7 @@ from fedmvp_flwr.preflight.findings import PreflightReport
 
 
 def preflight_apart(config: RunConfig, num_clients: int) -> PreflightReport:
-    """Check a run without loading a library of models into this process.
+    """Check a run, and time its models, without loading a library of them into this process.
 
     Args:
         config: the run's settings.
@@ -39,4 +39,4 @@ def preflight_apart(config: RunConfig, num_clients: int) -> PreflightReport:
 def _preflight(config: RunConfig, num_clients: int) -> PreflightReport:
     from fedmvp_flwr.preflight.checks import preflight
 
-    return preflight(config, num_clients)
+    return preflight(config, num_clients, timed=True)

@@ -13,6 +13,7 @@ from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
 from fedmvp_flwr.pretraining.autoencoder import load_autoencoder
@@ -90,7 +91,7 @@ def pretrain(
         ConfigError: the folder holds the checkpoints of another recipe or of other data.
     """
     device = str(resolve_device(config.run.device))
-    pairs = load_pairs(config, settings.split, settings.seed)
+    pairs = load_pairs(config.data, cache_folder(config.run), settings.split, settings.seed)
     work = settings.out / WORK
     recipe = _recipe(config, settings, pairs)
     _claim(work, recipe)

@@ -47,7 +47,7 @@ def run_quality(
     Raises:
         FedMVPError: no such split, too few complete pairs, or what a run would meet as well.
     """
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, cache_folder(config.run))
     source = _source(dataset, config, split, client, num_clients)
     pairs = held_out(source, num_samples, config.run.seed)
     own = source if client is not None else pairs
@@ -83,9 +83,8 @@ def _source(
     if client is not None:
         if not 0 <= client < num_clients:
             raise DataError(f"--client {client} is not in [0, --num-clients {num_clients}).")
-        return client_samples(
-            dataset, config, Node(client, num_clients, cache_folder(config.run))
-        ).train
+        node = Node(client, num_clients, cache_folder(config.run))
+        return client_samples(dataset, node, config.data, config.missing, config.run).train
     if split not in dataset.splits:
         raise DataError(
             f"--split {split}: the data set has none of this name; it has "

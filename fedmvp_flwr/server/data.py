@@ -24,7 +24,7 @@ from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
-from fedmvp_flwr.data.dealing.patterns import whole_test_mask
+from fedmvp_flwr.data.dealing.patterns import require_patterns, whole_test_mask
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.server.probe import Probe, load_probe, require_known_classes, require_same_features
@@ -57,9 +57,11 @@ class ServerData:
         """Open the server's data.
 
         Raises:
+            ConfigError: the settings name something that there is not.
             DataError: it cannot be used, or lacks what the settings need.
         """
-        dataset = load_dataset(config)
+        require_patterns(config.missing)
+        dataset = load_dataset(config.data, cache_folder(config.run))
         if config.run.selected_by == "server" and not dataset.splits.get(VALIDATION):
             raise DataError(
                 f"selection='server' needs a validation split ('{VALIDATION}') of the data "
@@ -140,7 +142,7 @@ def prepare_server_test(
 def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
     """The server's test samples, if it has any, with their holes."""
     whole = tuple(dataset.splits.get("test", ()))
-    return whole_test_mask(whole, config).apply(whole) if whole else ()
+    return whole_test_mask(whole, config.missing, config.run.seed).apply(whole) if whole else ()
 
 
 def save_completion_samples(

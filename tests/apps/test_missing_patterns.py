@@ -60,8 +60,8 @@ def mask_file(folder, lost):
 
     keys = {"train-samples": 48, "test-samples": 12, "partition": "iid"}
     config = RunConfig.from_run_config(keys)
-    dataset = load_dataset(config)
-    parts = split_dataset(dataset, config, 3)
+    dataset = load_dataset(config.data, folder)
+    parts = split_dataset(dataset, config.data, config.run, 3, folder)
     lines = ["key,image,text"]
     for split, dealt in (("train", parts.train), ("test", parts.test)):
         for client, part in enumerate(dealt):

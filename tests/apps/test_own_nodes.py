@@ -10,6 +10,7 @@ import pytest
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import DataError, FedMVPError
 from fedmvp_flwr.client.work import tellable
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.export import export_parts
 from fedmvp_flwr.data.sources.registry import load_dataset
@@ -36,7 +37,7 @@ def parts(tmp_path_factory):
     """Three exported folders of Flora, with their holes."""
     target = tmp_path_factory.mktemp("parts") / "flora"
     config = RunConfig.of(train_samples=72, test_samples=36, partition="iid", missing_ratio=0.5)
-    return export_parts(load_dataset(config), config, 3, target)
+    return export_parts(load_dataset(config.data, cache_folder(config.run)), config, 3, target)
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +87,7 @@ def test_an_export_is_what_the_clients_have(parts):
 
 def test_an_export_overwrites_nothing(parts):
     with pytest.raises(DataError, match="not empty"):
-        export_parts(load_dataset(RunConfig.of()), RunConfig.of(), 2, parts[0].parent)
+        export_parts(None, RunConfig.of(), 2, parts[0].parent)
 
 
 def test_a_server_without_data_trains_and_evaluates_at_the_nodes(run, tmp_path):
@@ -118,7 +119,8 @@ def test_a_round_reads_the_prepared_file_and_opens_no_data(run, parts, store, mo
     classes_file = str(parts[0].parent / "class-names.txt")
     config = RunConfig.from_run_config(SETTINGS | {"class-names-file": classes_file})
     node = Node(-1, 0, store / "node-0", parts[0], "node-0")
-    data = client_work.client_data(config, node, load_dataset(config).class_names)
+    classes = load_dataset(config.data, store).class_names
+    data = client_work.client_data(config, node, classes)
     assert len(data.train) == 24
 
 

@@ -72,6 +72,10 @@ def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
     )
 
 
+def owned(dataset, config, node):
+    return client_samples(dataset, node, config.data, config.missing, config.run)
+
+
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch):
     def fake_sets(asked, **others):
@@ -104,15 +108,15 @@ def client(node, **settings):
 
 def test_a_client_gets_its_samples_with_their_holes(node):
     config = RunConfig.of(partition="iid", missing_ratio=0.8)
-    samples = client_samples(TinyData(), config, node)
+    samples = owned(TinyData(), config, node)
     assert len(samples.train) == 10
     assert sum(s.complete for s in samples.train) == 2
     assert all(s.complete for s in samples.test)
-    assert client_samples(TinyData(), config, node) == samples
+    assert owned(TinyData(), config, node) == samples
 
 
 def test_split_and_mask_are_saved_under_their_hashes(node):
-    samples = client_samples(TinyData(), RunConfig.of(partition="iid"), node)
+    samples = owned(TinyData(), RunConfig.of(partition="iid"), node)
     mask = json.loads((node.cache_dir / "masks" / f"{samples.mask_hash}.json").read_text())
     assert mask["keys"] == [s.key for s in samples.train]
     split = json.loads((node.cache_dir / "splits" / f"{samples.split_hash}.json").read_text())
@@ -121,7 +125,7 @@ def test_split_and_mask_are_saved_under_their_hashes(node):
 
 def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
     config = RunConfig.of(partition="iid")
-    all_samples = [client_samples(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
+    all_samples = [owned(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
     assert len({s.split_hash for s in all_samples}) == 1
     assert len({s.mask_hash for s in all_samples}) == 4
     keys = [sample.key for s in all_samples for sample in (*s.train, *s.test)]
@@ -250,7 +254,7 @@ def test_holes_of_the_test_set(tmp_path):
     held_out = []
     for i in range(4):
         node = Node(i, 4, tmp_path)
-        samples = client_samples(TinyData(), config, node)
+        samples = owned(TinyData(), config, node)
         held_out += samples.test
         test = prepare_client(TinyData(), config, node, models=NamedModels()).test
         whole = sum(s.complete for s in samples.test)
@@ -260,7 +264,7 @@ def test_holes_of_the_test_set(tmp_path):
         assert sizes == {"complete": whole, "image-only": whole, "text-only": everyone}
         assert "complete" not in test.completed
     assert sum(not s.has("image") for s in held_out) == 10
-    server = whole_test_mask(TinyData().splits["test"], config)
+    server = whole_test_mask(TinyData().splits["test"], config.missing, config.run.seed)
     assert {s.key for s in held_out if not s.has("image")} == {
         key for key, flag in zip(server.keys, server.present["image"], strict=True) if not flag
     }
@@ -268,7 +272,7 @@ def test_holes_of_the_test_set(tmp_path):
 
 def test_the_test_set_is_complete_by_default(node):
     for pattern in ("random", "class", "content", "real", "client"):
-        samples = client_samples(
+        samples = owned(
             TinyData(), RunConfig.of(test_missing_pattern=pattern, partition="iid"), node
         )
         assert all(sample.complete for sample in samples.test)
@@ -283,7 +287,7 @@ def test_real_and_simulated_holes_together(tmp_path):
     for pattern in ("random", "class", "client", "content", "real"):
         config = RunConfig.of(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
         for i in range(4):
-            for sample in client_samples(data, config, Node(i, 4, tmp_path)).train:
+            for sample in owned(data, config, Node(i, 4, tmp_path)).train:
                 assert sample.has("image") or sample.has("text")
                 if int(sample.key.removeprefix("train-")) % 4 == 0:
                     assert not sample.has("text")
@@ -359,10 +363,10 @@ def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):
     own = Node(-1, 0, tmp_path / "cache", tmp_path, "north")
     data = TinyData(train=4, test=2)
     data.splits["train"][0] = replace(data.splits["train"][0], image=None)
-    samples = client_samples(data, RunConfig.of(missing_ratio=0.8, partition="iid"), own)
+    samples = owned(data, RunConfig.of(missing_ratio=0.8, partition="iid"), own)
     assert samples.train == tuple(data.splits["train"])
     assert samples.test == tuple(data.splits["test"])
-    other = client_samples(TinyData(train=4, test=2), RunConfig.of(), own)
+    other = owned(TinyData(train=4, test=2), RunConfig.of(), own)
     assert other.split_hash == samples.split_hash
     assert other.mask_hash != samples.mask_hash
 
@@ -393,7 +397,7 @@ def test_held_out_samples_may_have_holes(tmp_path):
 
 def test_models_may_be_selected_on_clients_validation_samples(tmp_path):
     data = TinyData()
-    assert held_out_split(data, RunConfig.of(selection="clients")) == "test"
+    assert held_out_split(data, RunConfig.of(selection="clients").run) == "test"
     data.splits["val"] = data.splits["test"][:6]
-    assert held_out_split(data, RunConfig.of(selection="clients")) == "val"
-    assert held_out_split(data, RunConfig.of()) == "test"
+    assert held_out_split(data, RunConfig.of(selection="clients").run) == "val"
+    assert held_out_split(data, RunConfig.of().run) == "test"

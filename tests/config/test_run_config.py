@@ -85,7 +85,6 @@ def test_everything_wrong_is_said_at_once():
         ("batch-size", 0),
         ("learning-rate", 0.0),
         ("learning-rate", float("inf")),
-        ("dirichlet-alpha", 0.0),
         ("temperature", 0.0),
         ("graph-temperature", 0.0),
         ("alpha", -1.0),
@@ -94,8 +93,6 @@ def test_everything_wrong_is_said_at_once():
         ("max-message-mb", 0.0),
         ("round-timeout", 0.0),
         ("method", "fedprox"),
-        ("partition", "by-luck"),
-        ("missing-pattern", "blocks"),
         ("completion", "magic"),
         ("incomplete", "keep"),
         ("weighting", "equal"),
@@ -144,25 +141,6 @@ def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
 def test_a_given_probe_may_have_any_size_per_class():
     probe = RunConfig.of(probe_per_class=1, probe_source="file:a.safetensors").probe
     assert (probe.probe_per_class, probe.file) == (1, "a.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("key", "value", "message"),
-    [
-        ("partition", "dirichlett", "did you mean 'dirichlet'"),
-        ("partition", "colum:site", "did you mean 'column'"),
-        ("partition", "column:", "expected dirichlet, iid, pathological, shards, column:..."),
-        ("missing-pattern", "content:x", "expected class, client, content, random, real, file:"),
-        ("test-missing-pattern", "reel", "did you mean 'real'"),
-    ],
-)
-def test_words_with_a_name_are_checked(key, value, message):
-    with pytest.raises(ConfigError, match=message):
-        RunConfig.from_run_config({key: value})
-    for good in ("column:site", "file:/a/b.csv", "shards"):
-        assert RunConfig.from_run_config({"partition": good}).data.partition == good
-    assert RunConfig.of(partition="column:site").data.owner_column == "site"
-    assert RunConfig.of(partition="shards").data.owner_column == ""
 
 
 @pytest.mark.parametrize("key", REPLACED)

@@ -46,7 +46,7 @@ def birds(tmp_path, picture):
 
 
 def test_birds(birds, settings):
-    dataset = load_dataset(settings(f"cub:{birds}"))
+    dataset = load_dataset(*settings(f"cub:{birds}"))
     assert dataset.class_names == ("Black footed Albatross", "Laysan Albatross")
     assert [len(dataset.splits[name]) for name in ("train", "test")] == [8, 4]
     first = dataset.splits["test"][0]
@@ -55,15 +55,15 @@ def test_birds(birds, settings):
     assert first.text.endswith(" of bird_0000_900")
     assert first.image.load().size == (12, 10)
     assert len({s.text.split(" of ")[0] for s in everything(dataset)}) > 1
-    assert everything(load_dataset(settings(f"cub:{birds.parent}"))) == everything(dataset)
+    assert everything(load_dataset(*settings(f"cub:{birds.parent}"))) == everything(dataset)
 
 
 def test_captions_beside_the_archive(birds, settings):
     (birds / "text_c10").rename(birds.parent / "text_c10")
-    assert all(s.text for s in everything(load_dataset(settings(f"cub:{birds}"))))
+    assert all(s.text for s in everything(load_dataset(*settings(f"cub:{birds}"))))
     (birds.parent / "text_c10").rename(birds.parent / "elsewhere")
     with pytest.raises(DataError, match=r"captions of Reed et al\. are not in"):
-        load_dataset(settings(f"cub:{birds}"))
+        load_dataset(*settings(f"cub:{birds}"))
 
 
 def test_captions_that_are_not_there(birds, settings):
@@ -71,9 +71,9 @@ def test_captions_that_are_not_there(birds, settings):
         path.unlink()
     where = rf"{birds}/text_c10 \(which has no CLASS/IMAGE\.txt\) or "
     with pytest.raises(DataError, match=where):
-        load_dataset(settings(f"cub:{birds}"))
+        load_dataset(*settings(f"cub:{birds}"))
     write_captions(birds.parent / "text_c10" / "any" / "bird_0000_900.txt")  # beside it
-    samples = everything(load_dataset(settings(f"cub:{birds}")))
+    samples = everything(load_dataset(*settings(f"cub:{birds}")))
     assert [s.has("text") for s in samples].count(True) == 1
 
 
@@ -89,13 +89,13 @@ def test_captions_in_links_that_lead_out_are_named(birds, settings, tmp_path, be
     second.symlink_to(captions / "within.txt")
     expected = f"1 x path out of the folder: text_c10/{BIRDS[0]}/{first.name}: '{first}'"
     with pytest.raises(DataError, match=expected):
-        load_dataset(settings(f"cub:{birds}"))
-    kept = load_dataset(settings(f"cub:{birds}", bad_samples="skip"))
+        load_dataset(*settings(f"cub:{birds}"))
+    kept = load_dataset(*settings(f"cub:{birds}", bad_samples="skip"))
     assert len(everything(kept)) == 11
     captions.rename(tmp_path / "elsewhere")
     captions.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match="text_c10' is a symbolic link"):
-        load_dataset(settings(f"cub:{birds}"))
+        load_dataset(*settings(f"cub:{birds}"))
 
 
 @pytest.mark.parametrize(
@@ -106,7 +106,7 @@ def test_tables_of_birds_in_links_that_lead_out_are_refused(birds, settings, tmp
     path.rename(tmp_path / "elsewhere")
     path.symlink_to(tmp_path / "elsewhere")
     with pytest.raises(DataError, match=f"{path.name}' is a symbolic link"):
-        load_dataset(settings(f"cub:{birds.parent}"))
+        load_dataset(*settings(f"cub:{birds.parent}"))
 
 
 def test_a_split_that_is_neither_0_nor_1(birds, settings):
@@ -114,14 +114,14 @@ def test_a_split_that_is_neither_0_nor_1(birds, settings):
     path.write_text(path.read_text().replace("3 1\n", "3 yes\n", 1))
     expected = r"train_test_split\.txt:3: expected 1 \(training\) or 0 \(test\), has 'yes'"
     with pytest.raises(DataError, match=f"1 x broken line: {expected}"):
-        load_dataset(settings(f"cub:{birds}"))
-    assert len(everything(load_dataset(settings(f"cub:{birds}", bad_samples="skip")))) == 11
+        load_dataset(*settings(f"cub:{birds}"))
+    assert len(everything(load_dataset(*settings(f"cub:{birds}", bad_samples="skip")))) == 11
 
 
 def test_the_papers_split_pools_both(birds, settings):
-    dataset = load_dataset(settings(f"cub:{birds}", benchmark_split="paper"))
+    dataset = load_dataset(*settings(f"cub:{birds}", benchmark_split="paper"))
     assert [len(dataset.splits[name]) for name in ("train", "test")] == [11, 1]
-    other = load_dataset(settings(f"cub:{birds}", benchmark_split="paper", data_seed=3))
+    other = load_dataset(*settings(f"cub:{birds}", benchmark_split="paper", data_seed=3))
     assert len(other.splits["test"]) == 1
 
 
@@ -130,7 +130,7 @@ def test_too_few_birds_for_the_papers_split(birds, settings):
     (birds / "images.txt").write_text("\n".join(lines[:3]))
     expected = r"nothing in the test split: .* holds out 10\.0% of the 3 usable samples\. Complete"
     with pytest.raises(DataError, match=expected):
-        load_dataset(settings(f"cub:{birds}", benchmark_split="paper"))
+        load_dataset(*settings(f"cub:{birds}", benchmark_split="paper"))
 
 
 @pytest.mark.parametrize(
@@ -164,11 +164,11 @@ def test_captions_of_birds_that_differ_by_class_alone(birds, settings):
     renamed(birds, "bird_0001_901", "1")
     (birds / "text_c10" / BIRDS[0] / "1.txt").write_text("a black one\n")
     (birds / "text_c10" / BIRDS[1] / "1.txt").write_text("a white one\n")
-    texts = {s.key: s.text for s in everything(load_dataset(settings(f"cub:{birds}")))}
+    texts = {s.key: s.text for s in everything(load_dataset(*settings(f"cub:{birds}")))}
     keys = [f"{species}/1.jpg" for species in BIRDS]
     assert [texts[key] for key in keys] == ["a black one", "a white one"]
     (birds / "text_c10" / BIRDS[0] / "1.txt").unlink()  # and nobody takes those of another bird
-    texts = {s.key: s.text for s in everything(load_dataset(settings(f"cub:{birds}")))}
+    texts = {s.key: s.text for s in everything(load_dataset(*settings(f"cub:{birds}")))}
     assert [texts[key] for key in keys] == [None, "a white one"]
 
 
@@ -180,27 +180,28 @@ def test_captions_that_may_be_of_two_birds(birds, settings):
     (captions / BIRDS[1]).rename(captions / "b")
     expected = rf"'{captions}/a/1\.txt' and '{captions}/b/1\.txt' may both be .* of '{BIRDS[0]}/1"
     with pytest.raises(DataError, match=expected):
-        load_dataset(settings(f"cub:{birds}"))
+        load_dataset(*settings(f"cub:{birds}"))
     (captions / "b" / "1.txt").unlink()
     expected = rf"a/1\.txt' may be the captions of '{BIRDS[0]}/1\.jpg' or of '{BIRDS[1]}/1\.jpg'"
     with pytest.raises(DataError, match=expected):
-        load_dataset(settings(f"cub:{birds}"))
+        load_dataset(*settings(f"cub:{birds}"))
     (captions / "a" / "1.txt").unlink()
     (captions / "a" / "unused.txt").touch()
     (captions / "b" / "unused.txt").touch()
-    samples = everything(load_dataset(settings(f"cub:{birds}")))
+    samples = everything(load_dataset(*settings(f"cub:{birds}")))
     assert [s.has("text") for s in samples].count(True) == 10
 
 
 def test_captions_of_a_flower_in_two_folders(blossoms, settings):
     write_captions(blossoms / "text_c10" / "class_00009" / "image_00002.txt")
     with pytest.raises(DataError, match=r"class_00002/image_00002.* and .*class_00009/image_00002"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
 
 
 def test_a_hole_where_an_image_has_no_captions(birds, settings):
     next((birds / "text_c10").glob("*/bird_0005_905.txt")).unlink()
-    holes = [s.key for s in everything(load_dataset(settings(f"cub:{birds}"))) if not s.has("text")]
+    samples = everything(load_dataset(*settings(f"cub:{birds}")))
+    holes = [s.key for s in samples if not s.has("text")]
     assert holes == ["002.Laysan_Albatross/bird_0005_905.jpg"]
 
 
@@ -214,7 +215,7 @@ def test_everything_wrong_with_the_birds_at_once(birds, settings):
     labels[8], labels[9] = "9 77", ""
     (birds / "image_class_labels.txt").write_text("\n".join(labels))
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"cub:{birds}"))
+        load_dataset(*settings(f"cub:{birds}"))
     for part in (
         "missing file: images.txt:3: 'images/001.Black_footed_Albatross/bird_0002_902.jpg'",
         "broken line: images.txt:5: expected: ID VALUE",
@@ -223,13 +224,13 @@ def test_everything_wrong_with_the_birds_at_once(birds, settings):
         "sample without label: images.txt:10: image 10 is not in image_class_labels.txt",
     ):
         assert part in str(error.value)
-    kept = everything(load_dataset(settings(f"cub:{birds}", bad_samples="skip")))
+    kept = everything(load_dataset(*settings(f"cub:{birds}", bad_samples="skip")))
     assert len(kept) == 12 - 5
 
 
 def test_no_birds(tmp_path, settings):
     with pytest.raises(DataError, match=r"images\.txt' cannot be read"):
-        load_dataset(settings(f"cub:{tmp_path}"))
+        load_dataset(*settings(f"cub:{tmp_path}"))
 
 
 @pytest.fixture
@@ -257,7 +258,7 @@ def blossoms(tmp_path, picture):
 
 def test_flowers(blossoms, settings):
     pytest.importorskip("torchvision", reason="the names of the flowers come with it")
-    dataset = load_dataset(settings(f"flowers:{blossoms}"))
+    dataset = load_dataset(*settings(f"flowers:{blossoms}"))
     assert dataset.class_names == ("pink primrose", "hard-leaved pocket orchid", "canterbury bells")
     sizes = {name: len(samples) for name, samples in dataset.splits.items()}
     assert sizes == {"train": 3, "test": 6, "val": 3}
@@ -267,20 +268,20 @@ def test_flowers(blossoms, settings):
 
 
 def test_flowers_of_the_papers_sizes_and_other_splits(blossoms, settings):
-    dataset = load_dataset(settings(f"flowers:{blossoms}", benchmark_split="paper"))
+    dataset = load_dataset(*settings(f"flowers:{blossoms}", benchmark_split="paper"))
     assert [len(dataset.splits[name]) for name in ("train", "test")] == [11, 1]
-    joined = load_dataset(settings(f"flowers:{blossoms}", train_split="train+val"))
+    joined = load_dataset(*settings(f"flowers:{blossoms}", train_split="train+val"))
     assert [len(joined.splits[name]) for name in ("train", "test")] == [6, 6]
 
 
 def test_own_names_of_the_flowers(blossoms, settings, tmp_path):
     names = tmp_path / "names.txt"
     names.write_text("one\ntwo\nthree\n")
-    dataset = load_dataset(settings(f"flowers:{blossoms}", class_names_file=str(names)))
+    dataset = load_dataset(*settings(f"flowers:{blossoms}", class_names_file=str(names)))
     assert dataset.class_names == ("one", "two", "three")
     names.write_text("one\ntwo\n")
     with pytest.raises(DataError, match=r"labels 1 to 3, expected 1 to 2"):
-        load_dataset(settings(f"flowers:{blossoms}", class_names_file=str(names)))
+        load_dataset(*settings(f"flowers:{blossoms}", class_names_file=str(names)))
 
 
 def test_broken_flower_files(blossoms, settings):
@@ -288,20 +289,20 @@ def test_broken_flower_files(blossoms, settings):
 
     (blossoms / "jpg" / "image_00004.jpg").unlink()
     with pytest.raises(DataError, match=r"missing file: setid\.mat:image 4: 'jpg/image_00004"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
     savemat(blossoms / "setid.mat", {"trnid": np.array([[99]])})
     with pytest.raises(DataError, match=r"has no \['valid', 'tstid'\]"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
     parts = {"trnid": np.array([[99]]), "valid": np.array([[1]]), "tstid": np.array([[2]])}
     savemat(blossoms / "setid.mat", parts)
     with pytest.raises(DataError, match="names image 99"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
     (blossoms / "setid.mat").write_bytes(b"nothing of the kind")
     with pytest.raises(DataError, match="no MATLAB file"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
     (blossoms / "setid.mat").unlink()
     with pytest.raises(DataError, match="is missing"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
 
 
 @pytest.mark.parametrize(("key", "number"), [("trnid", 8), ("valid", 12)])
@@ -312,7 +313,7 @@ def test_a_flower_in_two_splits(blossoms, settings, key, number):
     parts[key][0] = number
     savemat(blossoms / "setid.mat", {name: np.array([part]) for name, part in parts.items()})
     with pytest.raises(DataError, match=f"names image {number} in {key} and in tstid"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
 
 
 @pytest.mark.parametrize("values", [["x", "y"], [1.5, 2.0], [float("nan")], [float("inf")]])
@@ -321,14 +322,14 @@ def test_flower_labels_that_are_no_whole_numbers(blossoms, settings, values):
 
     savemat(blossoms / "imagelabels.mat", {"labels": np.array(values)})
     with pytest.raises(DataError, match=r"imagelabels\.mat': 'labels' must hold whole numbers"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
 
 
 def test_flower_files_in_links_that_lead_out_are_refused(blossoms, settings, tmp_path):
     (blossoms / "setid.mat").rename(tmp_path / "setid.mat")
     (blossoms / "setid.mat").symlink_to(tmp_path / "setid.mat")
     with pytest.raises(DataError, match=r"setid\.mat' is a symbolic link"):
-        load_dataset(settings(f"flowers:{blossoms}"))
+        load_dataset(*settings(f"flowers:{blossoms}"))
 
 
 @pytest.mark.parametrize("keys", [{"label_column": "a"}, {"id_column": "a", "text_column": "none"}])
@@ -337,8 +338,8 @@ def test_columns_that_nobody_reads_are_refused(birds, blossoms, settings, keys):
         with pytest.raises(
             DataError, match=r"does not read .*: its files have no columns"
         ) as error:
-            load_dataset(settings(dataset, **keys))
+            load_dataset(*settings(dataset, **keys))
         for key, value in keys.items():
             assert f"{key.replace('_', '-')}='{value}'" in str(error.value)
         with pytest.raises(DataError, match="does not read partition='column:site'"):
-            load_dataset(settings(dataset, partition="column:site"))
+            load_dataset(*settings(dataset, partition="column:site"))

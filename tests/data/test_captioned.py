@@ -46,7 +46,7 @@ def coco(tmp_path, picture):
 
 
 def test_coco(coco, settings):
-    dataset = load_dataset(settings(f"coco:{coco}", test_split="val", captions="first"))
+    dataset = load_dataset(*settings(f"coco:{coco}", test_split="val", captions="first"))
     assert dataset.class_names == ("animal", "vehicle")
     assert [s.label for s in dataset.splits["train"]] == [0, 1, 0, 1, 0]
     assert [s.text for s in dataset.splits["test"]] == [f"a {i}" for i in range(100, 105)]
@@ -62,7 +62,7 @@ def test_coco_with_broken_entries(coco, settings):
     content["images"][2]["file_name"] = "gone.jpg"
     path.write_text(json.dumps(content))
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
     for part in (
         "broken line: captions_train2017.json:annotations[3]",
         "path out of the folder: captions_train2017.json:images[1]",
@@ -71,13 +71,13 @@ def test_coco_with_broken_entries(coco, settings):
         assert part in str(error.value)
     (coco / "annotations" / "instances_train2017.json").unlink()
     with pytest.raises(DataError, match=r"instances_train2017\.json' cannot be read"):
-        load_dataset(settings(f"coco:{coco}"))
+        load_dataset(*settings(f"coco:{coco}"))
     path.write_text("{")
     with pytest.raises(DataError, match=r"captions_train2017\.json' is no JSON"):
-        load_dataset(settings(f"coco:{coco}"))
+        load_dataset(*settings(f"coco:{coco}"))
     path.write_text("[]")
     with pytest.raises(DataError, match="lacks the lists"):
-        load_dataset(settings(f"coco:{coco}"))
+        load_dataset(*settings(f"coco:{coco}"))
 
 
 def change(path, edit):
@@ -106,7 +106,7 @@ def test_coco_with_annotations_of_images_that_are_not_listed(coco, settings):
     change(captions, stray)
     change(objects, stray_objects)
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
     unlisted = "no entry of 'images' has the id"
     for part in (
         "10 x broken line",  # the image, two captions and three objects of it, and those below
@@ -119,7 +119,7 @@ def test_coco_with_annotations_of_images_that_are_not_listed(coco, settings):
         "instances_train2017.json:annotations[16] (id 52): expected image_id",
     ):
         assert part in str(error.value)
-    kept = load_dataset(settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
+    kept = load_dataset(*settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
     assert kept.findings.num_bad == 10
     assert [s.key[-5:-4] for s in kept.splits["train"]] == ["1", "2", "3", "4"]
     assert [s.label for s in kept.splits["train"]] == [1, 0, 1, 0]
@@ -138,13 +138,13 @@ def test_coco_with_captions_of_fewer_images_than_objects(coco, settings):
 
     change(captions, cut)
     with pytest.raises(DataError, match="6 x broken line: instances_train2017"):
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
     change(objects, lambda content: content.update(images=listed))
-    dataset = load_dataset(settings(f"coco:{coco}", test_split="val"))
+    dataset = load_dataset(*settings(f"coco:{coco}", test_split="val"))
     assert [s.key[-5:-4] for s in dataset.splits["train"]] == ["0", "1", "2"]
     change(objects, lambda content: content.update(images={"no": "list"}))
     with pytest.raises(DataError, match="6 x broken line: instances_train2017"):
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
 
 
 def test_coco_with_entries_of_wrong_types(coco, settings):
@@ -167,7 +167,7 @@ def test_coco_with_entries_of_wrong_types(coco, settings):
     change(captions, spoil)
     change(objects, spoil_objects)
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
     for part in (
         "captions_train2017.json:images[0]: expected id (a number or text)",
         "captions_train2017.json:images[1]: expected",
@@ -178,7 +178,7 @@ def test_coco_with_entries_of_wrong_types(coco, settings):
         assert part in str(error.value)
     assert "annotations[6]" not in str(error.value)
     assert "annotations[2]" in str(error.value)
-    kept = load_dataset(settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
+    kept = load_dataset(*settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
     assert [(s.key[-5:-4], s.text) for s in kept.splits["train"]] == [
         ("2", None),
         ("3", "the 3"),
@@ -191,14 +191,14 @@ def test_coco_with_a_category_without_supercategory(coco, settings, value):
     path = coco / "annotations" / "instances_train2017.json"
     change(path, lambda content: content["categories"][1].update(supercategory=value))
     with pytest.raises(DataError, match=r"instances_train2017\.json': categories\[1\] needs an id"):
-        load_dataset(settings(f"coco:{coco}"))
+        load_dataset(*settings(f"coco:{coco}"))
 
 
 def test_coco_with_a_category_twice(coco, settings):
     path = coco / "annotations" / "instances_train2017.json"
     change(path, lambda content: content["categories"][1].update(id=3))
     with pytest.raises(DataError, match=r"categories\[2\] gives the id 3 another supercategory"):
-        load_dataset(settings(f"coco:{coco}"))
+        load_dataset(*settings(f"coco:{coco}"))
 
 
 def test_coco_with_ids_twice(coco, settings):
@@ -208,7 +208,7 @@ def test_coco_with_ids_twice(coco, settings):
 
     change(coco / "annotations" / "captions_train2017.json", spoil)
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
     where = "captions_train2017.json:images"
     for part in (
         f"3 x duplicate id: {where}[6]: id 1 is also in {where}[1]",
@@ -217,7 +217,7 @@ def test_coco_with_ids_twice(coco, settings):
     ):
         assert part in str(error.value)
     assert "annotations" not in str(error.value)
-    kept = load_dataset(settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
+    kept = load_dataset(*settings(f"coco:{coco}", test_split="val", bad_samples="skip"))
     assert [s.key[-5:-4] for s in kept.splits["train"]] == ["0", "1", "3", "4"]
 
 
@@ -232,14 +232,14 @@ def leave_a_link(path, elsewhere):
 def test_coco_reads_no_link_that_leads_out(coco, settings, tmp_path, name):
     path = coco / f"annotations{name}"
     leave_a_link(path, coco / "kept" / "within")
-    assert load_dataset(settings(f"coco:{coco}", test_split="val"))
+    assert load_dataset(*settings(f"coco:{coco}", test_split="val"))
     path.unlink()
     (coco / "kept" / "within").rename(path)
     leave_a_link(path, tmp_path / "out" / "elsewhere")
     with pytest.raises(
         DataError, match=r"coco/annotations/\w+.json' is a symbolic link.*leads out"
     ):
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
 
 
 def test_a_link_that_leads_in_a_circle(coco, settings):
@@ -247,12 +247,12 @@ def test_a_link_that_leads_in_a_circle(coco, settings):
     path.unlink()
     path.symlink_to(path)
     with pytest.raises(DataError, match=r"instances_val2017\.json' cannot be read \(Symlink loop"):
-        load_dataset(settings(f"coco:{coco}", test_split="val"))
+        load_dataset(*settings(f"coco:{coco}", test_split="val"))
 
 
 def test_no_coco(tmp_path, settings):
     with pytest.raises(DataError, match="has no captions_NAME"):
-        load_dataset(settings(f"coco:{tmp_path}"))
+        load_dataset(*settings(f"coco:{tmp_path}"))
 
 
 @pytest.fixture
@@ -269,12 +269,12 @@ def flickr(tmp_path, picture):
 
 
 def test_flickr30k(flickr, settings):
-    dataset = load_dataset(settings(f"flickr30k:{flickr}"))
+    dataset = load_dataset(*settings(f"flickr30k:{flickr}"))
     assert dataset.class_names == ("scene 0", "scene 1")
     assert len(everything(dataset)) == 10
     first = next(s for s in everything(dataset) if s.key == "0.jpg")
     assert first.text in {f"Caption {number}, of 0 ." for number in range(3)}
-    by_file = load_dataset(settings(f"flickr30k:{flickr}/results.csv"))
+    by_file = load_dataset(*settings(f"flickr30k:{flickr}/results.csv"))
     assert everything(by_file) == everything(dataset)
 
 
@@ -284,7 +284,7 @@ def test_flickr30k_with_lists_of_captions(flickr, settings):
         captions = json.dumps([f"one of {i}", f'"two", of {i}']).replace('"', '""')
         lines.append(f'"{captions}",{i}.jpg,{"test" if i > 3 else "train"},c{i % 2}')
     (flickr / "results.csv").write_text("\n".join(lines))
-    dataset = load_dataset(settings(f"flickr30k:{flickr}", captions="joined"))
+    dataset = load_dataset(*settings(f"flickr30k:{flickr}", captions="joined"))
     assert [s.text for s in dataset.splits["test"]] == [
         'one of 4 "two", of 4',
         'one of 5 "two", of 5',
@@ -296,7 +296,7 @@ def test_flickr30k_with_broken_rows(flickr, settings):
         file.write("\n1.jpg| 3| another label| scene 0\n| 1| no name| scene 0\n2.jpg| 4   no bar\n")
         file.write("gone.jpg| 1| not there| scene 0\n")
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"flickr30k:{flickr}"))
+        load_dataset(*settings(f"flickr30k:{flickr}"))
     for part in (
         "several labels, splits or owners: results.csv:5: '1.jpg' has label scene 0, scene 1",
         "row without the name of its image: results.csv:33",
@@ -304,23 +304,23 @@ def test_flickr30k_with_broken_rows(flickr, settings):
         "missing file: results.csv:35: 'flickr30k_images/gone.jpg'",
     ):
         assert part in str(error.value)
-    assert len(everything(load_dataset(settings(f"flickr30k:{flickr}", bad_samples="skip")))) == 9
+    assert len(everything(load_dataset(*settings(f"flickr30k:{flickr}", bad_samples="skip")))) == 9
 
 
 def test_flickr30k_reads_no_link_that_leads_out(flickr, settings, tmp_path):
     leave_a_link(flickr / "results.csv", tmp_path / "out" / "results.csv")
     with pytest.raises(DataError, match=r"results\.csv' is a symbolic link"):
-        load_dataset(settings(f"flickr30k:{flickr}"))
+        load_dataset(*settings(f"flickr30k:{flickr}"))
 
 
 def test_flickr30k_has_no_label_of_its_own(flickr, settings):
     path = flickr / "results.csv"
     path.write_text("\n".join(line.rpartition("|")[0] for line in path.read_text().splitlines()))
     with pytest.raises(DataError, match=r"no column 'label' \(label-column\)"):
-        load_dataset(settings(f"flickr30k:{flickr}"))
+        load_dataset(*settings(f"flickr30k:{flickr}"))
     (flickr / "other.csv").write_text("a\n")
     with pytest.raises(DataError, match="Give the file itself"):
-        load_dataset(settings(f"flickr30k:{flickr}"))
+        load_dataset(*settings(f"flickr30k:{flickr}"))
 
 
 @pytest.fixture
@@ -342,25 +342,25 @@ def fashion(tmp_path, picture):
 
 
 def test_fashion(fashion, settings):
-    dataset = load_dataset(settings(f"fashion:{fashion}", partition="column:brandName"))
+    dataset = load_dataset(*settings(f"fashion:{fashion}", partition="column:brandName"))
     assert dataset.class_names == ("Casual Shoes", "Tshirts")
     samples = {s.key: s for s in everything(dataset)}
     assert samples["1000"].text == "A fine tshirt & more."
     assert samples["1004"].text == "Brand Men, White Tshirts"
     assert {s.owner for s in samples.values()} == {"brand 0", "brand 1", "brand 2"}
-    titles = load_dataset(settings(f"fashion:{fashion}", text_column="productDisplayName"))
+    titles = load_dataset(*settings(f"fashion:{fashion}", text_column="productDisplayName"))
     assert {s.text.split()[0] for s in everything(titles)} == {"Brand"}
 
 
 def test_fashion_without_the_table(fashion, settings):
     (fashion / "styles.csv").unlink()
-    dataset = load_dataset(settings(f"fashion:{fashion}"))
+    dataset = load_dataset(*settings(f"fashion:{fashion}"))
     assert dataset.class_names == ("Casual Shoes", "Tshirts")
     assert {s.key: s.text for s in everything(dataset)}["1004"] == "Name"
 
 
 def test_fashion_with_class_words_masked(fashion, settings):
-    dataset = load_dataset(settings(f"fashion:{fashion}", mask_class_words=True))
+    dataset = load_dataset(*settings(f"fashion:{fashion}", mask_class_words=True))
     texts = {s.key: s.text for s in everything(dataset)}
     assert texts["1000"] == "A fine item & more."
     assert texts["1001"] == "A fine item item & more."
@@ -372,7 +372,7 @@ def test_broken_fashion(fashion, settings):
     with (fashion / "styles.csv").open("a") as file:
         file.write("\n1003,Men,Tshirts,b,the second\n../../x,Men,Tshirts,b,c\n1,Men\n")
     with pytest.raises(DataError) as error:
-        load_dataset(settings(f"fashion:{fashion}"))
+        load_dataset(*settings(f"fashion:{fashion}"))
     for part in (
         "missing file: styles.csv:3: 'images/1001.jpg'",
         "broken line: styles.csv:14: 2 cells, expected 5; styles/1002.json: no JSON",
@@ -385,15 +385,15 @@ def test_broken_fashion(fashion, settings):
 @pytest.mark.parametrize("content", ["{", '{"data": [1]}', '{"other": 1}', "[]"])
 def test_a_product_with_a_broken_file_is_left_out(fashion, settings, content):
     (fashion / "styles" / "1002.json").write_text(content)
-    kept = load_dataset(settings(f"fashion:{fashion}", bad_samples="skip"))
+    kept = load_dataset(*settings(f"fashion:{fashion}", bad_samples="skip"))
     assert sorted(s.key for s in everything(kept)) == [
         str(i) for i in range(1000, 1010) if i != 1002
     ]
     assert kept.findings.num_bad == 1
-    titles = load_dataset(settings(f"fashion:{fashion}", text_column="productDisplayName"))
+    titles = load_dataset(*settings(f"fashion:{fashion}", text_column="productDisplayName"))
     assert len(everything(titles)) == 10  # no file is read then
     (fashion / "styles.csv").unlink()
-    kept = load_dataset(settings(f"fashion:{fashion}", bad_samples="skip"))
+    kept = load_dataset(*settings(f"fashion:{fashion}", bad_samples="skip"))
     assert (len(everything(kept)), kept.findings.num_bad) == (9, 1)
 
 
@@ -401,17 +401,17 @@ def test_fashion_reads_no_link_that_leads_out(fashion, settings, tmp_path):
     leave_a_link(fashion / "styles" / "1003.json", tmp_path / "out" / "1003.json")
     leave_a_link(fashion / "styles" / "1004.json", fashion / "within.json")
     with pytest.raises(DataError, match=r"1 x path out of the folder: styles/1003\.json: '/"):
-        load_dataset(settings(f"fashion:{fashion}"))
-    kept = load_dataset(settings(f"fashion:{fashion}", bad_samples="skip"))
+        load_dataset(*settings(f"fashion:{fashion}"))
+    kept = load_dataset(*settings(f"fashion:{fashion}", bad_samples="skip"))
     assert len(everything(kept)) == 9
     leave_a_link(fashion / "styles.csv", tmp_path / "out" / "styles.csv")
     with pytest.raises(DataError, match=r"styles\.csv' is a symbolic link"):
-        load_dataset(settings(f"fashion:{fashion}"))
+        load_dataset(*settings(f"fashion:{fashion}"))
 
 
 def test_no_fashion(tmp_path, settings):
     with pytest.raises(DataError, match=r"neither styles\.csv nor styles/ID\.json"):
-        load_dataset(settings(f"fashion:{tmp_path}"))
+        load_dataset(*settings(f"fashion:{tmp_path}"))
 
 
 def test_markup_becomes_plain_text():
@@ -439,4 +439,4 @@ def test_no_class_words_to_mask():
 
 def test_coco_has_no_columns_to_choose(coco, settings):
     with pytest.raises(DataError, match="does not read label-column='kind'"):
-        load_dataset(settings(f"coco:{coco}", label_column="kind"))
+        load_dataset(*settings(f"coco:{coco}", label_column="kind"))

@@ -9,6 +9,7 @@ from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.cli.prepare_clients import prepare_all
 from fedmvp_flwr.completion.completers import Source
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight import timing
@@ -95,7 +96,7 @@ def test_a_timed_preflight_estimates_time_disk_and_message(tmp_path):
 def test_retrieval_encodes_and_generates_nothing(tmp_path):
     settings = config(tmp_path, completion="retrieval", method="fedavg")
     report = preflight(settings, 2)
-    dataset = load_dataset(settings)
+    dataset = load_dataset(settings.data, cache_folder(settings.run))
     images = {s.image.digest for split in dataset.splits.values() for s in split if s.image}
     counted = {row["work"]: row["left"] for row in report.work}
     assert set(counted) == {"image features", "text features"}
@@ -162,7 +163,7 @@ def test_a_message_that_is_too_large_is_found_before_the_run(tmp_path):
 )
 def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, tmp_path, monkeypatch):
     settings = config(tmp_path)
-    whole = load_dataset(settings)
+    whole = load_dataset(settings.data, cache_folder(settings.run))
     train = [replace(sample, **{lacking: None}) for sample in whole.splits["train"]]
     data = SimpleNamespace(
         class_names=whole.class_names,
@@ -194,7 +195,7 @@ def test_what_a_library_raises_while_it_is_timed_names_the_model(tmp_path, monke
     settings = config(tmp_path)
     models = FoundationModels(settings)
     monkeypatch.setattr(models.text_encoder, "encode", broken)
-    samples = load_dataset(settings).splits["train"]
+    samples = load_dataset(settings.data, cache_folder(settings.run)).splits["train"]
     with pytest.raises(
         ModelError, match=r"text-encoder='open_clip:embedded'.*RuntimeError: no such kernel"
     ):
@@ -233,7 +234,8 @@ def test_the_probe_is_work_of_its_own(tmp_path):
     first = preflight(settings, 2, timed=True)
     rows = {row["work"]: row for row in first.work}
     pairs = rows["pairs of the probe"]
-    assert pairs["left"] == pairs["all"] == 2 * len(load_dataset(settings).class_names)
+    classes = load_dataset(settings.data, cache_folder(settings.run)).class_names
+    assert pairs["left"] == pairs["all"] == 2 * len(classes)
     assert pairs["ms each"] > rows["image features"]["ms each"]
     assert "images to generate" not in rows
     prepare_all(settings, 2)

@@ -46,7 +46,7 @@ def test_a_preflight_that_breaks_down_is_named(monkeypatch, broken, said):
 def test_the_command_itself_loads_no_library_of_models():
     code = (
         "import sys, fedmvp_flwr.cli.main, fedmvp_flwr.preflight.separate_process as s; "
-        "sys.exit(str({'torch', 'flwr', 'transformers', 'matplotlib'} & set(sys.modules)))"
+        "sys.exit(str({'torch', 'flwr', 'transformers', 'matplotlib', 'numpy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
     assert done.stderr.strip() == "set()"

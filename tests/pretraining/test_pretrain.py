@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.pretraining.pretrain import PretrainSettings, pretrain, specs
 from fedmvp_flwr.pretraining.shape import Shape
 
@@ -56,7 +57,7 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
 
     out, _, _ = made
     config = data.changed(**{**specs(out), "caption_questions": "", "generator_steps": 2})
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, cache_folder(config.run))
     whole = dataset.splits["train"]
     holes = [
         dataclasses.replace(whole[0], text=None),

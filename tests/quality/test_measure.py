@@ -10,6 +10,7 @@ from fedmvp_flwr.base.errors import DataError, FedMVPError
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.quality import image_distances, measure
 from fedmvp_flwr.quality import pairs as quality_pairs
@@ -36,7 +37,7 @@ def both(config):
 
 def test_every_pair_is_measured_under_every_template(both, config):
     assert list(both) == ["coarse", "coarse-to-fine"]
-    names = load_dataset(config).class_names
+    names = load_dataset(config.data, cache_folder(config.run)).class_names
     for result in both.values():
         numbers = result.numbers
         assert numbers["pairs"] == len(result.rows) == len(result.pairs) == 24
@@ -218,7 +219,8 @@ def test_retrieval_takes_from_the_other_pairs(config):
 def test_the_pairs_of_one_client(config):
     other = config.changed(completion="retrieval", missing_ratio=0.5, partition="iid")
     result = run_quality(other, client=1, num_clients=3)["retrieval"]
-    train = {sample.key for sample in load_dataset(other).splits["train"]}
+    dataset = load_dataset(other.data, cache_folder(other.run))
+    train = {sample.key for sample in dataset.splits["train"]}
     assert {pair.sample.key for pair in result.pairs} <= train
     assert len(result.pairs) == 10
     with pytest.raises(DataError, match="--client 3"):

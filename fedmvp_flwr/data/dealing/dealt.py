@@ -9,43 +9,47 @@ from collections.abc import Callable, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from fedmvp_flwr.base.choices import choose
 from fedmvp_flwr.base.files import record_hash, write_atomic
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.dealing.assignment import Assignment
+from fedmvp_flwr.data.dealing.partition import PARTITIONS, Assignment
 
 Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
 
 _FOLDER = "dealt"
-_BY_LIBRARY = ("dirichlet", "iid")
+_NO_VALUE = 0.1  # what the records say of a partition that takes none
 
 
 def remembered_split(
     folder: Path,
     train: Sequence[Known],
     test: Sequence[Known],
-    config: RunConfig,
+    partition: str,
+    seed: int,
     num_partitions: int,
     deal: Callable[[], Assignment],
 ) -> Assignment:
-    """Return a split from the cache folder, or deal it and remember it there.
+    """Return a split from the cache folder, or deal it and, if that is slow, remember it there.
 
     Args:
         folder: the cache folder; a file in it that is damaged, or cannot be written, does no harm.
         train: the training samples.
         test: the held-out samples.
-        config: how they are dealt.
+        partition: the setting.
+        seed: the run's seed.
         num_partitions: number of clients.
         deal: deals the samples.
 
     Raises:
+        ConfigError: there is no such partition.
         DataError: they cannot be dealt so.
     """
-    if config.data.partition not in _BY_LIBRARY:
+    chosen, value = choose("partition", partition, PARTITIONS)
+    if not chosen.slow:
         return deal()
     inputs = {
         "train": list(train),
         "test": list(test),
-        "settings": [config.data.partition, config.data.dirichlet_alpha, config.run.seed],
+        "settings": [partition.partition(":")[0], _NO_VALUE if value is None else value, seed],
         "clients": num_partitions,
         "library": _library(),
     }

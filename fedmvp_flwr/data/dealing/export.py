@@ -14,8 +14,10 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import write_atomic
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, split_dataset
+from fedmvp_flwr.data.dealing.partition import Assignment
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CLASS_NAMES_FILE = "class-names.txt"
@@ -54,11 +56,12 @@ def export_parts(
             f"The class {broken[0]!r} has a tab or a line break in its name, which a file of one "
             "class per line cannot hold. Rename it."
         )
-    _require_both_splits(dataset, config, num_clients)
+    cache = cache_folder(config.run)
+    _require_both_splits(split_dataset(dataset, config.data, config.run, num_clients, cache))
     folders = [target / f"node-{client}" for client in range(num_clients)]
     for client, folder in enumerate(folders):
-        node = Node(client, num_clients, target / ".records")
-        samples = client_samples(dataset, config, node)
+        node = Node(client, num_clients, cache)
+        samples = client_samples(dataset, node, config.data, config.missing, config.run)
         rows = _write(folder, "train", samples.train, dataset)
         rows += _write(folder, "test", samples.test, dataset)
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _with_columns(rows)]
@@ -72,15 +75,14 @@ def export_parts(
     return folders
 
 
-def _require_both_splits(dataset: Dataset, config: RunConfig, num_clients: int) -> None:
+def _require_both_splits(dealt: Assignment) -> None:
     """Refuse to deal a client no training or no held-out sample: nobody could read its folder."""
-    dealt = split_dataset(dataset, config, num_clients)
     for name, parts in (("training", dealt.train), ("held-out", dealt.test)):
         empty = [client for client, part in enumerate(parts) if not part]
         if empty:
             raise DataError(
                 f"The clients {empty} (from 0) would get no {name} sample, and a folder needs both "
-                f"splits. There are {sum(map(len, parts))} for {num_clients} clients: use fewer "
+                f"splits. There are {sum(map(len, parts))} for {len(parts)} clients: use fewer "
                 "clients or another partition, or hold out more (test-split='' and a larger "
                 "test-fraction)."
             )

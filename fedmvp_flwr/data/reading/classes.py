@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import is_empty, same_name
 
 _NUMBER = re.compile(r"-?\d{1,640}")  # Python refuses to read longer ones, where it is set so
@@ -21,15 +21,15 @@ class Classes:
     descriptions: tuple[str, ...]
 
 
-def read_classes(config: RunConfig) -> Classes | None:
+def read_classes(data: DataSettings) -> Classes | None:
     """Read `class-names-file`, if there is one.
 
     Raises:
         DataError: it cannot be read, is empty, has a line without a name, or names a class twice.
     """
-    if not config.data.class_names_file:
+    if not data.class_names_file:
         return None
-    path = expanded(config.data.class_names_file)
+    path = expanded(data.class_names_file)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:

@@ -10,8 +10,7 @@ from dataclasses import dataclass, field
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading import findings as found
 from fedmvp_flwr.data.reading.cells import BadCell, as_label, as_texts, printable
 from fedmvp_flwr.data.reading.class_words import class_word_mask
@@ -87,7 +86,7 @@ class LoadedDataset:
 
 def build_dataset(
     entries: Sequence[Entry],
-    config: RunConfig,
+    data: DataSettings,
     findings: Findings,
     classes: Classes | None = None,
 ) -> LoadedDataset:
@@ -95,7 +94,7 @@ def build_dataset(
 
     Args:
         entries: everything that the source found, in a stable order.
-        config: caption choice, splits, limits, and what to do with bad samples.
+        data: caption choice, splits, limits, and what to do with bad samples.
         findings: what the source itself found so far.
         classes: the classes that the labels must be of; None: those of `class-names-file`, or
             the labels that there are.
@@ -104,9 +103,9 @@ def build_dataset(
         DataError: bad samples, unless they are to be skipped; no sample is left; the splits are
             not there.
     """
-    good = _with_texts(entries, config, findings)
-    classes = classes or read_classes(config) or _classes_of(good)
-    if config.data.mask_class_words:
+    good = _with_texts(entries, data, findings)
+    classes = classes or read_classes(data) or _classes_of(good)
+    if data.mask_class_words:
         mask = class_word_mask(classes.names)
         good = [(entry, text if text is None else mask(text)) for entry, text in good]
     finder = LabelFinder(classes.names, findings)
@@ -127,14 +126,14 @@ def build_dataset(
             seen[entry.key] = entry.where
             sample = Sample(entry.key, label, entry.image, text, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.data.bad_samples, cache_folder(config.run))
+    findings.refuse_if(data.bad_samples)
     if findings.bad:
         _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
         raise DataError(f"dataset='{findings.source}' has no usable sample.")
     for sample, _ in kept:
         _take_notes(sample, findings)
-    splits = choose_splits(kept, config, findings.source)
+    splits = choose_splits(kept, data, findings.source)
     used = {sample.key for samples in splits.values() for sample in samples}
     for sample, split in kept:
         if sample.key not in used:
@@ -155,7 +154,7 @@ def _bad_cell(entry: Entry) -> str:
 
 
 def _with_texts(
-    entries: Sequence[Entry], config: RunConfig, findings: Findings
+    entries: Sequence[Entry], data: DataSettings, findings: Findings
 ) -> list[tuple[Entry, str | None]]:
     """Entries that can be used, each with its text."""
     result = []
@@ -169,7 +168,7 @@ def _with_texts(
             findings.add(found.BROKEN_TEXT, entry.where, printable(bad)[:60])
             continue
         texts = [stripped for t in texts if (stripped := t.strip())]
-        text = choose_text(texts, entry.key, config)
+        text = choose_text(texts, entry.key, data)
         if entry.image and (known := entry.image.known) and known.problem:
             kind = found.BOMB if known.bomb else found.BROKEN_IMAGE
             findings.add(kind, entry.where, f"'{entry.image.name}' ({known.problem})")

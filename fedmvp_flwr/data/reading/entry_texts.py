@@ -3,18 +3,16 @@
 from collections.abc import Sequence
 
 from fedmvp_flwr.base.seeds import seed_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 
 
-def choose_text(texts: Sequence[str], key: str, config: RunConfig) -> str | None:
+def choose_text(texts: Sequence[str], key: str, data: DataSettings) -> str | None:
     """The text of a sample out of several, by the setting `captions`; None if there is none."""
     if not texts:
         return None
-    if config.data.captions == "joined":
+    if data.captions == "joined":
         return " ".join(texts)
-    chosen = (
-        seed_for(config.data.data_seed, "caption", key) if config.data.captions == "sampled" else 0
-    )
+    chosen = seed_for(data.data_seed, "caption", key) if data.captions == "sampled" else 0
     return texts[chosen % len(texts)]
 
 

@@ -7,8 +7,6 @@ from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.reading import findings as found
 from fedmvp_flwr.data.reading.cells import printable
 from fedmvp_flwr.data.reading.findings import Findings
@@ -77,7 +75,6 @@ def read_own(root: Path, path: Path, where: str, findings: Findings) -> bytes | 
 def find_images(
     root: Path,
     places: Sequence[tuple[str, str | None]],
-    config: RunConfig,
     findings: Findings,
 ) -> list[tuple[FileImage | None, bool]]:
     """Find and check image files that must lie in a folder.
@@ -85,7 +82,6 @@ def find_images(
     Args:
         root: the resolved folder.
         places: where each name was read, and the name relative to `root`; None: no image.
-        config: names the cache folder, which keeps what the check found.
         findings: takes missing files and those outside of the folder.
 
     Returns:
@@ -97,7 +93,7 @@ def find_images(
         name for (_, name), good in zip(places, usable, strict=True) if good and name is not None
     ]
     names = list(dict.fromkeys(checked))
-    checks = dict(zip(names, check_files(root, names, cache_folder(config.run)), strict=True))
+    checks = dict(zip(names, check_files(root, names, findings.cache), strict=True))
     images = {name: FileImage(root / name, printable(name), checks[name]) for name in names}
     return [
         (images[name] if good and name is not None else None, good)

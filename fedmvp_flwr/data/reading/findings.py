@@ -66,12 +66,15 @@ class Findings:
 
     Attributes:
         source: the data set, as the user named it.
+        cache: folder of the feature store, which keeps the list of bad samples and what the
+            checks of images found; None keeps nothing.
         bad: by kind, one line for each bad sample: where it is, and what is wrong.
         notes: by kind, how many samples; nothing that would have to be repaired.
         saved: file with the whole list of bad samples, once there is one.
     """
 
     source: str
+    cache: Path | None = None
     bad: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     saved: str = ""
@@ -101,20 +104,20 @@ class Findings:
             if kind in self.bad
         ]
 
-    def refuse_if(self, policy: str, cache_dir: Path) -> None:
+    def refuse_if(self, policy: str) -> None:
         """Raise a DataError that lists everything bad, unless the policy is to skip it.
 
         A column that is not there is no matter of single samples, and never skipped.
 
         Args:
             policy: `refuse` or `skip`.
-            cache_dir: the whole list is saved in its folder `bad-samples`.
         """
         if not self.bad:
             return
-        with suppress(OSError):  # a folder that cannot be written is the preflight's to report
-            digest = save_record(cache_dir / _FOLDER, self.record())
-            self.saved = str(cache_dir / _FOLDER / f"{digest}.json")
+        if self.cache:
+            with suppress(OSError):  # a folder that cannot be written is the preflight's to report
+                digest = save_record(self.cache / _FOLDER, self.record())
+                self.saved = str(self.cache / _FOLDER / f"{digest}.json")
         if policy != "skip" or NO_COLUMN in self.bad:
             listed = "\n  ".join(self.lines())
             what = (

@@ -6,8 +6,6 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.reading.entries import printable
 from fedmvp_flwr.data.reading.findings import MISSING_FILE, OUTSIDE, Findings
 from fedmvp_flwr.data.reading.image_checks import check_contents
@@ -28,7 +26,6 @@ def table_images(
     column: str | None,
     split: str,
     root: Path,
-    config: RunConfig,
     findings: Findings,
 ) -> tuple[dict[int, TableImage], list[bool]]:
     """Find and check the images of one split.
@@ -38,7 +35,6 @@ def table_images(
         column: of the type Image; None: there are to be no images.
         split: how findings name it.
         root: the resolved folder that image files may lie in.
-        config: names the cache folder, which keeps what the check found.
         findings: takes missing files and those outside of the folder.
 
     Returns:
@@ -69,7 +65,7 @@ def table_images(
     checks = check_contents(
         [f"{fingerprint}|{index}" for index in rows],
         lambda position: _bytes_of(encoded, rows[position], column),
-        cache_folder(config.run),
+        findings.cache,
         findings.source,
     )
     images = {

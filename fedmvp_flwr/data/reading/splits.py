@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import VALIDATION, Sample
 from fedmvp_flwr.base.seeds import seed_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 
 __all__ = [
     "SPLIT_NAMES",
@@ -25,13 +25,13 @@ _DIGITS = 9  # of a share of samples: 100 * 0.07 is 7, not 7.000000000000001
 
 
 def choose_splits(
-    samples: Sequence[tuple[Sample, str | None]], config: RunConfig, source: str
+    samples: Sequence[tuple[Sample, str | None]], data: DataSettings, source: str
 ) -> dict[str, tuple[Sample, ...]]:
     """Sort samples into splits by the names that they carry, or hold out a fraction.
 
     Args:
         samples: each with the name of its split, None where it has none.
-        config: `train-split`, `test-split`, `test-fraction` and `data-seed`.
+        data: `train-split`, `test-split`, `test-fraction` and `data-seed`.
         source: the data set, for messages.
 
     Returns:
@@ -46,12 +46,12 @@ def choose_splits(
     names = Counter(name for _, name in samples if name is not None)
     if not names:
         train, test = hold_out(
-            [sample for sample, _ in samples], config.data.test_fraction, config.data.data_seed
+            [sample for sample, _ in samples], data.test_fraction, data.data_seed
         )
         return require_both({TRAIN: train, TEST: test}, source)
-    wanted = {TRAIN: config.data.train_split.split("+")}
-    if config.data.test_split:
-        wanted[TEST] = config.data.test_split.split("+")
+    wanted = {TRAIN: data.train_split.split("+")}
+    if data.test_split:
+        wanted[TEST] = data.test_split.split("+")
     missing = [name for parts in wanted.values() for name in parts if name not in names]
     if missing:
         there = ", ".join(f"'{name}' ({count})" for name, count in sorted(names.items()))
@@ -67,9 +67,7 @@ def choose_splits(
         for role, parts in wanted.items()
     }
     if TEST not in splits:
-        splits[TRAIN], splits[TEST] = hold_out(
-            splits[TRAIN], config.data.test_fraction, config.data.data_seed
-        )
+        splits[TRAIN], splits[TEST] = hold_out(splits[TRAIN], data.test_fraction, data.data_seed)
     used = {name for parts in wanted.values() for name in parts}
     for other in sorted(set(names) - used - set(splits)):
         role = (

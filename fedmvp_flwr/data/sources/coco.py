@@ -5,8 +5,7 @@ from collections import defaultdict
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.entries import (
     Entry,
     LoadedDataset,
@@ -31,7 +30,7 @@ from fedmvp_flwr.data.sources.coco_json import (
 _ANNOTATIONS, _CAPTIONS, _INSTANCES = "annotations", "captions_", "instances_"
 
 
-def load_coco(path: str, config: RunConfig) -> LoadedDataset:
+def load_coco(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read `annotations/captions_NAME.json`, `instances_NAME.json` and the images in `NAME/`.
 
     The split is called NAME without its year: `train`, `val`. The label of an image is the
@@ -41,13 +40,13 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
 
     Args:
         path: the folder.
-        config: splits (`test-split='val'`), captions, and what to do with bad samples.
+        data: splits (`test-split='val'`), captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
 
     Raises:
         DataError: a file is missing or broken; names the file and the entry.
     """
-    findings = Findings(f"coco:{path}")
-    refuse_columns(config, findings.source)
+    findings = Findings(f"coco:{path}", cache)
     root = require_folder(path)
     files = sorted((root / _ANNOTATIONS).glob(f"{_CAPTIONS}*.json"))
     if not files:
@@ -63,9 +62,9 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
         listed = ids_of(captions["images"])
         labels, names = _labels(root, f"{_INSTANCES}{name}.json", listed, findings)
         classes |= names
-        entries += _entries(root, file.name, name, captions, labels, config, findings)
+        entries += _entries(root, file.name, name, captions, labels, data, findings)
     return build_dataset(
-        entries, config, findings, read_classes(config) or named_classes(sorted(classes))
+        entries, data, findings, read_classes(data) or named_classes(sorted(classes))
     )
 
 
@@ -75,7 +74,7 @@ def _entries(
     name: str,
     content: dict[str, list[object]],
     labels: dict[Id, str],
-    config: RunConfig,
+    data: DataSettings,
     findings: Findings,
 ) -> list[Entry]:
     """Entries of one file of captions."""
@@ -86,7 +85,7 @@ def _entries(
             images[number] = (where, f"{name}/{image_name}")
         else:
             findings.note(UNLABELLED)
-    found = find_images(root, list(images.values()), config, findings)
+    found = find_images(root, list(images.values()), findings)
     return [
         Entry(
             where=where,

@@ -4,8 +4,7 @@ from fractions import Fraction
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.entries import (
     Entry,
     LoadedDataset,
@@ -31,18 +30,18 @@ _IMAGES, _LABELS, _SPLIT, _CLASSES = (
 _SPLIT_NAMES = {"1": TRAIN, "0": TEST}
 
 
-def load_cub(path: str, config: RunConfig) -> LoadedDataset:
+def load_cub(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the folder `CUB_200_2011`, or the folder that holds it.
 
     Args:
         path: the folder.
-        config: split, captions, and what to do with bad samples.
+        data: split, captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
 
     Raises:
         DataError: a file is missing or broken, or a link leads out; names file and line.
     """
-    findings = Findings(f"cub:{path}")
-    refuse_columns(config, findings.source)
+    findings = Findings(f"cub:{path}", cache)
     root = require_folder(path)
     if (root / ARCHIVE).is_dir():
         root = require_inside(root, root / ARCHIVE).resolve()
@@ -54,7 +53,7 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
     captions = find_captions(root, [names[i][1] for i in ids], ("birds", "cvpr2016_cub"))
     places = [(names[i][0], f"images/{names[i][1]}") for i in ids]
     entries = []
-    for i, (image, usable) in zip(ids, find_images(root, places, config, findings), strict=True):
+    for i, (image, usable) in zip(ids, find_images(root, places, findings), strict=True):
         where, name = names[i]
         if i not in labels or i not in split:
             findings.add(
@@ -75,12 +74,10 @@ def load_cub(path: str, config: RunConfig) -> LoadedDataset:
                     split=_SPLIT_NAMES[split[i][1]],
                 )
             )
-    known = read_classes(config) or named_classes(
-        [class_name(name) for _, name in classes.values()]
-    )
-    dataset = build_dataset(entries, config, findings, known)
-    if config.data.benchmark_split == "paper":
-        return paper_split(dataset, config, _PAPER_TEST_SHARE)
+    known = read_classes(data) or named_classes([class_name(name) for _, name in classes.values()])
+    dataset = build_dataset(entries, data, findings, known)
+    if data.benchmark_split == "paper":
+        return paper_split(dataset, data, _PAPER_TEST_SHARE)
     return dataset
 
 

@@ -7,28 +7,20 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
-from fedmvp_flwr.data.reading.columns import NONE
-from fedmvp_flwr.data.reading.entries import (
-    Entry,
-    LoadedDataset,
-    as_label,
-    build_dataset,
-    printable,
-)
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.cells import printable
+from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
 from fedmvp_flwr.data.reading.tables import Row, Table, read_csv, require_columns
+from fedmvp_flwr.data.sources.columns import columns_of
 
 STYLES = "styles.csv"
 LABEL_COLUMN, TITLE_COLUMN, DESCRIPTION = "articleType", "productDisplayName", "description"
-SPLIT_COLUMN = "split"
-_USED = ("text-column", "label-column", "split-column", "partition")
 _TAG = re.compile(r"<[^<>]*>")
 
 
-def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
+def load_fashion(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the products of `styles.csv`, or of `styles/ID.json` where there is no table.
 
     The text is the description of `styles/ID.json` without its HTML tags, or the product's name
@@ -37,46 +29,29 @@ def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
 
     Args:
         path: the folder.
-        config: columns, splits, captions, and what to do with bad samples.
+        data: columns, splits, captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
 
     Raises:
         DataError: the folder holds no such data; bad samples; names file and line.
     """
-    findings = Findings(f"fashion:{path}")
-    refuse_columns(config, findings.source, _USED, ("text-column",))
+    findings = Findings(f"fashion:{path}", cache)
     root = require_folder(path)
     rows = _rows(root, findings)
-    label = config.data.label_column or LABEL_COLUMN
-    wanted = {
-        "id": "id",
-        "label-column": label,
-        "split-column": config.data.split_column,
-        "partition": config.data.owner_column,
-    }
-    if config.data.text_column not in ("", DESCRIPTION, NONE):
-        wanted["text-column"] = config.data.text_column
-    named = {key: column for key, column in wanted.items() if column}
-    require_columns(rows, named, STYLES, findings)
-    places = [(row.where, f"images/{str(row.cells['id']).strip()}.jpg") for row in rows]
-    return build_dataset(
-        [
-            Entry(
-                where=row.where,
-                key=printable(str(row.cells["id"]).strip()),
-                label=as_label(row.cells.get(label)),
-                image=image,
-                texts=texts,
-                split=as_label(row.cells.get(config.data.split_column or SPLIT_COLUMN)),
-                owner=as_label(row.cells.get(config.data.owner_column)),
-            )
-            for row, (image, usable) in zip(
-                rows, find_images(root, places, config, findings), strict=True
-            )
-            if usable and (texts := _texts(root, row, config, findings)) is not None
-        ],
-        config,
-        findings,
-    )
+    columns = columns_of(data, text=DESCRIPTION, label=LABEL_COLUMN)
+    required = {"id": "id", **columns.required}
+    if columns.text == DESCRIPTION:  # in the files of the products
+        required.pop("text-column", None)
+    require_columns(rows, required, STYLES, findings)
+    ids = [str(row.cells["id"]).strip() for row in rows]
+    places = [(row.where, f"images/{name}.jpg") for row, name in zip(rows, ids, strict=True)]
+    images = find_images(root, places, findings)
+    entries = [
+        columns.entry(row, printable(name), image, texts=texts)
+        for row, name, (image, usable) in zip(rows, ids, images, strict=True)
+        if usable and (texts := _texts(root, row, name, columns.text, findings)) is not None
+    ]
+    return build_dataset(entries, data, findings)
 
 
 def plain_text(markup: str) -> str:
@@ -102,14 +77,11 @@ def _rows(root: Path, findings: Findings) -> Table:
 
 
 def _texts(
-    root: Path, row: Row, config: RunConfig, findings: Findings
+    root: Path, row: Row, number: str, column: str | None, findings: Findings
 ) -> tuple[object, ...] | None:
     """The text of a product, if there is to be one; None if its JSON file is a finding."""
-    if config.data.text_column == NONE:
-        return ()
-    if config.data.text_column not in ("", DESCRIPTION):
-        return (row.cells.get(config.data.text_column),)
-    number = str(row.cells["id"]).strip()
+    if column != DESCRIPTION:
+        return (row.cells.get(column),) if column else ()
     described = ""
     if _has_file(root, number):
         product = _product(root, number, findings)

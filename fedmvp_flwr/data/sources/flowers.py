@@ -5,8 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.entries import (
     Classes,
     Entry,
@@ -27,7 +26,7 @@ _SPLIT_KEYS = {"trnid": TRAIN, "valid": VALIDATION, "tstid": TEST}
 _NUM_CLASSES = 102
 
 
-def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
+def load_flowers(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the folder that holds `jpg/`, `imagelabels.mat`, `setid.mat` and `text_c10/`.
 
     The class names are those of `class-names-file` or of torchvision, where it is installed;
@@ -35,20 +34,20 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
 
     Args:
         path: the folder.
-        config: split, captions, and what to do with bad samples.
+        data: split, captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
 
     Raises:
         DataError: a file is missing or broken, or they do not fit each other.
     """
-    findings = Findings(f"flowers:{path}")
-    refuse_columns(config, findings.source)
+    findings = Findings(f"flowers:{path}", cache)
     root = require_folder(path)
     labels = _read_mat(root, _LABELS, ("labels",))["labels"]
     split = _read_splits(root)
     beyond = sorted(number for number in split if not 1 <= number <= len(labels))
     if beyond:
         raise DataError(f"{_SPLITS} names image {beyond[0]}, {_LABELS} has {len(labels)} labels.")
-    classes = read_classes(config) or _class_names(max(labels, default=0))
+    classes = read_classes(data) or _class_names(max(labels, default=0))
     if max(labels, default=0) > len(classes.names) or min(labels, default=1) < 1:
         raise DataError(
             f"{_LABELS} has labels {min(labels)} to {max(labels)}, expected 1 to "
@@ -67,13 +66,13 @@ def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
             split=split[number],
         )
         for number, (where, name), (image, usable) in zip(
-            numbers, places, find_images(root, places, config, findings), strict=True
+            numbers, places, find_images(root, places, findings), strict=True
         )
         if usable and (texts := captions.read(name, findings)) is not None
     ]
-    dataset = build_dataset(entries, config, findings, classes)
-    if config.data.benchmark_split == "paper":
-        return paper_split(dataset, config, _PAPER_TEST_SHARE)
+    dataset = build_dataset(entries, data, findings, classes)
+    if data.benchmark_split == "paper":
+        return paper_split(dataset, data, _PAPER_TEST_SHARE)
     return dataset
 
 

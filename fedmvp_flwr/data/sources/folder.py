@@ -10,13 +10,13 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import as_label, is_empty, printable
-from fedmvp_flwr.data.reading.columns import Columns, check_columns, columns_of
-from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset, named_classes
+from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset, named_classes
 from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import CLOSED_FOLDER, Findings
 from fedmvp_flwr.data.reading.tables import SUFFIXES, Row, read_table
+from fedmvp_flwr.data.sources.columns import Columns, check_columns, columns_of
 from fedmvp_flwr.data.sources.folder_splits import splits_by_folder
 
 METADATA = "metadata"
@@ -24,13 +24,17 @@ _SHOWN = 80  # characters of a file name that is no text
 
 
 def load_folder(
-    path: str | Path, config: RunConfig, class_names: Sequence[str] | None = None
+    path: str | Path,
+    data: DataSettings,
+    cache: Path,
+    class_names: Sequence[str] | None = None,
 ) -> LoadedDataset:
     """Read one folder of images and texts.
 
     Args:
         path: the folder.
-        config: columns, splits, captions, and what to do with bad samples.
+        data: columns, splits, captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
         class_names: the classes that the labels must be of, in their order (a node is told them by
             the server); None: those of `class-names-file`, or the labels that there are.
 
@@ -38,34 +42,26 @@ def load_folder(
         DataError: the folder, its metadata or its samples cannot be used; names file and line.
     """
     root = require_folder(path)
-    findings = Findings(f"folder:{path}")
-    columns = columns_of(config)
+    findings = Findings(f"folder:{path}", cache)
+    columns = columns_of(data)
     rows: list[Row] = []
     places: list[tuple[str, str | None]] = []
     splits: list[str | None] = []
     for directory, split in _tables(root, findings):
-        own = _read(root, directory, config, findings)
+        own = _read(root, directory, data, columns, findings)
         rows += own
         places += [(row.where, _file_name(row, directory, columns)) for row in own]
         splits += [as_label(row.cells.get(columns.split)) or split for row in own]
     if not any(splits):
-        splits = splits_by_folder(places, config, findings)
-    images = find_images(root, places, config, findings)
+        splits = splits_by_folder(places, data, findings)
+    images = find_images(root, places, findings)
     entries = [
-        Entry(
-            where=row.where,
-            key=_key(row, name, columns),
-            label=as_label(row.cells.get(columns.label)),
-            image=image,
-            texts=(row.cells.get(columns.text),) if columns.text else (),
-            split=split,
-            owner=as_label(row.cells.get(columns.owner)) if columns.owner else None,
-        )
+        columns.entry(row, _key(row, name, columns), image, split=split)
         for row, (_, name), split, (image, usable) in zip(rows, places, splits, images, strict=True)
         if usable
     ]
     classes = named_classes(class_names) if class_names is not None else None
-    return build_dataset(entries, config, findings, classes)
+    return build_dataset(entries, data, findings, classes)
 
 
 def _tables(root: Path, findings: Findings) -> list[tuple[str, str | None]]:
@@ -131,7 +127,9 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> list[Row]:
+def _read(
+    root: Path, directory: str, data: DataSettings, columns: Columns, findings: Findings
+) -> list[Row]:
     path, *others = _metadata_files(root / directory)
     name = printable(str(Path(directory, path.name)))
     if others:
@@ -141,7 +139,7 @@ def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> 
         )
     rows = read_table(require_inside(root, path), name, findings)
     if rows or not findings.bad:  # else the lines that cannot be read say more
-        check_columns(rows, config, name, findings)
+        check_columns(rows, data, columns, name, findings)
     return rows
 
 

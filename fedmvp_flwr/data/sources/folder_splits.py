@@ -7,14 +7,14 @@ from collections.abc import Sequence
 from pathlib import PurePosixPath
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.findings import SPLIT_BY_FOLDER, Findings
 from fedmvp_flwr.data.reading.splits import SPLIT_NAMES
 
 
 def splits_by_folder(
     places: Sequence[tuple[str, str | None]],
-    config: RunConfig,
+    data: DataSettings,
     findings: Findings,
 ) -> list[str | None]:
     """The split of each row by the folder of its image; None where no folders tell it.
@@ -24,13 +24,13 @@ def splits_by_folder(
 
     Args:
         places: where each row was read, and the name of its image; None: no image.
-        config: `train-split`, `test-split` and `public-split` are names of splits, too.
+        data: `train-split`, `test-split` and `public-split` are names of splits, too.
         findings: takes note of every row whose split is told so.
 
     Raises:
         DataError: the folders tell the split of some rows and not of others.
     """
-    settings = (config.data.train_split, config.data.test_split, config.data.public_split)
+    settings = (data.train_split, data.test_split, data.public_split)
     known = SPLIT_NAMES | {name for setting in settings for name in setting.split("+") if name}
     heads = [_head(name) for _, name in places]
     there = {head for head in heads if head in known}

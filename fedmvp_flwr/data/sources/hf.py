@@ -8,27 +8,27 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.columns import Columns, columns_of, none_on_purpose
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.cells import as_label
 from fedmvp_flwr.data.reading.entries import (
     Entry,
     LoadedDataset,
-    as_label,
     build_dataset,
     named_classes,
     read_classes,
 )
 from fedmvp_flwr.data.reading.findings import UNKNOWN_LABEL, Findings
 from fedmvp_flwr.data.reading.hf_images import image_root, table_images
-from fedmvp_flwr.data.reading.images import TableImage
 from fedmvp_flwr.data.reading.splits import TRAIN
+from fedmvp_flwr.data.reading.tables import Row
+from fedmvp_flwr.data.sources.columns import Columns, columns_of, none_on_purpose
 
 _IMAGE_COLUMN = "image"
 _HIDDEN = -1  # the label of a test set that keeps its labels to itself
 _SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
 
 
-def load_hf(name: str, config: RunConfig) -> LoadedDataset:
+def load_hf(name: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read `NAME`, `NAME@CONFIGURATION` or a local folder.
 
     A local folder is what `save_to_disk` wrote, or anything that `load_dataset` can read; no hub is
@@ -36,22 +36,23 @@ def load_hf(name: str, config: RunConfig) -> LoadedDataset:
 
     Args:
         name: what follows `hf:`.
-        config: columns, splits, captions, and what to do with bad samples.
+        data: columns, splits, captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
 
     Raises:
         DataError: it cannot be loaded, streams, or lacks a column; bad samples.
     """
-    columns = columns_of(config, _IMAGE_COLUMN)
+    columns = columns_of(data, _IMAGE_COLUMN)
     parts = _splits(name)
-    findings = Findings(f"hf:{name}")
+    findings = Findings(f"hf:{name}", cache)
     entries: list[Entry] = []
-    classes, root = read_classes(config), image_root(name)
+    classes, root = read_classes(data), image_root(name)
     for split, table in sorted(parts.items()):
-        _require_columns(table, split, columns, config, findings.source)
+        _require_columns(table, split, columns, data, findings.source)
         names = _class_names(table, columns)
-        entries += _entries(table, split, len(parts) > 1, columns, root, config, findings)
+        entries += _entries(table, split, len(parts) > 1, columns, root, findings)
         classes = classes or (named_classes(names) if names else None)
-    return build_dataset(entries, config, findings, classes)
+    return build_dataset(entries, data, findings, classes)
 
 
 def _splits(name: str) -> dict[str, Any]:
@@ -88,23 +89,17 @@ def _require_columns(
     table: Any,  # noqa: ANN401 - a datasets.Dataset
     split: str,
     columns: Columns,
-    config: RunConfig,
+    data: DataSettings,
     source: str,
 ) -> None:
-    wanted = {
-        "image-column": columns.image,
-        "text-column": columns.text,
-        "label-column": columns.label,
-        "split-column": config.data.split_column,
-        "id-column": columns.id,
-        "partition": columns.owner,
-    }
+    chosen = {"image-column": columns.image, "text-column": columns.text}
+    wanted = {**chosen, **columns.required}
     twice = [key for key, column in wanted.items() if column and column == columns.image]
     if len(twice) > 1:
         raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
     missing = {key: c for key, c in wanted.items() if c and c not in table.column_names}
     if missing:
-        own = {"image-column": config.data.image_column, "text-column": config.data.text_column}
+        own = {"image-column": data.image_column, "text-column": data.text_column}
         named = ", ".join(f"'{column}' ({key})" for key, column in missing.items())
         hints = [f" {none_on_purpose(key)}." for key in own if key in missing and not own[key]]
         raise DataError(
@@ -124,11 +119,10 @@ def _entries(
     several: bool,
     columns: Columns,
     root: Path,
-    config: RunConfig,
     findings: Findings,
 ) -> list[Entry]:
     """Entries of one split; its name counts if there are several, else the split column does."""
-    images, usable = table_images(table, columns.image, split, root, config, findings)
+    images, usable = table_images(table, columns.image, split, root, findings)
     names = _class_names(table, columns)
     name = split if several else None
     entries = []
@@ -142,7 +136,11 @@ def _entries(
                 findings.add(UNKNOWN_LABEL, f"{split}:row {index}", what)
                 continue
             label = None if label == _HIDDEN else names[label]
-        entries.append(_entry(cells, index, label, images.get(index), name, columns))
+        row = Row(f"{name or TRAIN}:row {index}", cells)
+        key = as_label(cells.get(columns.id)) if columns.id else None
+        own = {"label": as_label(label)} | ({"split": name} if name else {})
+        key = key or f"{name or TRAIN}/{index}"
+        entries.append(columns.entry(row, key, images.get(index), **own))
     return entries
 
 
@@ -150,23 +148,3 @@ def _without_images(table: Any, columns: Columns) -> Any:  # noqa: ANN401 - data
     """The columns that are used, so that the library decodes no others."""
     wanted = {columns.text, columns.label, columns.split, columns.id, columns.owner}
     return table.select_columns([name for name in table.column_names if name in wanted])
-
-
-def _entry(
-    cells: dict[str, Any],
-    index: int,
-    label: object,
-    image: TableImage | None,
-    split: str | None,
-    columns: Columns,
-) -> Entry:
-    key = as_label(cells.get(columns.id)) if columns.id else None
-    return Entry(
-        where=f"{split or TRAIN}:row {index}",
-        key=key or f"{split or TRAIN}/{index}",
-        label=as_label(label),
-        image=image,
-        texts=(cells[columns.text],) if columns.text else (),
-        split=split or as_label(cells.get(columns.split)),
-        owner=as_label(cells[columns.owner]) if columns.owner else None,
-    )

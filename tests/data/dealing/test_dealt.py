@@ -1,12 +1,13 @@
 """A split is dealt once and remembered; what is remembered is never trusted blindly."""
 
 import json
+from importlib.metadata import version
 
 import pytest
 
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.dealing.assignment import Assignment
+from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.data.dealing.dealt import remembered_split
+from fedmvp_flwr.data.dealing.partition import Assignment
 
 TRAIN = [(f"s{i}", i % 3, None) for i in range(6)]
 TEST = [("t0", 0, None), ("t1", 1, None)]
@@ -27,8 +28,8 @@ def deal():
     return Dealer()
 
 
-def ask(folder, deal, train=TRAIN, clients=2, **settings):
-    return remembered_split(folder, train, TEST, RunConfig.of(**settings), clients, deal)
+def ask(folder, deal, train=TRAIN, clients=2, partition="dirichlet", seed=0):
+    return remembered_split(folder, train, TEST, partition, seed, clients, deal)
 
 
 def test_the_same_question_is_dealt_once(tmp_path, deal):
@@ -37,10 +38,26 @@ def test_the_same_question_is_dealt_once(tmp_path, deal):
 
 
 @pytest.mark.parametrize(
+    ("partition", "settings"),
+    [
+        ("dirichlet", ["dirichlet", 0.1, 3]),
+        ("dirichlet:0.10", ["dirichlet", 0.1, 3]),
+        ("dirichlet:0.5", ["dirichlet", 0.5, 3]),
+        ("iid", ["iid", 0.1, 3]),
+    ],
+)
+def test_what_earlier_versions_dealt_is_found(tmp_path, deal, partition, settings):
+    inputs = {"train": TRAIN, "test": TEST, "settings": settings, "clients": 2}
+    inputs["library"] = version("flwr-datasets")
+    ask(tmp_path, deal, partition=partition, seed=3)
+    assert (tmp_path / "dealt" / f"{record_hash(inputs)}.json").exists()
+
+
+@pytest.mark.parametrize(
     "changed",
     [
         {"seed": 1},
-        {"dirichlet_alpha": 0.7},
+        {"partition": "dirichlet:0.7"},
         {"partition": "iid"},
         {"train": [("other", 0, None), *TRAIN[1:]]},
         {"train": [("s0", 2, None), *TRAIN[1:]]},
@@ -77,7 +94,7 @@ def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path, deal):
 
 
 @pytest.mark.parametrize(
-    "partition", ["shards", "pathological", "column:brand", "file:/owners.csv"]
+    "partition", ["shards", "pathological:1", "column:brand", "file:/owners.csv"]
 )
 def test_what_is_dealt_without_the_library_is_not_remembered(tmp_path, deal, partition):
     ask(tmp_path, deal, partition=partition)

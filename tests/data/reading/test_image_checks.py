@@ -37,9 +37,9 @@ def test_a_closed_image_is_one_bad_sample(folder, settings, closed, caplog):
     closed("3.png")
     expected = r"1 x image that cannot be decoded: metadata\.jsonl:4: 'images/3\.png' \(cannot be "
     with pytest.raises(DataError, match=f"{expected}read: Permission denied"):
-        load_dataset(settings(f"folder:{root}"))
+        load_dataset(*settings(f"folder:{root}"))
     with caplog.at_level(logging.WARNING):
-        kept = load_dataset(settings(f"folder:{root}", bad_samples="skip"))
+        kept = load_dataset(*settings(f"folder:{root}", bad_samples="skip"))
     assert len(everything(kept)) == 9
     assert "1 bad sample(s) left out" in caplog.text
 
@@ -47,9 +47,9 @@ def test_a_closed_image_is_one_bad_sample(folder, settings, closed, caplog):
 def test_it_is_looked_at_again(folder, settings, closed, monkeypatch):
     root = folder()
     closed("3.png")
-    load_dataset(settings(f"folder:{root}", bad_samples="skip"))
+    load_dataset(*settings(f"folder:{root}", bad_samples="skip"))
     monkeypatch.undo()
-    assert len(everything(load_dataset(settings(f"folder:{root}")))) == 10
+    assert len(everything(load_dataset(*settings(f"folder:{root}")))) == 10
 
 
 def test_images_that_vanish_are_not_remembered(tmp_path, picture):
@@ -77,7 +77,7 @@ def test_a_file_that_is_larger_than_any_image_is_one_bad_sample(folder, settings
     os.truncate(root / "images" / "3.png", 8 * 2**30)  # sparse
     expected = r"1 x image that cannot be decoded: metadata\.jsonl:4: .*cannot be read: 8,589,934,"
     with pytest.raises(DataError, match=expected):
-        load_dataset(settings(f"folder:{root}"))
+        load_dataset(*settings(f"folder:{root}"))
 
 
 def test_a_root_whose_name_is_no_unicode(tmp_path, picture):

@@ -43,12 +43,12 @@ def out_of_range(kind):
 @pytest.mark.parametrize("kind", ["date", "timestamp", "duration"])
 def test_values_that_python_has_not(parquet, settings, kind):
     root = parquet(when=out_of_range(kind))
-    dataset = load_folder(root, settings())
+    dataset = load_folder(root, *settings())
     assert dataset.findings.num_bad == 0
     assert sum(map(len, dataset.splits.values())) == 10
     for keys in ({"id_column": "when"}, {"text_column": "when"}, {"partition": "column:when"}):
         with pytest.raises(DataError, match=r"'metadata\.parquet': column 'when' cannot be read"):
-            load_folder(root, settings(**keys))
+            load_folder(root, *settings(**keys))
 
 
 def test_only_the_columns_that_are_needed_are_read(parquet, settings, monkeypatch):
@@ -60,7 +60,7 @@ def test_only_the_columns_that_are_needed_are_read(parquet, settings, monkeypatc
 
     monkeypatch.setattr(ParquetColumns, "values", watch)
     root = parquet(embedding=pa.array([[0.5] * 512] * 10))
-    dataset = load_folder(root, settings(partition="column:site"))
+    dataset = load_folder(root, *settings(partition="column:site"))
     assert read == {"file_name", "text", "label", "split", "site"}
     assert {s.owner for s in dataset.splits["test"]} == {"hospital 0", "hospital 1"}
 
@@ -70,7 +70,7 @@ def test_a_missing_column_lists_all_that_are_there(parquet, settings):
     with pytest.raises(
         DataError, match=r"'nope' \(id-column\)\. It has \['embedding', 'file_name'"
     ):
-        load_folder(root, settings(id_column="nope"))
+        load_folder(root, *settings(id_column="nope"))
 
 
 def test_cells_by_column(parquet, tmp_path):

@@ -34,7 +34,7 @@ def test_spellings_of_one_name_are_one_image(flickr, settings, name):
     def change(rows):
         rows[3][0] = name
 
-    dataset = load_dataset(settings(f"flickr30k:{flickr(change)}", captions="joined"))
+    dataset = load_dataset(*settings(f"flickr30k:{flickr(change)}", captions="joined"))
     assert sorted(everything(dataset)) == [f"{i}.jpg" for i in range(6)]
     assert everything(dataset)["1.jpg"].text == "x 1 y 1"
 
@@ -46,16 +46,16 @@ def test_rows_of_an_image_with_several_owners(flickr, settings):
     root = flickr(change)
     expected = r"captions\.csv:4: '1\.jpg' has site elsewhere, site 1"
     with pytest.raises(DataError, match=expected):
-        load_dataset(settings(f"flickr30k:{root}", partition="column:site"))
+        load_dataset(*settings(f"flickr30k:{root}", partition="column:site"))
     kept = settings(f"flickr30k:{root}", partition="column:site", bad_samples="skip")
-    assert "1.jpg" not in everything(load_dataset(kept))
-    assert len(everything(load_dataset(settings(f"flickr30k:{root}")))) == 6  # nobody asks
+    assert "1.jpg" not in everything(load_dataset(*kept))
+    assert len(everything(load_dataset(*settings(f"flickr30k:{root}")))) == 6  # nobody asks
 
 
 def test_an_id_column_is_refused(flickr, settings):
     root = flickr()
     with pytest.raises(DataError, match=r"does not read id-column='label': of the columns only im"):
-        load_dataset(settings(f"flickr30k:{root}", id_column="label"))
+        load_dataset(*settings(f"flickr30k:{root}", id_column="label"))
 
 
 def test_captions_may_be_left_out_on_purpose(flickr, settings):
@@ -63,10 +63,10 @@ def test_captions_may_be_left_out_on_purpose(flickr, settings):
         for row in rows:
             row[1] = ""
 
-    dataset = load_dataset(settings(f"flickr30k:{flickr()}", text_column="none"))
+    dataset = load_dataset(*settings(f"flickr30k:{flickr()}", text_column="none"))
     assert len(everything(dataset)) == 6
     assert all(s.image and s.text is None for s in everything(dataset).values())
-    empty = load_dataset(settings(f"flickr30k:{flickr(change)}"))
+    empty = load_dataset(*settings(f"flickr30k:{flickr(change)}"))
     assert everything(empty).keys() == everything(dataset).keys()
     assert empty.findings.notes == dataset.findings.notes
 
@@ -77,4 +77,4 @@ def test_images_may_not(settings):
         with pytest.raises(
             DataError, match=r"take image-column='none': .* images\. Leave it out\."
         ):
-            load_dataset(config)
+            load_dataset(*config)

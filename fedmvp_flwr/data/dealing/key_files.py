@@ -1,51 +1,54 @@
-"""Tables by hand that say something of samples by their keys: owners, and masks."""
+"""Files that say something of samples, for owners and for masks: tables by key, saved records."""
 
-import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import TypeVar
+
+from pydantic import TypeAdapter, ValidationError
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.data.reading.csv_text import csv_rows
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
 
 KEY = "key"
+_T = TypeVar("_T")
 
 
 def read_text(path: Path, setting: str) -> str:
-    """The text of a file that a setting names, as UTF-8.
+    """The text of a file that a setting names.
 
     Raises:
         DataError: it cannot be read; names the setting.
     """
     try:
         return path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise DataError(f"{setting} cannot be read ({error}). Save it as UTF-8.") from error
-    except OSError as error:
-        raise DataError(f"{setting} cannot be read ({error}).") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise DataError(f"{setting} cannot be read as UTF-8 ({error}).") from error
 
 
-def parse_json(path: Path, content: str, what: str) -> Any:  # noqa: ANN401 - any JSON value
-    """Parse a saved record.
+def parse_record(path: Path, content: str, record: type[_T], what: str) -> _T:
+    """Parse what a run saved as JSON.
 
     Args:
         path: its file, for the message.
         content: the text.
-        what: what it is to be, for the message, as "saved mask (keys and present)".
+        record: the type that it must have.
+        what: what it is to be, for the message, as "saved mask".
 
     Raises:
-        DataError: it is no JSON, or nested too deeply.
+        DataError: it is no JSON, or of another type; says where.
     """
     try:
-        return json.loads(content)
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"'{path}' is no {what}: it is no JSON ({error}).") from error
+        return TypeAdapter(record).validate_json(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"])) or "content"
+        raise DataError(f"'{path}' is no {what}: {where}: {first['msg']}.") from error
 
 
 def keyed_rows(
     path: Path, content: str, columns: Sequence[str]
-) -> Iterator[tuple[str, str, dict[str, str]]]:
+) -> dict[str, tuple[str, dict[str, str]]]:
     """Read a CSV with a column `key` and others; spaces around cells do not count.
 
     Args:
@@ -53,23 +56,22 @@ def keyed_rows(
         content: the text.
         columns: those that it needs besides.
 
-    Yields:
-        File and line, the key, and the cells by column.
+    Returns:
+        By key the place, as file and line, and the cells by column.
 
     Raises:
         DataError: a line cannot be read, a column is missing, or a key is named twice.
     """
     findings = Findings(str(path))
     needed = [KEY, *columns]
-    seen = set()
+    found: dict[str, tuple[str, dict[str, str]]] = {}
     for where, cells in csv_rows(content, str(path), findings):
-        missing = [column for column in needed if column not in cells]
-        if missing:
+        if any(column not in cells for column in needed):
             raise DataError(f"'{path}' needs the columns {', '.join(needed)}; has {sorted(cells)}.")
         row = {column: cell.strip() for column, cell in cells.items()}
-        if row[KEY] in seen:
+        if row[KEY] in found:
             raise DataError(f"{where}: '{row[KEY]}' is named twice.")
-        seen.add(row[KEY])
-        yield where, row[KEY], row
+        found[row[KEY]] = where, row
     for broken in findings.bad.get(BROKEN_LINE, []):
         raise DataError(f"{broken}. Repair that line.")
+    return found

@@ -2,10 +2,10 @@ import json
 
 import pytest
 
-from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample
-from fedmvp_flwr.data.dealing.assignment import assign, partition_by_owner
+from fedmvp_flwr.data.dealing.by_owner import partition_by_owner
+from fedmvp_flwr.data.dealing.partition import assign
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
 
@@ -21,7 +21,7 @@ TEST = samples("b", ["west", "north", "south", "nobody's", None, "east"])
 
 
 def by_column(clients, train=TRAIN, test=TEST):
-    return assign(train, test, RunConfig.of(partition="column:site"), clients)
+    return assign(train, test, "column:site", clients, 0)
 
 
 def owners_of(part, data):
@@ -59,26 +59,26 @@ def test_too_few_owners_and_samples_without():
 
 
 def test_a_saved_split_is_dealt_again(tmp_path):
-    saved = assign(TRAIN, TEST, RunConfig.of(partition="iid"), 3)
+    saved = assign(TRAIN, TEST, "iid", 3, 0)
     path = tmp_path / "split.json"
     path.write_text(json.dumps({"train": saved.train, "test": saved.test}))
-    config = RunConfig.of(partition=f"file:{path}", seed=9)
-    assert assign(TRAIN, TEST, config, 3) == saved
+    again = f"file:{path}"
+    assert assign(TRAIN, TEST, again, 3, 9) == saved
     with pytest.raises(DataError, match=r"client.*2, there are 2"):
-        assign(TRAIN, TEST, config, 2)
+        assign(TRAIN, TEST, again, 2, 9)
     with pytest.raises(DataError, match=r"gives the clients \[3\] no training"):
-        assign(TRAIN, TEST, config, 4)
+        assign(TRAIN, TEST, again, 4, 9)
     with pytest.raises(DataError, match="saved for other data"):
-        assign(TRAIN[:-1], TEST, config, 3)
+        assign(TRAIN[:-1], TEST, again, 3, 9)
     with pytest.raises(DataError, match="to nobody, for example \\['x0'"):
-        assign([*TRAIN, *samples("x", [None])], TEST, config, 3)
+        assign([*TRAIN, *samples("x", [None])], TEST, again, 3, 9)
 
 
 def test_a_table_of_keys(tmp_path):
     path = tmp_path / "owners.csv"
     lines = ["key,client", *(f"a{i},{i % 3}" for i in range(24)), "b1,2", "of other data,0"]
     path.write_text("\n".join(lines))
-    dealt = assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 3)
+    dealt = assign(TRAIN, TEST, f"file:{path}", 3, 0)
     assert dealt.train[1] == list(range(1, 24, 3))
     assert 1 in dealt.test[2]
     assert sorted(i for part in dealt.test for i in part) == list(range(6))
@@ -98,7 +98,7 @@ def test_broken_tables(tmp_path, content, message):
     path = tmp_path / "owners.csv"
     path.write_text(content)
     with pytest.raises(DataError, match=message):
-        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 3)
+        assign(TRAIN, TEST, f"file:{path}", 3, 0)
 
 
 @pytest.mark.parametrize(
@@ -119,27 +119,27 @@ def test_broken_records(tmp_path, content):
     path = tmp_path / "split.json"
     path.write_text(content)
     with pytest.raises(DataError, match="no saved split"):
-        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 3)
+        assign(TRAIN, TEST, f"file:{path}", 3, 0)
 
 
 def test_a_negative_number_is_named(tmp_path):
     path = tmp_path / "split.json"
     path.write_text('{"train": [[0, -1]], "test": [[]]}')
-    with pytest.raises(DataError, match="-1 is no number of a sample"):
-        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 2)
+    with pytest.raises(DataError, match=r"train\.0\.1: Input should be greater than or equal to 0"):
+        assign(TRAIN, TEST, f"file:{path}", 2, 0)
 
 
 def test_keys_of_a_table_may_have_any_character(tmp_path):
     path = tmp_path / "owners.csv"
     train = [Sample(key, 0, None, "t") for key in ("a\u2028b", "c")]
     path.write_text("key , client\na\u2028b, 1 \n c ,0\n", encoding="utf-8")
-    assert assign(train, [], RunConfig.of(partition=f"file:{path}"), 2).train == [[1], [0]]
+    assert assign(train, [], f"file:{path}", 2, 0).train == [[1], [0]]
 
 
 def test_a_record_that_deals_twice_or_is_not_there(tmp_path):
     path = tmp_path / "split.json"
     path.write_text('{"train": [[0, 1], [1]], "test": [[], []]}')
     with pytest.raises(DataError, match="twice"):
-        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{path}"), 2)
+        assign(TRAIN, TEST, f"file:{path}", 2, 0)
     with pytest.raises(DataError, match="cannot be read"):
-        assign(TRAIN, TEST, RunConfig.of(partition=f"file:{tmp_path}/gone.csv"), 2)
+        assign(TRAIN, TEST, f"file:{tmp_path}/gone.csv", 2, 0)
