@@ -127,12 +127,7 @@ def test_a_full_disk_is_named(node, data, monkeypatch):
 
 def test_a_client_without_a_pair_takes_the_threshold_of_the_others(data):
     assert data.gated(0.9) is data
-    alone = ClientData(
-        data.config,
-        data.train_set,
-        data.held_out,
-        -1.0,
-        data.summary.model_copy(update={"complete": 0}),
-    )
+    without = data.summary.model_copy(update={"complete": 0})
+    alone = replace(data, threshold=-1.0, summary=without)
     accepted = [int(d.train.modalities["image"].generated.sum()) for d in (alone, alone.gated(0.9))]
     assert accepted[0] > accepted[1]
