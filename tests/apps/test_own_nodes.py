@@ -22,7 +22,7 @@ SETTINGS = {
     "evaluate-every": 1,
     "local-epochs": 1,
     "probe-per-class": 2,
-    "generator-steps": 2,
+    "image-generator": "diffusers:embedded?steps=2",
     "model-width": 32,
 }
 # All that a node tells when it has prepared: the list in docs/deploy.md has to grow with it.
