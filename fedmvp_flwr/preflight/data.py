@@ -2,12 +2,11 @@
 
 from collections.abc import Sequence
 
-from fedmvp_flwr.base.samples import IMAGE, TEXT, Dataset
+from fedmvp_flwr.base.samples import IMAGE, TEST, TEXT, TRAIN, VALIDATION, Dataset
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.data.reading.entries import LoadedDataset
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN, VALIDATION
 
 Row = dict[str, int]
 _SHOWN = 10
