@@ -57,8 +57,9 @@ def prepare(message: Message, context: Context) -> Message:
         reply = identity_fields(context.node_config)
         with discreet(node), node_event(node, "prepare") as event:
             data = prepare_node(config, node, _classes(message))
-            event.update({key: data.summary[key] for key in _LOGGED})
-        reply[SUMMARY] = json.dumps({**data.summary, "name": node.name})
+            summary = data.summary.to_json()
+            event.update({key: summary[key] for key in _LOGGED})
+        reply[SUMMARY] = json.dumps(summary)
     except FedMVPError as error:
         reply[PROBLEM] = str(error)
     return Message(RecordDict({PREPARED: ConfigRecord(reply)}), reply_to=message)

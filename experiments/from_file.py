@@ -108,7 +108,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     for sample in sorted(pairs, key=lambda s: seed_for(config.data.data_seed, "probe", s.key)):
         by_class.setdefault(sample.label, []).append(sample)
     chosen = [s for _, own in sorted(by_class.items()) for s in own[: table["per-class"]]]
-    models = FoundationModels(config, str(resolve_device(config.run.device)))
+    models = FoundationModels(config.models, str(resolve_device(config.run.device)))
     with FeatureStore(cache_folder(config.run)) as store:
         prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
     path = out / _PROBE

@@ -38,7 +38,7 @@ def settings(root: Path, folders: list[Path], **changes: object) -> dict[str, ob
         "round-retries": 3,
         "local-epochs": 1,
         "probe-per-class": 2,
-        "generator-steps": 2,
+        "image-generator": "diffusers:embedded?steps=2",
         "model-width": 32,
     }
     return values | {name.replace("_", "-"): value for name, value in changes.items()}

@@ -1,7 +1,5 @@
 """Doing the expensive part ahead of a run: `fedmvp complete`."""
 
-from typing import Any
-
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.client.preparation import prepare_client
@@ -12,6 +10,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node, require_lasting
 from fedmvp_flwr.data.sources.registry import load_dataset
+from fedmvp_flwr.protocol.summary import Completions, Summary
 from fedmvp_flwr.server.data import prepare_server_test
 from fedmvp_flwr.server.probe_source import prepare_probe
 
@@ -75,10 +74,10 @@ def prepare_all(
     return _summed(summaries)
 
 
-def _summed(summaries: list[dict[str, Any]]) -> dict[str, int]:
-    counts = [c for summary in summaries for c in summary["completions"].values()]
+def _summed(summaries: list[Summary]) -> dict[str, int]:
+    counts = [made for summary in summaries for made in summary.completions.values()]
     return {
         "clients": len(summaries),
-        "samples": sum(summary["samples"] for summary in summaries),
-        **{kind: sum(c[kind] for c in counts) for kind in ("made", "reused", "rejected")},
+        "samples": sum(summary.samples for summary in summaries),
+        **{kind: sum(getattr(c, kind) for c in counts) for kind in Completions.model_fields},
     }

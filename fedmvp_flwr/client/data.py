@@ -3,15 +3,15 @@
 This module needs torch alone: a deployed node imports it for every message.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.completion.gating import accept, conditions, training_batch
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.model.evaluation import Conditions
+from fedmvp_flwr.protocol.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -23,14 +23,14 @@ class ClientData:
         train_set: the samples to train on.
         held_out: its held-out samples.
         threshold: of the quality gate.
-        summary: JSON values about the client that the server may know (counts, no content).
+        summary: numbers about the client that the server may know, no content.
     """
 
     config: RunConfig
     train_set: PreparedSet
     held_out: PreparedSet
     threshold: float
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Summary
 
     @cached_property
     def train(self) -> Batch:
@@ -45,4 +45,4 @@ class ClientData:
 
     def gated(self, fallback: float) -> "ClientData":
         """The same with another threshold, if the client has no pair to calibrate its own by."""
-        return self if self.summary["complete"] else replace(self, threshold=fallback)
+        return self if self.summary.complete else replace(self, threshold=fallback)

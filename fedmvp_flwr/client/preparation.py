@@ -4,11 +4,7 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from torch import Tensor
 
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.progress import Progress
@@ -16,14 +12,14 @@ from fedmvp_flwr.base.samples import MODALITIES, Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.gating import ACCEPT_ALL, accept, calibrate_threshold, training_batch
 from fedmvp_flwr.completion.pipeline import Request, prepare_sets
-from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
 from fedmvp_flwr.completion.retrieval import retrieval_pool
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.data.dealing.client_samples import ClientSamples, client_samples
+from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.protocol.summary import Completions, Summary
 
 
 def prepare_client(
@@ -70,47 +66,33 @@ def prepare_client(
         else fallback
     )
     accepted = accept(train, threshold, config)
-    summary = {
-        "partition-id": node.partition_id,
-        **_summary(dataset, samples, train, accepted, threshold, models),
-        "trainable": len(training_batch(train, accepted, config)),
-    }
-    return ClientData(config, train, test, threshold, summary)
-
-
-def _summary(
-    dataset: Dataset,
-    samples: ClientSamples,
-    train: PreparedSet,
-    accepted: Mapping[str, Tensor],
-    threshold: float,
-    models: FoundationModels,
-) -> dict[str, Any]:
     labels = torch.tensor([sample.label for sample in samples.train])
-    return {
-        "samples": len(samples.train),
-        "held-out": len(samples.test),
-        "complete": sum(sample.complete for sample in samples.train),
-        "missing": {
-            name: sum(not sample.has(name) for sample in samples.train) for name in MODALITIES
-        },
-        "labels": torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
-        "completions": {
-            name: {
-                "made": train.made.get(name, 0),
-                "reused": train.reused.get(name, 0),
-                "rejected": int((train.completed[name].present & ~accepted[name]).sum()),
-            }
+    summary = Summary(
+        partition_id=node.partition_id,
+        name=node.name,
+        samples=len(samples.train),
+        held_out=len(samples.test),
+        complete=sum(sample.complete for sample in samples.train),
+        trainable=len(training_batch(train, accepted, config)),
+        missing={m: sum(not sample.has(m) for sample in samples.train) for m in MODALITIES},
+        labels=torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
+        completions={
+            name: Completions(
+                made=train.made.get(name, 0),
+                reused=train.reused.get(name, 0),
+                rejected=int((train.completed[name].present & ~accepted[name]).sum()),
+            )
             for name in accepted
         },
-        "gate-threshold": threshold,
-        "widths": train.real.widths,
-        "seconds": dict(train.seconds),
-        "models": models.identities(),
-        "hashes": {
+        gate_threshold=threshold,
+        widths=train.real.widths,
+        seconds=dict(train.seconds),
+        models=models.identities(),
+        hashes={
             "split": samples.split_hash,
             "mask": samples.mask_hash,
             "test-mask": samples.test_mask_hash,
             "keys": record_hash({"keys": list(train.keys)}),
         },
-    }
+    )
+    return ClientData(config, train, test, threshold, summary)

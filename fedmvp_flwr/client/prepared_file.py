@@ -20,6 +20,7 @@ from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.protocol.summary import read_summary
 
 _FOLDER = "prepared"
 _KEPT = 3  # newest files of each client
@@ -38,7 +39,7 @@ def save_client(config: RunConfig, node: Node, classes: Sequence[str], data: Cli
     metadata = {
         "digest": tensors_digest(tensors),
         "threshold": data.threshold,
-        "summary": data.summary,
+        "summary": data.summary.to_json(),
     }
     try:
         save_tensors(path, _apart(tensors), metadata)
@@ -64,7 +65,7 @@ def load_client(config: RunConfig, node: Node, classes: Sequence[str]) -> Client
             _set("train", tensors),
             _set("held-out", tensors),
             float(metadata["threshold"]),
-            dict(metadata["summary"]),
+            read_summary(metadata["summary"]),
         )
     except (CheckpointError, KeyError, TypeError, ValueError):
         return None

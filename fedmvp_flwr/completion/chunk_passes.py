@@ -5,6 +5,7 @@ from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.completers import Source
 from fedmvp_flwr.completion.plan import load_image
 from fedmvp_flwr.completion.preparation_state import COMPLETION, FEATURES, Work
+from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES
 
 
 def pass_over_images(work: Work) -> None:
@@ -14,7 +15,9 @@ def pass_over_images(work: Work) -> None:
     bare = [d for d in references if d not in captions and work.lacks(IMAGE, d)]
     blind = [*bare, *(digest for digest in captions if work.lacks(IMAGE, digest))]
     total, done, seen = sum(map(len, captions.values())), 0, 0
-    size = min(work.config.models.captions_at_once, work.config.models.foundation_batch_size)
+    size = work.config.models.foundation_batch_size
+    if captions:
+        size = min(size, work.models.at_once(GENERATOR_ROLES[TEXT]))
     for chunk in [*work.chunks(list(captions), size), *work.chunks(bare)]:
         with work.clock(COMPLETION if chunk[0] in captions else FEATURES):
             images = {digest: load_image(references[digest]) for digest in chunk}
@@ -41,7 +44,8 @@ def pass_over_generated_images(work: Work) -> None:
     ]
     texts = work.real_texts()
     done = 0
-    for chunk in work.chunks(jobs, work.config.models.images_at_once):
+    size = work.models.at_once(GENERATOR_ROLES[IMAGE]) if jobs else 0
+    for chunk in work.chunks(jobs, size):
         sources = [(item.key, Source(texts[d], d, item.class_name)) for item, d in chunk]
         items, contents = work.complete(IMAGE, sources)
         work.store.put_many(items | work.encode(IMAGE, contents))

@@ -122,6 +122,6 @@ def widths_from_bytes(value: bytes) -> tuple[int, int]:
 
 
 def _encoder_parts(modality: str, models: FoundationModels) -> dict[str, str | int]:
-    shape = {IMAGE: models.config.models.image_grid, TEXT: models.config.models.text_max_tokens}
+    shape = {IMAGE: models.settings.image_grid, TEXT: models.settings.text_max_tokens}
     encoder = models.fingerprint(ENCODER_ROLES[modality])
     return {"modality": modality, "encoder": encoder, "shape": shape[modality]}

@@ -15,11 +15,13 @@ from fedmvp_flwr.completion.store import key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.protocols import Captioner
+from fedmvp_flwr.foundation.spec import ModelOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 Content = Union[str, "Image"]
+_USUAL_DTYPE = ModelOptions().dtype
 SOURCE_OF: dict[str, str] = {IMAGE: TEXT, TEXT: IMAGE}
 
 
@@ -107,20 +109,6 @@ class FoundationCompleter:
         self._questions = (
             parse_questions(config.completion.caption_questions) if self._template.asks else ()
         )
-        self._settings: dict[str, dict[str, Any]] = {
-            IMAGE: {
-                "prompt": self._template.image_prompt,
-                "seed": config.data.data_seed,
-                "steps": models.config.models.generator_steps,
-                "guidance": models.config.models.generator_guidance,
-                **changed_settings(models.config, "generator_size", "generator_dtype"),
-            },
-            TEXT: {
-                "prompt": self._template.caption_prompt,
-                "questions": [dataclasses.astuple(question) for question in self._questions],
-                **changed_settings(models.config, "captioner_max_tokens", "captioner_dtype"),
-            },
-        }
         self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
             IMAGE: self._draw,
             TEXT: self._describe,
@@ -137,16 +125,31 @@ class FoundationCompleter:
             source=digest,
             model=self._models.fingerprint(GENERATOR_ROLES[modality]),
             class_name=class_name,
-            settings=self._settings[modality],
+            settings=self._settings(modality),
         )
+
+    def _settings(self, modality: str) -> dict[str, Any]:
+        """What makes another completion of the same source."""
+        options = self._models.spec(GENERATOR_ROLES[modality]).options
+        if modality == IMAGE:
+            return {
+                "prompt": self._template.image_prompt,
+                "seed": self._config.data.data_seed,
+                **drawing_settings(options),
+            }
+        settings: dict[str, Any] = {
+            "prompt": self._template.caption_prompt,
+            "questions": [dataclasses.astuple(question) for question in self._questions],
+        }
+        if options.max_tokens is not None:
+            settings["captioner_max_tokens"] = options.max_tokens
+        if options.dtype != _USUAL_DTYPE:
+            settings["captioner_dtype"] = options.dtype
+        return settings
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
         """Caption images or draw texts, in batches of the model's own size."""
-        sizes = {
-            IMAGE: self._config.models.images_at_once,
-            TEXT: self._config.models.captions_at_once,
-        }
-        size = sizes[modality]
+        size = self._models.at_once(GENERATOR_ROLES[modality])
         make = self._makers[modality]
         return [
             completion
@@ -193,11 +196,20 @@ class FoundationCompleter:
         }
 
 
-def changed_settings(config: RunConfig, *names: str) -> dict[str, Any]:
-    """Settings that differ from their default: the keys of older stores stay what they were."""
-    fields = type(config.models).model_fields
-    values = {name: getattr(config.models, name) for name in names}
-    return {name: value for name, value in values.items() if value != fields[name].default}
+def drawing_settings(options: ModelOptions) -> dict[str, Any]:
+    """What of an image generator's options changes its images, by the names in stored keys.
+
+    Names and values never change, or nothing that is stored would be found.
+    """
+    settings: dict[str, Any] = {
+        "steps": options.steps or 0,
+        "guidance": -1.0 if options.guidance is None else options.guidance,
+    }
+    if options.size is not None:
+        settings["generator_size"] = options.size
+    if options.dtype != _USUAL_DTYPE:
+        settings["generator_dtype"] = options.dtype
+    return settings
 
 
 def _ask(

@@ -43,7 +43,7 @@ def frozen_models(config: RunConfig, device: str = "cpu") -> FoundationModels:
     Raises:
         ModelError: one of them is not there or not known.
     """
-    models = FoundationModels(config, device, gate_encoder(config.completion))
+    models = FoundationModels(config.models, device, gate_encoder(config.completion))
     generative = GENERATOR_ROLES.values() if config.completion.kind == "foundation" else ()
     models.require([*ENCODER_ROLES.values(), *generative])
     return models

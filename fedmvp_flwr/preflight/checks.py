@@ -44,11 +44,9 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         check("out-dir", lambda: _require_free(config.run))
     writable = check("cache-dir", lambda: require_writable(cache_folder(config.run), "cache-dir"))
     device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
-    models = check(
-        "the models", lambda: FoundationModels(config, device, gate_encoder(config.completion))
-    )
-    check("the models", lambda: add_models(report, config, device))
-    if models and not report.problems:
+    models = FoundationModels(config.models, device, gate_encoder(config.completion))
+    check("the models", lambda: add_models(report, config, models))
+    if not report.problems:
         check("the quality gate", lambda: require_comparable(models, config))
     if config.probe.file and config.needs_probe:
         check("the probe", lambda: load_probe_file(config.probe))
@@ -75,7 +73,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if dataset:
         notes = check("the data set", lambda: data_notes(dataset, config, report.rows))
         report.notes += notes or []
-    if dataset and writable and models and num_clients and not report.problems:
+    if dataset and writable and num_clients and not report.problems:
         check(
             "the work of the models",
             lambda: add_workload(report, dataset, config, models, owned, timed),

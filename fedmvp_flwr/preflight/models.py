@@ -6,16 +6,14 @@ from functools import partial
 
 from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
-from fedmvp_flwr.completion.registry import gate_encoder
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
-from fedmvp_flwr.foundation.folders.checks import model_problems
-from fedmvp_flwr.foundation.folders.fingerprint import model_bytes, model_fingerprint
+from fedmvp_flwr.foundation.fingerprint import model_bytes
 from fedmvp_flwr.foundation.folders.hub import revision_of
-from fedmvp_flwr.foundation.specs import Role, parse_spec
+from fedmvp_flwr.foundation.spec import Role
 from fedmvp_flwr.preflight.findings import PreflightReport, attempt
 from fedmvp_flwr.preflight.item_counts import count_work
 from fedmvp_flwr.preflight.timed_sources import stand_in_notes
@@ -35,42 +33,44 @@ _MEGABYTE = 1e6
 _SHOWN = 12  # characters of a fingerprint
 
 
-def add_models(report: PreflightReport, config: RunConfig, device: str) -> None:
+def add_models(report: PreflightReport, config: RunConfig, models: FoundationModels) -> None:
     """Find every model that the run needs; every one that is missing is a problem of its own.
 
     Args:
         report: gets rows and problems.
-        config: names the models.
-        device: where they would compute.
+        config: says which of the models are needed.
+        models: the frozen models; none is loaded.
     """
-    for key, role, used in _needed(config):
-        attempt(report, key, partial(_add_model, report, key, role, used))
+    roles = list(ENCODER_ROLES.values())
+    if config.completion.kind == "foundation":
+        roles += list(GENERATOR_ROLES.values())
+    elif config.generates_probe:
+        roles.append("image_generator")
+    for role in roles:
+        attempt(report, role.replace("_", "-"), partial(_add_model, report, models, role))
+    if models.gate is not models:
+        for role in ENCODER_ROLES.values():
+            attempt(report, "gate-encoder", partial(_add_model, report, models.gate, role))
     if config.completion.kind == "foundation":
         attempt(report, "prompt-template", partial(_check_prompts, config))
-    if config.models.generator_offload != "none" and device == "cpu" and _draws(config):
-        report.problems.append(
-            f"generator-offload='{config.models.generator_offload}' needs a GPU, but device='cpu'."
-        )
 
 
-def _add_model(report: PreflightReport, key: str, role: Role, config: RunConfig) -> None:
-    """Describe one model, and find what keeps it from being loaded; it is not.
+def _add_model(report: PreflightReport, models: FoundationModels, role: Role) -> None:
+    """Describe one model; it is not loaded.
 
     Raises:
         FedMVPError: it is not there.
     """
-    spec = str(getattr(config.models, role))
-    model = parse_spec(role, spec, key)
+    spec = models.spec(role)
     row: dict[str, str | float] = {
-        "setting": key,
-        "model": spec,
-        "MB": round(model_bytes(model) / _MEGABYTE, 1),
-        "fingerprint": model_fingerprint(model)[:_SHOWN],
-        "revision": revision_of(model.folder) or "",
+        "setting": spec.key,
+        "model": spec.text,
+        "MB": round(model_bytes(spec) / _MEGABYTE, 1),
+        "fingerprint": models.fingerprint(role)[:_SHOWN],
+        "revision": revision_of(spec.folder) or "",
     }
     if row not in report.models:
         report.models.append(row)
-    report.problems += [f"{key}={spec!r}: {text}" for text in model_problems(model, config)]
 
 
 def _check_prompts(config: RunConfig) -> None:
@@ -142,22 +142,3 @@ def _check_disk(report: PreflightReport, config: RunConfig, most: float) -> None
             f"cache-dir='{folder}' has {free:.0f} MB free; features and completions may take "
             f"{needed:.0f} MB. Make room, or choose a folder on another disk."
         )
-
-
-def _needed(config: RunConfig) -> list[tuple[str, Role, RunConfig]]:
-    """(run-config key, role, the settings that it has) of each model that the run would load."""
-    roles = list(ENCODER_ROLES.values())
-    if config.completion.kind == "foundation":
-        roles += list(GENERATOR_ROLES.values())
-    elif _draws(config):
-        roles.append("image_generator")
-    needed = [(role.replace("_", "-"), role, config) for role in roles]
-    models = FoundationModels(config, gate_encoder=gate_encoder(config.completion))
-    if models.gate is not models:
-        needed += [("gate-encoder", role, models.gate.config) for role in ENCODER_ROLES.values()]
-    return needed
-
-
-def _draws(config: RunConfig) -> bool:
-    """Whether images are generated: to fill holes, or for the probe."""
-    return config.completion.kind == "foundation" or config.generates_probe

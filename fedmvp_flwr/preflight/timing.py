@@ -16,9 +16,8 @@ from fedmvp_flwr.completion.completers import SOURCE_OF, Completion, FoundationC
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
-from fedmvp_flwr.foundation.folders.completeness import declared_width
-from fedmvp_flwr.foundation.libraries.diffusers_generator import largest_side
-from fedmvp_flwr.foundation.specs import Role
+from fedmvp_flwr.foundation.folders.declared import declared_side, declared_width
+from fedmvp_flwr.foundation.spec import ModelSpec, Role
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, GATED, PROBE, Workload, encodings
 from fedmvp_flwr.preflight.timed_sources import timed_sources
@@ -76,7 +75,7 @@ def time_models(
             items = [source.content for source in given[modality]]
             spent, encoder = _timed(lambda: encoders.encoder(modality))  # noqa: B023 - called now
             loading += spent
-            with _at_work(encoders, ENCODER_ROLES[modality], encoders is not models):
+            with _at_work(encoders, ENCODER_ROLES[modality]):
                 encoder.encode(items[:1])  # the first call also warms up
                 spent, features = _timed(lambda: encoder.encode(items))  # noqa: B023
             if encoders is models:
@@ -146,9 +145,10 @@ def most_bytes(
         config: number of tokens, size of generated images.
     """
     each = _features_bytes(widths, config)
-    side = config.models.generator_size
-    if not side and work.left.get(COMPLETED[IMAGE]):
-        side = largest_side(models.spec("image_generator").folder)
+    side = 0
+    if work.left.get(COMPLETED[IMAGE]):
+        generator = models.spec("image_generator")
+        side = generator.options.size or declared_side(generator.folder)
     sizes = {
         **{ENCODED[m]: each[m] for m in MODALITIES},
         **{GATED[m]: each[m] for m in MODALITIES},  # pooled alone: smaller than that
@@ -161,7 +161,8 @@ def most_bytes(
 
 def declared_widths(models: FoundationModels) -> Widths:
     """The encoders' widths at most, by what their folders say; none is loaded."""
-    largest = {m: declared_width(models.spec(ENCODER_ROLES[m])) for m in MODALITIES}
+    specs: dict[str, ModelSpec] = {m: models.spec(ENCODER_ROLES[m]) for m in MODALITIES}
+    largest = {m: declared_width(spec.folder / spec.library.marker) for m, spec in specs.items()}
     return {m: (width, width) for m, width in largest.items()}
 
 
@@ -199,19 +200,17 @@ def known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None
 
 
 @contextmanager
-def _at_work(models: FoundationModels, role: Role, gate: bool = False) -> Iterator[None]:
+def _at_work(models: FoundationModels, role: Role) -> Iterator[None]:
     """Raise a ModelError that names the model, for whatever its library raises."""
     try:
         yield
     except FedMVPError:
         raise
     except Exception as error:
-        key, spec = (
-            "gate-encoder" if gate else role.replace("_", "-"),
-            getattr(models.config.models, role),
-        )
+        spec = models.spec(role)
         raise ModelError(
-            f"{key}='{spec}' does not work on the first samples: {type(error).__name__}: {error}"
+            f"{spec.key}={spec.text!r} does not work on the first samples: "
+            f"{type(error).__name__}: {error}"
         ) from error
 
 

@@ -131,7 +131,8 @@ def _measure(
     config: RunConfig, settings: PretrainSettings, pairs: Pairs, device: str
 ) -> dict[str, dict[str, float]]:
     """Figures of the finished models on the held-out pairs."""
-    models = FoundationModels(config.changed(**specs(settings.out)), device)
+    named = config.changed(**specs(settings.out))
+    models = FoundationModels(named.models, device=device)
     held_out = load_sample_bank(pairs.held_out, settings.shape.image_size, settings.out / WORK)
     autoencoder = load_autoencoder(settings.out / "generator" / "vae")
     return {

@@ -20,7 +20,7 @@ from fedmvp_flwr.aggregation.nodes import NodeRegistry, identities
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.protocol.messages import PREPARE_MESSAGE, PROBLEM, SUMMARY
-from fedmvp_flwr.protocol.summary import Summary, known_fields, malformed
+from fedmvp_flwr.protocol.summary import Summary, read_summary
 
 _POLL = 0.5  # seconds
 _ASK_AGAIN = 60.0  # seconds after a refusal
@@ -158,38 +158,29 @@ class Admission:
 
     def ready(self) -> list[Summary]:
         """Summaries of all nodes that may take part, ordered by key."""
-        return sorted(self.summaries.values(), key=lambda summary: int(summary["partition-id"]))
+        return sorted(self.summaries.values(), key=lambda summary: summary.partition_id)
 
     def data_hashes(self) -> dict[str, str]:
         """Hash of the samples of each node that may take part, by its key."""
-        return {str(s["partition-id"]): record_hash(s["hashes"]) for s in self.ready()}
+        return {str(s.partition_id): record_hash(s.hashes) for s in self.ready()}
 
-    def told(self, key: int, name: str) -> int | None:
-        """A count that a client's summary names; None where it is not ready or told none."""
-        for summary in self.summaries.values():
-            if summary["partition-id"] == key:
-                return summary.get(name)
-        return None
+    def told(self, key: int) -> Summary | None:
+        """What a client told; None where it is not ready."""
+        return next((s for s in self.summaries.values() if s.partition_id == key), None)
 
     def _take_in(self, node_id: int, answer: Summary | str) -> None:
         key = self.nodes.key(node_id)
-        problem = answer if isinstance(answer, str) else self._problem(answer)
+        problem = answer if isinstance(answer, str) else self.check(answer)
         if problem is None and not isinstance(answer, str):
             self.refused.pop(node_id, None)
-            for before in [n for n, s in self.summaries.items() if s["partition-id"] == key]:
+            for before in [n for n, s in self.summaries.items() if s.partition_id == key]:
                 del self.summaries[before]  # the same node under an earlier id
-            self.summaries[node_id] = known_fields(answer) | {"partition-id": key}
-            self.tell("client", self.summaries[node_id])
+            self.summaries[node_id] = answer.model_copy(update={"partition_id": key})
+            self.tell("client", self.summaries[node_id].to_json())
         else:
             self.refused[node_id] = str(problem)[:_LONGEST_REASON]
             log(WARNING, "Client %d may not take part: %s", key, self.refused[node_id])
             self.tell("client-refused", {"client": key, "reason": self.refused[node_id]})
-
-    def _problem(self, summary: Summary) -> str | None:
-        try:
-            return malformed(summary) or self.check(known_fields(summary))
-        except Exception as error:  # whatever the values of anyone lead a check to
-            return f"its summary cannot be read ({type(error).__name__}: {error})"
 
 
 def read_answer(reply: Message) -> Summary | str:
@@ -200,9 +191,11 @@ def read_answer(reply: Message) -> Summary | str:
         if PROBLEM in record:
             return str(record[PROBLEM])
         try:
-            summary = json.loads(str(record[SUMMARY]))
+            told = json.loads(str(record[SUMMARY]))
         except (KeyError, ValueError, RecursionError):
             break
-        if isinstance(summary, dict):
-            return summary
+        try:
+            return read_summary(told)
+        except ValueError as error:
+            return str(error)
     return "its answer is not readable: another version of the app, or another program"

@@ -79,14 +79,14 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
         data.prepare(config, models)  # while the clients prepare
         needed = run.min_nodes if config.run.min_nodes else 0
         summaries = admission.wait(grid, needed, config.run.round_timeout)
-    if not any(summary["trainable"] for summary in summaries):
+    if not any(summary.trainable for summary in summaries):
         raise DataError(
             "No client has anything to train on: all samples are incomplete and "
             "incomplete='drop'. Use incomplete='mask', or fewer holes."
         )
     # Summed over processes that work side by side, unlike the other, wall-clock, figures.
     journal.seconds["features"] = data.test.seconds["features"] + sum(
-        summary["seconds"]["features"] for summary in summaries
+        summary.seconds["features"] for summary in summaries
     )
     threshold = state.threshold if state else fallback_threshold(summaries)
     data.save_completions(run.folder, config, models, threshold)

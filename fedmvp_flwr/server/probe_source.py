@@ -8,7 +8,7 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
-from fedmvp_flwr.completion.completers import changed_settings
+from fedmvp_flwr.completion.completers import drawing_settings
 from fedmvp_flwr.completion.pipeline import prepare_samples
 from fedmvp_flwr.completion.retrieval import public_pairs
 from fedmvp_flwr.completion.store import FeatureStore, key_for
@@ -16,7 +16,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.probe import ProbeSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.foundation.specs import Role
+from fedmvp_flwr.foundation.spec import Role
 from fedmvp_flwr.server.probe import (
     Probe,
     generate_probe,
@@ -49,7 +49,7 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             models.image_encoder,
             models.text_encoder,
             config.data.data_seed,
-            min(config.models.images_at_once, config.models.foundation_batch_size),
+            min(models.at_once("image_generator"), config.models.foundation_batch_size),
         )
         save_probe(path, probe)
         return probe
@@ -74,11 +74,7 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
         seed=config.data.data_seed,
         image_grid=config.models.image_grid,
         text_max_tokens=config.models.text_max_tokens,
-        generator=[
-            config.models.generator_steps,
-            config.models.generator_guidance,
-            *changed_settings(config, "generator_size", "generator_dtype").values(),
-        ],
+        generator=list(drawing_settings(models.spec("image_generator").options).values()),
     )
     return cache_folder(config.run) / "probes" / f"{key}.safetensors"
 

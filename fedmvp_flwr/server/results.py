@@ -1,25 +1,26 @@
 """What stands in the results of a run: sums over the clients, hashes, the model."""
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.protocol.summary import Completions, Summary
 
 if TYPE_CHECKING:
     from torch import Tensor
 
 
-def total_completions(summaries: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+def total_completions(summaries: Sequence[Summary]) -> dict[str, dict[str, int]]:
     """Sum of the clients' completions by modality: made, reused, rejected by the gate."""
     totals: dict[str, dict[str, int]] = {}
     for summary in summaries:
-        for modality, counts in summary["completions"].items():
-            total = totals.setdefault(modality, dict.fromkeys(counts, 0))
-            for name, count in counts.items():
-                total[name] += count
+        for modality, counts in summary.completions.items():
+            total = totals.setdefault(modality, dict.fromkeys(Completions.model_fields, 0))
+            for name in total:
+                total[name] += getattr(counts, name)
     return totals
 
 
@@ -33,14 +34,14 @@ def code_hash() -> str:
     return digest.hexdigest()
 
 
-def run_hashes(summaries: Sequence[Mapping[str, Any]], probe: str | None) -> dict[str, str]:
+def run_hashes(summaries: Sequence[Summary], probe: str | None) -> dict[str, str]:
     """Hashes of split, masks (of training and test samples), probe and code."""
     hashes = {
-        "split": record_hash({"splits": sorted({s["hashes"]["split"] for s in summaries})}),
+        "split": record_hash({"splits": sorted({s.hashes["split"] for s in summaries})}),
         "masks": record_hash(
             {
-                "masks": [s["hashes"]["mask"] for s in summaries],
-                "test": sorted({s["hashes"].get("test-mask", "") for s in summaries}),
+                "masks": [s.hashes["mask"] for s in summaries],
+                "test": sorted({s.hashes.get("test-mask", "") for s in summaries}),
             }
         ),
         "code": code_hash(),

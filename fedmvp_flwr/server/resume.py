@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel, ConfigDict, ValidationError
+
 from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.files import expanded, write_atomic
@@ -22,8 +24,7 @@ from fedmvp_flwr.server.selection import Selection
 _BLOCK = 1 << 20
 
 
-@dataclass(frozen=True)
-class RunState:
+class RunState(BaseModel):
     """What a checkpoint holds besides the arrays.
 
     Attributes:
@@ -42,6 +43,8 @@ class RunState:
         data: hash of each client's samples, by its key.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     config: dict[str, Any]
     class_names: list[str]
     probe: str | None
@@ -55,10 +58,6 @@ class RunState:
     names: dict[str, int]
     clients: int
     data: dict[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """JSON values for the header of a checkpoint."""
-        return {**vars(self), "selection": self.selection.to_json()}
 
 
 @dataclass(frozen=True)
@@ -92,12 +91,12 @@ def load_resume_point(folder: Path) -> ResumePoint:
     run = RunFolder(folder)
     latest = CheckpointStore(run.checkpoints).latest()
     try:
-        values = {name: latest.metadata[name] for name in RunState.__dataclass_fields__}
-        state = RunState(**values | {"selection": Selection.from_json(values["selection"])})
-    except (KeyError, TypeError) as error:
+        state = RunState.model_validate(latest.metadata)
+    except ValidationError as error:
+        wrong = ", ".join(str(item["loc"][0]) for item in error.errors())
         raise CheckpointError(
-            f"The checkpoint of round {latest.server_round} in {folder} lacks {error}: it was "
-            "written by another version, or by the strategy alone. Start a new run."
+            f"The checkpoint of round {latest.server_round} in {folder} has no usable {wrong}: it "
+            "was written by another version, or by the strategy alone. Start a new run."
         ) from error
     return ResumePoint(run, latest.server_round, latest.tensors, state)
 
@@ -109,10 +108,16 @@ def require_same_config(config: RunConfig, state: RunState) -> None:
         CheckpointError: names every setting that differs, with both values.
     """
     now = config.to_run_config()
+    if state.config.keys() != now.keys():
+        others = ", ".join(sorted(state.config.keys() ^ now.keys()))
+        raise CheckpointError(
+            f"The interrupted run was started by another version, whose settings are others "
+            f"({others}). Finish it with that version, or start a new run."
+        )
     differences = [
-        f"{key} was {_show(state.config.get(key))} and is {_show(now.get(key))}"
-        for key in sorted({*state.config, *now} - {*FREE_KEYS})
-        if state.config.get(key) != now.get(key)
+        f"{key} was {_show(state.config[key])} and is {_show(now[key])}"
+        for key in sorted(now.keys() - {*FREE_KEYS})
+        if state.config[key] != now[key]
     ]
     if differences:
         raise CheckpointError(

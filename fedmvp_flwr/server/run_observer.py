@@ -42,16 +42,19 @@ class RunObserver(RoundObserver):
 
     def may_train(self, client: int) -> bool:
         """Not a client whose samples are all incomplete, where these are dropped."""
-        return self._prepared.admission.told(client, "trainable") != 0
+        told = self._prepared.admission.told(client)
+        return told is None or told.trainable > 0
 
     def check_training(self, client: int, metrics: MetricRecord) -> str | None:
         """Losses by name, and no more samples than the client was admitted with."""
         # The most it can be: a client without a pair counts all its completions as accepted.
-        return wrong_losses(metrics, self._prepared.admission.told(client, "trainable"))
+        told = self._prepared.admission.told(client)
+        return wrong_losses(metrics, told.trainable if told else None)
 
     def check_evaluation(self, client: int, metrics: MetricRecord) -> str | None:
         """Scores by name, and no more samples than the client was admitted with."""
-        return wrong_scores(metrics, self._prepared.admission.told(client, "held-out"))
+        told = self._prepared.admission.told(client)
+        return wrong_scores(metrics, told.held_out if told else None)
 
     def attempt_failed(self, server_round: int, attempt: int, rejected: list[Rejection]) -> None:
         """Into the journal."""
@@ -96,4 +99,4 @@ class RunObserver(RoundObserver):
             names=prepared.admission.nodes.names,
             clients=len(prepared.admission.summaries),
             data=prepared.admission.data_hashes(),
-        ).to_json()
+        ).model_dump()

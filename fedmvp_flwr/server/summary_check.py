@@ -23,7 +23,7 @@ def misfit(
         models: the server's frozen models, as `FoundationModels.identities` names them.
         num_classes: of the run.
     """
-    theirs = summary.get("widths")
+    theirs = summary.widths
     if theirs != widths:
         return (
             f"its frozen features have widths {theirs} (tokens, pooled), those of this run "
@@ -31,7 +31,8 @@ def misfit(
         )
     others = []
     for name in _ENCODERS:
-        told, own = summary["models"][name]["fingerprint"], models[name]["fingerprint"]
+        own = models[name]["fingerprint"]
+        told = summary.models.get(name, {}).get("fingerprint") or "none"
         if told != own:
             others.append(f"another {name} ({told[:_SHOWN]}, here {own[:_SHOWN]})")
     if others:
@@ -39,7 +40,6 @@ def misfit(
             f"it has {' and '.join(others)}, and all nodes need the same frozen encoders: compare "
             "the model folders (name, weights, tokenizer, library settings)"
         )
-    counts = summary.get("labels", [])
-    if len(counts) != num_classes:
-        return f"it knows {len(counts)} classes, this run has {num_classes}"
+    if len(summary.labels) != num_classes:
+        return f"it knows {len(summary.labels)} classes, this run has {num_classes}"
     return None

@@ -3,6 +3,7 @@
 import json
 import re
 from contextlib import suppress
+from dataclasses import replace
 
 import pytest
 
@@ -21,7 +22,7 @@ SETTINGS = {
     "evaluate-every": 1,
     "local-epochs": 1,
     "probe-per-class": 2,
-    "generator-steps": 2,
+    "image-generator": "diffusers:embedded?steps=2",
     "model-width": 32,
 }
 # All that a node tells when it has prepared: the list in docs/deploy.md has to grow with it.
@@ -148,7 +149,8 @@ def test_other_feature_widths_are_refused_before_round_1(run, monkeypatch):
     def wider(config, node, classes):
         data = prepare(config, node, classes)
         if node.name == "node-1":
-            data.summary["widths"] = {"image": [7, 7], "text": [7, 7]}
+            widths = {"image": [7, 7], "text": [7, 7]}
+            data = replace(data, summary=data.summary.model_copy(update={"widths": widths}))
         return data
 
     monkeypatch.setattr(module, "prepare_node", wider)

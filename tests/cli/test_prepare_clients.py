@@ -11,7 +11,7 @@ def test_everything_is_made_once_and_reused_afterwards(tmp_path, monkeypatch):
             "test-samples": 6,
             "partition": "iid",
             "missing-ratio": 0.5,
-            "generator-steps": 2,
+            "image-generator": "diffusers:embedded?steps=2",
             "probe-per-class": 2,
             "cache-dir": str(tmp_path),
         }

@@ -18,7 +18,7 @@ from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
-from fedmvp_flwr.protocol.summary import fallback_threshold
+from fedmvp_flwr.protocol.summary import fallback_threshold, read_summary
 from fedmvp_flwr.server import probe_source
 from fedmvp_flwr.server.probe import Probe, load_probe, save_probe
 from fedmvp_flwr.server.probe_source import prepare_probe
@@ -134,7 +134,7 @@ def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
 
 def test_every_method_sees_the_same_holes(node):
     hashes = {
-        client(node, **settings).summary["hashes"]["mask"]
+        client(node, **settings).summary.hashes["mask"]
         for settings in ({}, {"method": "fedavg"}, {"completion": "none"}, {"incomplete": "drop"})
     }
     assert len(hashes) == 1
@@ -166,22 +166,22 @@ def test_completions_fill_the_holes(node):
 def test_the_gate_keeps_bad_completions_out(node):
     data = client(node, quality_gate=0.5)  # two pairs at 0.5: the threshold
     generated = torch.stack([m.generated for m in data.train.modalities.values()]).any(dim=0)
-    assert data.summary["gate-threshold"] == pytest.approx(0.5)
+    assert data.summary.gate_threshold == pytest.approx(0.5)
     assert not generated[:5].any()
     assert generated[5:].any()
-    counts = data.summary["completions"]
-    assert sum(c["rejected"] for c in counts.values()) + int(generated.sum()) == 8
-    assert sum(c["made"] for c in counts.values()) == 8
+    counts = data.summary.completions
+    assert sum(c.rejected for c in counts.values()) + int(generated.sum()) == 8
+    assert sum(c.made for c in counts.values()) == 8
 
 
 def test_the_summary_counts_and_names_no_content(node):
     summary = client(node).summary
-    assert summary["partition-id"] == 1
-    assert summary["samples"] == 10
-    assert summary["complete"] == 2
-    assert summary["missing"] == {"image": 4, "text": 4}
-    assert sum(summary["labels"]) == 10
-    assert "text " not in json.dumps(summary)
+    assert summary.partition_id == 1
+    assert summary.samples == 10
+    assert summary.complete == 2
+    assert summary.missing == {"image": 4, "text": 4}
+    assert sum(summary.labels) == 10
+    assert "text " not in json.dumps(summary.to_json())
 
 
 def test_the_test_set_under_every_condition(node):
@@ -210,20 +210,18 @@ class HalfData(TinyData):
 
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
     config = RunConfig.of(partition="iid", quality_gate=0.5)
-    for fallback, accepted in ((-1.0, 10), (0.5, 5), (2.0, 0)):
+    for fallback, accepted in ((-1.0, 10), (0.5, 5), (1.0, 0)):
         data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
-        assert data.summary["complete"] == 0
-        assert data.summary["gate-threshold"] == fallback
+        assert data.summary.complete == 0
+        assert data.summary.gate_threshold == fallback
         assert int(data.train.modalities["image"].generated.sum()) == accepted
-    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=2.0)
-    assert own.summary["gate-threshold"] == pytest.approx(0.5)
+    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=1.0)
+    assert own.summary.gate_threshold == pytest.approx(0.5)
 
 
-def test_the_fallback_is_the_median_of_clients_with_pairs():
-    def summary(threshold, complete):
-        return {"gate-threshold": threshold, "complete": complete}
-
-    summaries = [summary(-1.0, 0), summary(0.2, 3), summary(0.4, 1), summary(0.9, 7)]
+def test_the_fallback_is_the_median_of_clients_with_pairs(summary):
+    own = ((-1.0, 0), (0.2, 3), (0.4, 1), (0.9, 5))
+    summaries = [read_summary(summary | {"gate-threshold": t, "complete": c}) for t, c in own]
     assert fallback_threshold(summaries) == 0.4
     assert fallback_threshold(summaries[:1]) == -1.0
 
@@ -231,9 +229,9 @@ def test_the_fallback_is_the_median_of_clients_with_pairs():
 def test_a_client_with_nothing_to_train_on_says_so(node):
     config = RunConfig.of(partition="iid", completion="none", incomplete="drop")
     data = prepare_client(HalfData(), config, node, models=NamedModels())
-    assert len(data.train) == data.summary["trainable"] == 0
+    assert len(data.train) == data.summary.trainable == 0
     masked = config.changed(incomplete="mask")
-    assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary["trainable"] == 10
+    assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary.trainable == 10
 
 
 def test_a_test_set_without_a_modality(node):

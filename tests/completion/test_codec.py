@@ -55,9 +55,9 @@ def test_an_image_completion_keeps_its_pixels_under_their_digest():
 def test_keys_of_features_tell_encoders_and_shapes_apart(tiny_config, tiny_folders):
     other = f"open_clip:local:{tiny_folders['other-clip']}"
     models = [
-        FoundationModels(tiny_config),
-        FoundationModels(tiny_config.changed(image_grid=2)),
-        FoundationModels(tiny_config.changed(image_encoder=other)),
+        FoundationModels(tiny_config.models),
+        FoundationModels(tiny_config.changed(image_grid=2).models),
+        FoundationModels(tiny_config.changed(image_encoder=other).models),
     ]
     assert len({codec.features_key("image", "digest", m) for m in models}) == 3
     assert len({codec.features_key("text", "digest", m) for m in models}) == 1

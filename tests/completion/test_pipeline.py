@@ -263,7 +263,7 @@ def test_only_what_depends_on_a_setting_is_made_again(
     change, rest, prepared, samples, holes, tiny_config, shared_models, tmp_path
 ):
     config = tiny_config.changed(**change)
-    models = FoundationModels(config)
+    models = FoundationModels(config.models)
     again = prepare(samples, holes(samples), config, tmp_path, models)
     assert again.reused == rest
 

@@ -1,5 +1,6 @@
 """What is left to do for the frozen models, how long it takes, and what the preflight says."""
 
+import shutil
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -12,6 +13,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.folders.location import embedded_folder
 from fedmvp_flwr.preflight import timing
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.preflight.findings import PreflightReport
@@ -25,7 +27,7 @@ SMALL = {
     "test_samples": 6,
     "partition": "iid",
     "missing_ratio": 0.5,
-    "generator_steps": 2,
+    "image_generator": "diffusers:embedded?steps=2",
     "probe_per_class": 2,
 }
 
@@ -170,7 +172,7 @@ def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, tmp_pat
         class_descriptions=whole.class_descriptions,
         splits={**whole.splits, "train": train},
     )
-    models = FoundationModels(settings)
+    models = FoundationModels(settings.models)
     timing = time_models(data.splits["train"], models, settings, data.class_descriptions)
     assert set(timing.seconds) == set(timing.bytes_each)
     assert len(timing.seconds) == 5
@@ -193,7 +195,7 @@ def test_what_a_library_raises_while_it_is_timed_names_the_model(tmp_path, monke
         raise RuntimeError("no such kernel")
 
     settings = config(tmp_path)
-    models = FoundationModels(settings)
+    models = FoundationModels(settings.models)
     monkeypatch.setattr(models.text_encoder, "encode", broken)
     samples = load_dataset(settings.data, cache_folder(settings.run)).splits["train"]
     with pytest.raises(
@@ -202,12 +204,23 @@ def test_what_a_library_raises_while_it_is_timed_names_the_model(tmp_path, monke
         time_models(samples, models, settings)
 
 
-def test_a_size_that_only_the_pipeline_knows_to_be_wrong(tmp_path, monkeypatch):
-    monkeypatch.setattr("fedmvp_flwr.foundation.libraries.diffusers_generator._SIDE_STEPS", {})
-    (problem,) = preflight(config(tmp_path, generator_size=20), 2, timed=True).problems
+def test_a_size_that_only_the_pipeline_knows_to_be_wrong(tmp_path):
+    spec = "diffusers:embedded?size=20"
+    (problem,) = preflight(config(tmp_path, image_generator=spec), 2, timed=True).problems
     assert "PixArtAlphaPipeline does not draw" in problem
     assert "divisible by 8" in problem
-    assert "generator-size" in problem
+    assert "options size" in problem
+
+
+def test_a_timed_preflight_refuses_what_cannot_be_loaded(tmp_path):
+    folder = shutil.copytree(embedded_folder("image-encoder", "encoder"), tmp_path / "encoder")
+    weights = folder / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    spec = f"open_clip:{folder}"
+    (problem,) = preflight(config(tmp_path, gate_encoder=spec), 2, timed=True).problems
+    assert problem.startswith(f"gate-encoder: open_clip cannot load {folder}: ")
+    (problem,) = preflight(config(tmp_path, image_grid=50), 2, timed=True).problems
+    assert problem.startswith("image-encoder='open_clip:embedded': image-grid=50: ")
 
 
 @pytest.mark.parametrize(("patience", "calls"), [(200.0, [1, 8]), (25.0, [1, 2]), (5.0, [1])])

@@ -56,7 +56,8 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
     from fedmvp_flwr.data.sources.registry import load_dataset
 
     out, _, _ = made
-    config = data.changed(**{**specs(out), "caption_questions": "", "generator_steps": 2})
+    config = data.changed(**{**specs(out), "caption_questions": ""})
+    config = config.changed(image_generator=f"{config.models.image_generator}?steps=2")
     dataset = load_dataset(config.data, cache_folder(config.run))
     whole = dataset.splits["train"]
     holes = [

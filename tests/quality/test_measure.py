@@ -24,7 +24,7 @@ def config(tmp_path_factory):
     return RunConfig.of(
         train_samples=60,
         test_samples=40,
-        generator_steps=2,
+        image_generator="diffusers:embedded?steps=2",
         cache_dir=str(tmp_path_factory.mktemp("cache")),
         prompt_template="coarse",
     )

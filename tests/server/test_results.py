@@ -1,4 +1,5 @@
 import json
+from types import SimpleNamespace
 
 import torch
 
@@ -6,6 +7,7 @@ from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.protocol.summary import Completions
 from fedmvp_flwr.server.results import (
     code_hash,
     run_hashes,
@@ -14,25 +16,24 @@ from fedmvp_flwr.server.results import (
 )
 
 
-def summary(image, text, split="s", mask="m"):
+def client(image=(0, 0, 0), text=(0, 0, 0), split="5", mask="a"):
     names = ("made", "reused", "rejected")
-    return {
-        "completions": {
-            "image": dict(zip(names, image, strict=True)),
-            "text": dict(zip(names, text, strict=True)),
+    return SimpleNamespace(
+        completions={
+            "image": Completions(**dict(zip(names, image, strict=True))),
+            "text": Completions(**dict(zip(names, text, strict=True))),
         },
-        "hashes": {"split": split, "mask": mask},
-    }
+        hashes={"split": split, "mask": mask},
+    )
 
 
 def test_completions_are_summed_by_modality():
-    totals = total_completions([summary((1, 2, 3), (4, 5, 6)), summary((10, 0, 0), (0, 1, 0))])
+    totals = total_completions([client((1, 2, 3), (4, 5, 6)), client((10, 0, 0), (0, 1, 0))])
     assert totals == {
         "image": {"made": 11, "reused": 2, "rejected": 3},
         "text": {"made": 4, "reused": 6, "rejected": 6},
     }
     assert total_completions([]) == {}
-    assert total_completions([{"completions": {}}]) == {}
 
 
 def test_the_versions_that_matter():
@@ -42,7 +43,7 @@ def test_the_versions_that_matter():
 
 
 def test_hashes_follow_split_masks_and_probe():
-    first = [summary((0, 0, 0), (0, 0, 0), "s", "m1"), summary((0, 0, 0), (0, 0, 0), "s", "m2")]
+    first = [client(mask="a"), client(mask="b")]
     hashes = run_hashes(first, "abc")
     assert hashes["probe"] == "abc"
     assert hashes["code"] == code_hash()
@@ -51,7 +52,7 @@ def test_hashes_follow_split_masks_and_probe():
     swapped = run_hashes(first[::-1], "abc")
     assert swapped["split"] == hashes["split"]
     assert swapped["masks"] != hashes["masks"]
-    other = [summary((0, 0, 0), (0, 0, 0), "t", "m1"), first[1]]
+    other = [client(split="6"), first[1]]
     assert run_hashes(other, "abc")["split"] != hashes["split"]
 
 

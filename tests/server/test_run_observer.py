@@ -14,7 +14,10 @@ from fedmvp_flwr.server.journal import Journal
 from fedmvp_flwr.server.opened_run import OpenedRun
 from fedmvp_flwr.server.run_observer import RunObserver
 
-TOLD = {(3, "held-out"): 4, (3, "trainable"): 5, (8, "trainable"): 0}
+TOLD = {
+    3: SimpleNamespace(held_out=4, trainable=5),
+    8: SimpleNamespace(held_out=0, trainable=0),
+}
 
 
 @pytest.fixture
@@ -25,7 +28,7 @@ def observe(tmp_path):
         config = RunConfig.of(**settings)
         folder = RunFolder(tmp_path)
         run = OpenedRun(config, folder, None, Journal(config, folder))
-        admission = SimpleNamespace(told=lambda client, name: TOLD.get((client, name)))
+        admission = SimpleNamespace(told=TOLD.get)
         scorer = SimpleNamespace(validation_score=lambda finished: score)
         observer = RunObserver(run, SimpleNamespace(admission=admission), scorer)
         return observer, lambda: read_events(folder.metrics)

@@ -1,5 +1,6 @@
 import pytest
 
+from fedmvp_flwr.protocol.summary import read_summary
 from fedmvp_flwr.server.summary_check import misfit
 
 
@@ -9,8 +10,11 @@ def models(image="a" * 64, text="t"):
 
 @pytest.fixture
 def fits(summary):
-    widths = summary["widths"]
-    return lambda **changes: misfit(summary | {"models": models()} | changes, widths, models(), 3)
+    def tried(**changes):
+        told = read_summary(summary | {"models": models()} | changes)
+        return misfit(told, summary["widths"], models(), 3)
+
+    return tried
 
 
 def test_a_node_like_the_server_fits(fits):

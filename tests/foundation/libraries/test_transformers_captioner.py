@@ -1,44 +1,39 @@
-"""BLIP-2 and chat models as captioners, each real class built tiny and loaded by its path."""
+"""BLIP, BLIP-2 and chat models as captioners, each real class built tiny."""
 
-import numpy as np
+import shutil
+
 import pytest
 import torch
-from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.completion.completers import FoundationCompleter, Source
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.models import ModelSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.foundation.folders.location import embedded_folder
 
 PROMPTS = ["a picture of", "question: what colour are the petals? answer:"]
 
 
 @pytest.fixture(scope="module")
-def images():
-    rng = np.random.default_rng(0)
-    sizes = [(20, 24), (16, 16), (40, 16)]
-    return [Image.fromarray(rng.integers(0, 256, (*s, 3), dtype=np.uint8)) for s in sizes]
-
-
-@pytest.fixture(scope="module")
-def folders(tiny_models_module, tmp_path_factory):
-    root, tiny = tmp_path_factory.mktemp("captioners"), tiny_models_module
+def folders(built):
     return {
-        "opt": tiny.build_blip2(root / "opt"),
-        "t5": tiny.build_blip2(root / "t5", seq2seq=True),
-        "chat": tiny.build_llava(root / "chat"),
-        "no-chat": tiny.build_llava(root / "no-chat", chat=False),
-        "blip": tiny.build_blip(root / "blip"),
+        "opt": built("blip2"),
+        "t5": built("blip2", seq2seq=True),
+        "chat": built("llava"),
+        "no-chat": built("llava", chat=False),
+        "blip": built("blip"),
     }
 
 
-def captioner(folder, **settings):
-    return FoundationModels(RunConfig.of(captioner=f"transformers:{folder}", **settings)).captioner
+def captioner(folder, options=""):
+    return FoundationModels(ModelSettings(captioner=f"transformers:{folder}?{options}")).captioner
 
 
 @pytest.mark.parametrize("kind", ["opt", "t5"])
 def test_blip2_says_what_its_own_generate_says(kind, folders, images):
-    mine = captioner(folders[kind], captioner_max_tokens=6)
+    mine = captioner(folders[kind], "max-tokens=6")
     answers = mine.caption_each(images, PROMPTS)
     model, processor = mine._model, mine._processor
     for prompt, texts in zip(PROMPTS, answers, strict=True):
@@ -56,7 +51,7 @@ def test_blip2_says_what_its_own_generate_says(kind, folders, images):
 
 
 def test_a_chat_model_answers_each_image_by_itself(folders, images):
-    mine = captioner(folders["chat"], captioner_max_tokens=5)
+    mine = captioner(folders["chat"], "max-tokens=5")
     answers = mine.caption(images, "what colour are the petals ?")
     assert len(answers) == len(images)
     for image, answer in zip(images, answers, strict=True):
@@ -68,8 +63,8 @@ def test_a_chat_model_answers_each_image_by_itself(folders, images):
 
 
 def test_a_chat_model_sees_image_and_prompt(folders, images):
-    mine = captioner(folders["chat"], captioner_max_tokens=8)
-    other = captioner(folders["chat"], captioner_max_tokens=2)
+    mine = captioner(folders["chat"], "max-tokens=8")
+    other = captioner(folders["chat"], "max-tokens=2")
     prompts = ["the", "what colour are the petals ?", "how many flower ?"]
     answers = {tuple(mine.caption(images, prompt)) for prompt in prompts}
     assert len(answers) > 1
@@ -84,14 +79,14 @@ def test_a_model_without_chat_template_is_refused(folders):
 
 @pytest.mark.parametrize("kind", ["blip", "opt", "chat"])
 def test_captioners_compute_in_the_type_that_is_set(kind, folders, images):
-    mine = captioner(folders[kind], captioner_dtype="bf16", captioner_max_tokens=3)
+    mine = captioner(folders[kind], "dtype=bf16&max-tokens=3")
     assert mine._model.dtype == torch.bfloat16
     assert len(mine.caption(images, "a picture of")) == len(images)
 
 
 def test_the_longest_answer_is_a_setting_of_blip_too(folders, images):
-    long = captioner(folders["blip"], captioner_max_tokens=12).caption(images, "a picture of")
-    short = captioner(folders["blip"], captioner_max_tokens=2).caption(images, "a picture of")
+    long = captioner(folders["blip"], "max-tokens=12").caption(images, "a picture of")
+    short = captioner(folders["blip"], "max-tokens=2").caption(images, "a picture of")
     for a, b in zip(long, short, strict=True):
         assert len(b.split()) <= 2
         assert a.startswith(b)
@@ -99,13 +94,11 @@ def test_the_longest_answer_is_a_setting_of_blip_too(folders, images):
 
 def test_coarse_to_fine_completion_with_a_chat_model(folders, images):
     config = RunConfig.of(
-        captioner=f"transformers:{folders['chat']}",
-        captioner_max_tokens=3,
+        captioner=f"transformers:{folders['chat']}?max-tokens=3&batch=2",
         prompt_template="instruct",
         caption_questions="what colour are the petals? => {} petals",
-        captioner_batch_size=2,
     )
-    completer = FoundationCompleter(FoundationModels(config), config)
+    completer = FoundationCompleter(FoundationModels(config.models), config)
     sources = [Source(image, f"{i:064d}") for i, image in enumerate(images)]
     made = completer.complete("text", sources)
     assert made[0].provenance["prompts"] == [
@@ -115,25 +108,6 @@ def test_coarse_to_fine_completion_with_a_chat_model(folders, images):
     assert [m.provenance["source"] for m in made] == [s.digest for s in sources]
 
 
-@pytest.mark.parametrize(
-    ("change", "same"),
-    [
-        ({"captioner_max_tokens": 5}, False),
-        ({"captioner_dtype": "bf16"}, False),
-        ({"captioner_batch_size": 2}, True),
-        ({"generator_size": 32}, True),
-    ],
-)
-def test_settings_that_change_a_text_are_in_its_key(change, same, folders):
-    config = RunConfig.of(captioner=f"transformers:{folders['blip']}")
-    other = config.changed(**change)
-    keys = [
-        FoundationCompleter(FoundationModels(c), c).key("text", "0" * 64, None, "sample")
-        for c in (config, other)
-    ]
-    assert (keys[0] == keys[1]) is same
-
-
 LABELS = ["<image>", "a [SEP] b", "[PAD]", "{}", "花 🌸", "\n", "x " * 400]
 
 
@@ -141,12 +115,11 @@ LABELS = ["<image>", "a [SEP] b", "[PAD]", "{}", "花 🌸", "\n", "x " * 400]
 @pytest.mark.parametrize("label", LABELS, ids=range(len(LABELS)))
 def test_any_class_name_may_stand_in_a_question(kind, label, folders, images):
     config = RunConfig.of(
-        captioner=f"transformers:{folders[kind]}",
-        captioner_max_tokens=2,
+        captioner=f"transformers:{folders[kind]}?max-tokens=2",
         caption_questions="what colour are the petals of the {label|flower}? => {} petals",
         prompt_template="instruct" if kind == "chat" else "coarse-to-fine",
     )
-    completer = FoundationCompleter(FoundationModels(config), config)
+    completer = FoundationCompleter(FoundationModels(config.models), config)
     sources = [Source(image, f"{i:064d}", label) for i, image in enumerate(images[:2])]
     sources.append(Source(images[2], f"{2:064d}", "flower"))
     made = completer.complete("text", sources)
@@ -157,14 +130,66 @@ def test_any_class_name_may_stand_in_a_question(kind, label, folders, images):
 
 @pytest.mark.parametrize("kind", ["blip", "opt", "t5", "chat"])
 def test_the_question_is_no_part_of_the_answer(kind, folders, images):
-    mine = captioner(folders[kind], captioner_max_tokens=3)
+    mine = captioner(folders[kind], "max-tokens=3")
     tokens = mine._processor.tokenizer
     for answer in mine.caption(images, "question: how many petals? answer:"):
         assert len(tokens(answer, add_special_tokens=False)["input_ids"]) <= 3
 
 
 def test_of_a_prompt_that_is_too_long_the_end_stays(folders, images):
-    mine = captioner(folders["blip"], captioner_max_tokens=1)
+    mine = captioner(folders["blip"], "max-tokens=1")
     positions = mine._model.config.text_config.max_position_embeddings
     kept = " ".join(["red"] * (positions - 3) + ["petals"])
     assert mine.caption(images, "blue " * 9 + kept) == mine.caption(images, kept)
+
+
+def test_captions_are_the_continuation_alone(folders, images):
+    mine = captioner(folders["blip"])
+    texts = mine.caption(images, "a picture of")
+    assert len(texts) == len(images)
+    assert all(text == text.strip() and "[" not in text for text in texts)
+    ids = mine._processor.tokenizer("a picture of", return_tensors="pt")["input_ids"]
+    pixels = mine._processor.image_processor(images=[images[0]], return_tensors="pt")
+    whole = mine._model.generate(
+        pixel_values=pixels["pixel_values"], input_ids=ids, max_new_tokens=20, do_sample=False
+    )
+    decoded = mine._processor.tokenizer.decode(whole[0], skip_special_tokens=True)
+    assert decoded.removeprefix("a picture of").strip().startswith(texts[0][:20])
+    assert mine.caption([images[0].convert("RGBA")], "a picture of") == texts[:1]
+    assert len(mine.caption(images[:1], "a " * 22)) == 1  # as long as the model's memory
+
+
+def test_several_prompts_give_what_each_gives_alone(folders, images):
+    mine = captioner(folders["blip"])
+    together = mine.caption_each(images, PROMPTS)
+    assert together == [mine.caption(images, prompt) for prompt in PROMPTS]
+    alone = [mine.caption([image], PROMPTS[0])[0] for image in images]
+    assert together[0] == alone
+    assert mine.caption([], "a picture of") == []
+
+
+def without(path, lost):
+    """Take the first tensors with such names out of a safetensors file; return their names."""
+    state = load_file(path)
+    names = sorted(name for name in state if lost in name)[:10]
+    assert names
+    kept = {name: tensor for name, tensor in state.items() if name not in names}
+    save_file(kept, path, metadata={"format": "pt"})
+    return names
+
+
+@pytest.mark.parametrize("builder", ["blip", "blip2", "llava"])
+def test_a_captioner_that_lacks_weights(builder, copied):
+    folder = copied(builder)
+    names = without(folder / "model.safetensors", "layers.1" if builder != "blip" else "layer.1")
+    with pytest.raises(ModelError) as error:
+        captioner(folder)
+    assert f"{folder} lacks {len(names)} weights of " in str(error.value)
+    assert str(error.value).count(",") == 3  # three names of them
+
+
+def test_the_embedded_captioner_without_ten_of_its_weights(tmp_path):
+    folder = shutil.copytree(embedded_folder("captioner", "captioner"), tmp_path / "captioner")
+    names = without(folder / "model.safetensors", "layer.0")
+    with pytest.raises(ModelError, match=rf"lacks 10 weights of .*{names[0]}.*complete"):
+        captioner(folder)

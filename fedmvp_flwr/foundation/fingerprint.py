@@ -12,7 +12,7 @@ from pathlib import Path
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.folders.hub import is_fetched, revision_of
 from fedmvp_flwr.foundation.folders.listing import files_below
-from fedmvp_flwr.foundation.specs import ModelSpec
+from fedmvp_flwr.foundation.spec import ModelSpec
 
 # Configs, weights, vocabularies, prompts.
 _RELEVANT = {".json", ".safetensors", ".txt", ".model", ".bpe", ".jinja"}
@@ -26,7 +26,7 @@ def model_fingerprint(spec: ModelSpec) -> str:
     Raises:
         ModelError: the folder holds no safetensors weights, or a file cannot be read.
     """
-    prefix = f"{spec.library}/{spec.adapter.version}"
+    prefix = f"{spec.name}/{spec.library.version}"
     return _combine(f"{prefix}/{spec.architecture}" if spec.architecture else prefix, spec)
 
 
@@ -35,7 +35,7 @@ def space_fingerprint(spec: ModelSpec) -> str | None:
 
     Two encoders with equal names can be compared by cosine.
     """
-    return _combine(f"{spec.library}{spec.architecture}", spec) if spec.joint else None
+    return _combine(f"{spec.name}{spec.architecture}", spec) if spec.joint else None
 
 
 def model_files(spec: ModelSpec) -> list[Path]:
@@ -90,7 +90,8 @@ def _hub_names(files: list[Path], spec: ModelSpec) -> list[str]:
     both have the same model.
     """
     names = sorted(path.relative_to(spec.folder).as_posix() for path in files)
-    kept = [name for name in names if name == spec.weights or is_fetched(name, spec.library)]
+    fetched = spec.library.hub_files
+    kept = [name for name in names if name == spec.weights or is_fetched(name, fetched)]
     return kept if any(name.endswith(_WEIGHTS) for name in kept) else names
 
 

@@ -1,4 +1,4 @@
-"""What an open_clip folder says before its model is loaded, and whether that is enough to load it.
+"""What an open_clip folder says of its model, and what open_clip says of a name.
 
 `open_clip_config.json` holds the model's parts (`model_cfg`) unless the spec names an
 architecture, and the scaling of its images (`preprocess_cfg`).
@@ -12,11 +12,9 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.base.nearest import did_you_mean
-from fedmvp_flwr.foundation.folders.completeness import VOCABULARY, none_of
-from fedmvp_flwr.foundation.folders.hub import revision_of
+from fedmvp_flwr.foundation.folders.hub import is_hub_name, revision_of
 from fedmvp_flwr.foundation.folders.location import single_weights
-from fedmvp_flwr.foundation.specs import LoadContext
-from fedmvp_flwr.foundation.tokens import require_grid, rows_and_columns
+from fedmvp_flwr.foundation.spec import ModelSpec
 
 _CONFIG = "open_clip_config.json"
 _TOKENIZER = "tokenizer_config.json"
@@ -25,25 +23,27 @@ _CHANNELS = 3
 _PLAIN_NAME = re.compile(r"[\w.-]+")  # "hf-hub:..." and "local-dir:..." are other places
 
 
-def check_image_folder(context: LoadContext) -> None:
-    """Refuse what the loader would refuse, and a grid finer than a vision transformer's map.
+def hub_name(architecture: str, tag: str) -> str:
+    """Return the hub name of an architecture's pretrained tag.
 
     Raises:
-        ModelError: see `check_text_folder`; or the grid is too fine.
+        ModelError: open_clip knows no such architecture or tag, or not from the hub.
     """
-    shape = _patches(_checked_parts(context)["vision_cfg"])
-    if shape is not None:
-        require_grid(*shape, context.config.models.image_grid)
+    import open_clip
+    from open_clip.pretrained import get_pretrained_cfg
 
-
-def check_text_folder(context: LoadContext) -> None:
-    """Refuse what the loader would refuse of both sides, which it loads together.
-
-    Raises:
-        ModelError: the config lacks something, open_clip does not know the architecture, or the
-            tokenizer or the weights are not there.
-    """
-    _checked_parts(context)
+    entry = get_pretrained_cfg(architecture, tag)
+    if not entry:
+        architecture_parts(architecture)
+        known = [t for a, t in open_clip.list_pretrained() if a == architecture]
+        raise ModelError(f"open_clip knows no pretrained tag '{tag}'{did_you_mean(tag, known)}.")
+    repository = str(entry.get("hf_hub", "")).rstrip("/")
+    if not is_hub_name(repository):
+        raise ModelError(
+            f"the weights '{tag}' are not on the hub as safetensors. Fetch and convert them, then "
+            f"use 'open_clip:{architecture}:/folder'."
+        )
+    return repository
 
 
 def architecture_parts(architecture: str) -> dict[str, Any]:
@@ -101,8 +101,7 @@ def own_parts(folder: Path) -> dict[str, Any]:
     """Return the parts of the model that the folder's config describes.
 
     Raises:
-        ModelError: it describes none, or one with a part from elsewhere, or its tokenizer is not
-            there.
+        ModelError: it describes none, or one with a part from elsewhere.
     """
     path = folder / _CONFIG
     try:
@@ -114,15 +113,10 @@ def own_parts(folder: Path) -> dict[str, Any]:
             f"{error!r}. Without it name an architecture: 'open_clip:ARCHITECTURE:{folder}'."
         ) from error
     _require_own(str(path), vision, text)
-    if text.get("hf_tokenizer_name") and (missing := none_of(folder, "", VOCABULARY)):
-        raise ModelError(
-            f"{folder} lacks {missing[0]}, the vocabulary of the tokenizer that {_CONFIG} names: "
-            "put the files of the tokenizer there."
-        )
     return dict(parts)
 
 
-def weights_file(context: LoadContext) -> Path:
+def weights_file(spec: ModelSpec) -> Path:
     """Return the one safetensors file that is loaded; pickles beside it are never looked at.
 
     Repositories on the hub often hold the same weights for transformers as well: there the file
@@ -131,22 +125,10 @@ def weights_file(context: LoadContext) -> Path:
     Raises:
         ModelError: there is none, or there are several and none is named.
     """
-    named = context.weights
-    own = context.folder / _OWN_WEIGHTS
-    if named is None and revision_of(context.folder) is not None and own.is_file():
+    own = spec.folder / _OWN_WEIGHTS
+    if spec.weights is None and revision_of(spec.folder) is not None and own.is_file():
         return own
-    return single_weights(context.folder, named)
-
-
-def _checked_parts(context: LoadContext) -> dict[str, Any]:
-    if context.architecture:
-        preprocessing_of(context.folder)
-        parts = architecture_parts(context.architecture)
-        has_tokenizer(context.folder, context.architecture, parts)
-    else:
-        parts = own_parts(context.folder)
-    weights_file(context)
-    return parts
+    return single_weights(spec.folder, spec.weights)
 
 
 def _require_own(what: str, vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
@@ -172,12 +154,3 @@ def _require_own(what: str, vision: Mapping[str, Any], text: Mapping[str, Any]) 
             "take from the hub; nothing but a setting may name a model there. Use a model "
             "without it."
         )
-
-
-def _patches(vision: Mapping[str, Any]) -> tuple[int, int] | None:
-    """Rows and columns of a vision transformer's patches; None of any other network."""
-    if vision.get("timm_model_name") or not isinstance(vision.get("layers"), int):
-        return None
-    size = rows_and_columns(vision.get("image_size"))
-    patch = rows_and_columns(vision.get("patch_size"))
-    return (size[0] // patch[0], size[1] // patch[1]) if size and patch else None
