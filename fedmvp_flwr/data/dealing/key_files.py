@@ -7,7 +7,7 @@ from typing import TypeVar
 from pydantic import TypeAdapter, ValidationError
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.data.reading.csv_text import csv_rows
+from fedmvp_flwr.data.reading.csv_text import csv_table
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
 
 KEY = "key"
@@ -65,13 +65,15 @@ def keyed_rows(
     findings = Findings(str(path))
     needed = [KEY, *columns]
     found: dict[str, tuple[str, dict[str, str]]] = {}
-    for where, cells in csv_rows(content, str(path), findings):
-        if any(column not in cells for column in needed):
-            raise DataError(f"'{path}' needs the columns {', '.join(needed)}; has {sorted(cells)}.")
-        row = {column: cell.strip() for column, cell in cells.items()}
-        if row[KEY] in found:
-            raise DataError(f"{where}: '{row[KEY]}' is named twice.")
-        found[row[KEY]] = where, row
+    table = csv_table(content, str(path), findings)
+    if any(column not in table.columns for column in needed):
+        there = sorted(table.columns)
+        raise DataError(f"'{path}' needs the columns {', '.join(needed)}; has {there}.")
+    for row in table.rows:
+        cells = {column: cell.strip() for column, cell in row.cells.items()}
+        if cells[KEY] in found:
+            raise DataError(f"{row.where}: '{cells[KEY]}' is named twice.")
+        found[cells[KEY]] = row.where, cells
     for broken in findings.bad.get(BROKEN_LINE, []):
         raise DataError(f"{broken}. Repair that line.")
     return found

@@ -9,9 +9,11 @@ from fedmvp_flwr.base.nearest import nearest
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.dealing.partition import owner_column
 from fedmvp_flwr.data.reading.cells import as_label
-from fedmvp_flwr.data.reading.entries import Entry, Image
+from fedmvp_flwr.data.reading.csv_text import Row, Table
+from fedmvp_flwr.data.reading.entries import Entry
 from fedmvp_flwr.data.reading.findings import NO_COLUMN, Findings
-from fedmvp_flwr.data.reading.tables import Row, require_columns
+from fedmvp_flwr.data.reading.image_checks import CheckedImage
+from fedmvp_flwr.data.reading.tables import require_columns
 
 IMAGE_COLUMN, TEXT_COLUMN, LABEL_COLUMN, SPLIT_COLUMN = "file_name", "text", "label", "split"
 NONE = "none"  # as image-column or text-column: there is none, on purpose
@@ -50,7 +52,13 @@ class Columns:
     owner: str | None
     required: Mapping[str, str]
 
-    def entry(self, row: Row, key: str, image: Image | None, **own: Any) -> Entry:  # noqa: ANN401
+    @property
+    def names(self) -> set[str]:
+        """All of them."""
+        own = (self.image, self.text, self.label, self.split, self.id, self.owner)
+        return {name for name in own if name}
+
+    def entry(self, row: Row, key: str, image: CheckedImage | None, **own: Any) -> Entry:  # noqa: ANN401
         """The sample of a row.
 
         Args:
@@ -157,35 +165,31 @@ def refuse_columns(data: DataSettings, used: Collection[str], optional: Collecti
             )
 
 
-def check_columns(
-    rows: Sequence[Row], data: DataSettings, columns: Columns, name: str, findings: Findings
-) -> None:
-    """Look whether the columns are in at least one row; a cell that is null counts.
+def check_columns(table: Table, columns: Columns, name: str, findings: Findings) -> None:
+    """Look whether the columns are there; a cell that is null counts.
 
     Args:
-        rows: of one metadata file.
-        data: the settings that name columns.
-        columns: what they name.
+        table: one metadata file.
+        columns: what the settings name.
         name: how messages name the file.
         findings: takes columns of images and texts that no setting names.
 
     Raises:
         DataError: a column that a setting names, or the label's, is in no row.
     """
-    require_columns(rows, columns.required, name)
-    there = sorted({column for row in rows for column in row.cells})
-    for key, setting, column, others in (
-        ("image-column", data.image_column, IMAGE_COLUMN, _IMAGE_NAMES),
-        ("text-column", data.text_column, TEXT_COLUMN, _TEXT_NAMES),
+    require_columns(table, columns.required, name)
+    for key, column, others in (
+        ("image-column", columns.image, _IMAGE_NAMES),
+        ("text-column", columns.text, _TEXT_NAMES),
     ):
-        if not setting and column not in there:
-            near = _nearest(column, others, there)
+        if column and key not in columns.required and column not in table.columns:
+            near = _nearest(column, others, table.columns)
             found = f" Did you mean {key}='{near}'?" if near else f" Name it by {key}."
             findings.add(
                 NO_COLUMN,
                 name,
-                f"'{column}'; it has {there}.{found} {none_on_purpose(key)}, or write the column "
-                "with null in it",
+                f"'{column}'; it has {sorted(table.columns)}.{found} {none_on_purpose(key)}, or "
+                "write the column with null in it",
             )
 
 

@@ -9,10 +9,11 @@ from typing import Any
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import printable
+from fedmvp_flwr.data.reading.csv_text import Row, Table
 from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
-from fedmvp_flwr.data.reading.tables import Row, Table, read_csv, require_columns
+from fedmvp_flwr.data.reading.tables import read_csv, require_columns
 from fedmvp_flwr.data.sources.columns import columns_of
 
 STYLES = "styles.csv"
@@ -37,18 +38,18 @@ def load_fashion(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """
     findings = Findings(f"fashion:{path}", cache)
     root = require_folder(path)
-    rows = _rows(root, findings)
+    table = _products(root, findings)
     columns = columns_of(data, text=DESCRIPTION, label=LABEL_COLUMN)
     required = {"id": "id", **columns.required}
     if columns.text == DESCRIPTION:  # in the files of the products
         required.pop("text-column", None)
-    require_columns(rows, required, STYLES, findings)
-    ids = [str(row.cells["id"]).strip() for row in rows]
-    places = [(row.where, f"images/{name}.jpg") for row, name in zip(rows, ids, strict=True)]
+    require_columns(table, required, STYLES, findings)
+    ids = [str(row.cells["id"]).strip() for row in table.rows]
+    places = [(row.where, f"images/{name}.jpg") for row, name in zip(table.rows, ids, strict=True)]
     images = find_images(root, places, findings)
     entries = [
         columns.entry(row, printable(name), image, texts=texts)
-        for row, name, (image, usable) in zip(rows, ids, images, strict=True)
+        for row, name, (image, usable) in zip(table.rows, ids, images, strict=True)
         if usable and (texts := _texts(root, row, name, columns.text, findings)) is not None
     ]
     return build_dataset(entries, data, findings)
@@ -59,21 +60,22 @@ def plain_text(markup: str) -> str:
     return " ".join(html.unescape(_TAG.sub(" ", markup)).split())
 
 
-def _rows(root: Path, findings: Findings) -> Table:
+def _products(root: Path, findings: Findings) -> Table:
     if (root / STYLES).is_file():
         # The names of some products have commas that nobody put in quotes.
-        table = require_inside(root, root / STYLES)
-        return read_csv(table, STYLES, findings, free_text=TITLE_COLUMN)
+        path = require_inside(root, root / STYLES)
+        return read_csv(path, STYLES, findings, free_text=TITLE_COLUMN)
     files = sorted((root / "styles").glob("*.json"))
     if not files:
         raise DataError(f"'{root}' has neither {STYLES} nor styles/ID.json.")
-    rows = Table()
+    table = Table()
     for file in files:
         product = _product(root, file.stem, findings)
         if product is not None:
             cells = {key: _name_of(value) for key, value in product.items()}
-            rows.append(Row(f"styles/{file.name}", {**cells, "id": file.stem}))
-    return rows
+            table.rows.append(Row(f"styles/{file.name}", {**cells, "id": file.stem}))
+    table.columns = list({column for row in table.rows for column in row.cells})
+    return table
 
 
 def _texts(

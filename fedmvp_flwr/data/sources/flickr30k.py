@@ -7,11 +7,12 @@ from pathlib import Path, PurePosixPath
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.config.data import DataSettings
-from fedmvp_flwr.data.reading.cells import as_label, printable
+from fedmvp_flwr.data.reading.cells import as_label, is_empty, printable
+from fedmvp_flwr.data.reading.csv_text import Row, Table
 from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import CONTRADICTION, NO_IMAGE_NAME, Findings
-from fedmvp_flwr.data.reading.tables import Row, Table, is_empty, read_csv, require_columns
+from fedmvp_flwr.data.reading.tables import read_csv, require_columns
 from fedmvp_flwr.data.sources.columns import Columns, columns_of
 
 _IMAGE_COLUMNS = ("image_name", "filename", "image", "file_name")
@@ -42,15 +43,15 @@ def load_flickr30k(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
             bars = b"|" in stream.readline()
     except OSError as error:
         raise DataError(f"'{file}' cannot be read ({error.strerror or error}).") from error
-    rows = read_csv(file, file.name, findings, delimiter="|" if bars else ",")
+    table = read_csv(file, file.name, findings, delimiter="|" if bars else ",")
     columns = columns_of(
-        data, _first(_IMAGE_COLUMNS, rows, "image"), _first(_TEXT_COLUMNS, rows, "caption")
+        data, _first(_IMAGE_COLUMNS, table, "image"), _first(_TEXT_COLUMNS, table, "caption")
     )
     chosen = {"image-column": columns.image, "text-column": columns.text}
     required = {key: c for key, c in chosen.items() if c} | dict(columns.required)
-    require_columns(rows, required, file.name, findings)
+    require_columns(table, required, file.name, findings)
     grouped: dict[str, list[Row]] = {}
-    for row in rows:
+    for row in table.rows:
         name = row.cells.get(columns.image or "")
         if is_empty(name):
             findings.add(NO_IMAGE_NAME, row.where)
@@ -67,9 +68,9 @@ def load_flickr30k(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     return build_dataset(entries, data, findings)
 
 
-def _first(names: Sequence[str], rows: Table, other: str) -> str:
+def _first(names: Sequence[str], table: Table, other: str) -> str:
     """The first of the names that is a column."""
-    return next((name for name in names if name in rows.columns), other)
+    return next((name for name in names if name in table.columns), other)
 
 
 def _agree(rows: list[Row], columns: Columns, name: str, findings: Findings) -> bool:

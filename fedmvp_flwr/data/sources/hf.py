@@ -10,18 +10,13 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import as_label
-from fedmvp_flwr.data.reading.entries import (
-    Entry,
-    LoadedDataset,
-    build_dataset,
-    named_classes,
-    read_classes,
-)
+from fedmvp_flwr.data.reading.classes import Classes, named_classes
+from fedmvp_flwr.data.reading.csv_text import Row
+from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.findings import UNKNOWN_LABEL, Findings
-from fedmvp_flwr.data.reading.hf_images import image_root, table_images
 from fedmvp_flwr.data.reading.splits import TRAIN
-from fedmvp_flwr.data.reading.tables import Row
 from fedmvp_flwr.data.sources.columns import Columns, columns_of, none_on_purpose
+from fedmvp_flwr.data.sources.hf_images import image_root, table_images
 
 _IMAGE_COLUMN = "image"
 _HIDDEN = -1  # the label of a test set that keeps its labels to itself
@@ -46,7 +41,8 @@ def load_hf(name: str, data: DataSettings, cache: Path) -> LoadedDataset:
     parts = _splits(name)
     findings = Findings(f"hf:{name}", cache)
     entries: list[Entry] = []
-    classes, root = read_classes(data), image_root(name)
+    classes: Classes | None = None
+    root = image_root(name)
     for split, table in sorted(parts.items()):
         _require_columns(table, split, columns, data, findings.source)
         names = _class_names(table, columns)

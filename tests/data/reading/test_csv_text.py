@@ -15,7 +15,7 @@ def read(tmp_path):
         path = tmp_path / f"metadata.{suffix}"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         findings = found.Findings("test")
-        return read_table(path, path.name, findings), findings
+        return read_table(path, path.name, findings, ()).rows, findings
 
     return build
 
@@ -85,7 +85,7 @@ def test_only_free_text_in_the_last_column_takes_commas(tmp_path):
         path.write_text(content)
         findings = found.Findings("test")
         table = read_csv(path, path.name, findings, free_text="name")
-        return [row.cells for row in table], findings.bad.get(found.BROKEN_LINE)
+        return [row.cells for row in table.rows], findings.bad.get(found.BROKEN_LINE)
 
     cells, broken = rows("id,split,name\n1,test,Tie, red, silk\n")
     assert cells == [{"id": "1", "split": "test", "name": "Tie, red, silk"}]

@@ -7,7 +7,8 @@ import pytest
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.data.reading import findings as found
 from fedmvp_flwr.data.reading.cells import as_label
-from fedmvp_flwr.data.reading.entries import Entry, build_dataset, named_classes
+from fedmvp_flwr.data.reading.classes import named_classes
+from fedmvp_flwr.data.reading.entries import Entry, build_dataset
 from fedmvp_flwr.data.reading.findings import Findings
 from fedmvp_flwr.data.sources.registry import load_dataset
 

@@ -54,21 +54,21 @@ def test_it_is_looked_at_again(folder, settings, closed, monkeypatch):
 
 def test_images_that_vanish_are_not_remembered(tmp_path, picture):
     picture().save(tmp_path / "a.png")
-    there, gone = check_files(tmp_path, ["a.png", "gone.png"], tmp_path)
+    there, gone = (i.check for i in check_files(tmp_path, ["a.png", "gone.png"], tmp_path))
     assert (there.problem, gone.problem) == ("", "cannot be read: No such file or directory")
     assert (gone.digest, gone.brightness, gone.bomb) == ("", -1, False)
     (record,) = (tmp_path / "image-checks").iterdir()
     assert [key.partition("|")[0] for key in json.loads(record.read_bytes())] == ["a.png"]
     picture(1).save(tmp_path / "gone.png")
-    assert not check_files(tmp_path, ["gone.png"], tmp_path)[0].problem
+    assert not check_files(tmp_path, ["gone.png"], tmp_path)[0].check.problem
 
 
 def test_a_cell_that_cannot_be_read_is_not_remembered(tmp_path):
-    def read(index):
+    def read():
         raise OSError("the disk")
 
-    (check,) = check_contents(["k"], read, tmp_path, "table")
-    assert check.problem == "cannot be read: the disk"
+    (image,) = check_contents(["k"], ["row 1"], [read], tmp_path, "table")
+    assert image.check.problem == "cannot be read: the disk"
     assert not (tmp_path / "image-checks").exists()
 
 
@@ -86,7 +86,7 @@ def test_a_root_whose_name_is_no_unicode(tmp_path, picture):
     picture().save(tmp_path / "a.png")
     (tmp_path / "a.png").rename(root / "a.png")
     for _ in range(2):
-        assert not check_files(root, ["a.png"], tmp_path)[0].problem
+        assert not check_files(root, ["a.png"], tmp_path)[0].check.problem
     assert len(list((tmp_path / "image-checks").iterdir())) == 1
 
 
@@ -94,8 +94,8 @@ def test_verdicts_of_an_older_version_are_not_taken(tmp_path, picture, monkeypat
     picture(size=(1, 200)).save(tmp_path / "a.png")
     monkeypatch.setattr(image_checks, "_VERSION", 1)
     with monkeypatch.context() as older:
-        older.setattr("fedmvp_flwr.data.reading.image_limits.MAX_ASPECT_RATIO", 1000)
-        assert not check_files(tmp_path, ["a.png"], tmp_path)[0].bomb
-    assert not check_files(tmp_path, ["a.png"], tmp_path)[0].bomb
+        older.setattr("fedmvp_flwr.data.reading.image_decoding.MAX_ASPECT_RATIO", 1000)
+        assert not check_files(tmp_path, ["a.png"], tmp_path)[0].check.bomb
+    assert not check_files(tmp_path, ["a.png"], tmp_path)[0].check.bomb
     monkeypatch.undo()
-    assert check_files(tmp_path, ["a.png"], tmp_path)[0].bomb
+    assert check_files(tmp_path, ["a.png"], tmp_path)[0].check.bomb

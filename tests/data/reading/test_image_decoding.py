@@ -12,10 +12,9 @@ import pytest
 from PIL import EpsImagePlugin, Image
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.data.reading import image_limits, image_modes
-from fedmvp_flwr.data.reading.image_limits import TooManyPixelsError
-from fedmvp_flwr.data.reading.image_modes import to_rgb
-from fedmvp_flwr.data.reading.images import FileImage, TableImage, check_image, decode_image
+from fedmvp_flwr.data.reading import image_checks, image_decoding
+from fedmvp_flwr.data.reading.image_checks import CheckedImage, check_files, check_image
+from fedmvp_flwr.data.reading.image_decoding import TooManyPixelsError, decode_image, to_rgb
 
 
 def encoded(image, form="PNG", **options):
@@ -167,9 +166,9 @@ def test_bombs_are_refused_by_their_header(side):
 
 def test_the_limit_is_the_number_of_pixels(monkeypatch, picture):
     content = encoded(picture(size=(10, 10)))
-    monkeypatch.setattr(image_limits, "MAX_PIXELS", 100)
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 100)
     assert not check_image(content).problem
-    monkeypatch.setattr(image_limits, "MAX_PIXELS", 99)
+    monkeypatch.setattr(image_decoding, "MAX_PIXELS", 99)
     assert "10 x 10 pixels" in check_image(content).problem
 
 
@@ -242,7 +241,7 @@ def test_no_other_program_is_run_on_an_image(ghostscript):
 def test_wide_images_are_scaled_band_by_band(dtype, monkeypatch):
     values = np.random.default_rng(0).integers(0, 60_000, (37, 20)).astype(dtype)
     whole = np.asarray(to_rgb(Image.fromarray(values)))
-    monkeypatch.setattr(image_modes, "_BAND", 64)
+    monkeypatch.setattr(image_decoding, "_BAND", 64)
     assert (np.asarray(to_rgb(Image.fromarray(values))) == whole).all()
 
 
@@ -256,7 +255,7 @@ def test_a_wide_image_takes_few_times_its_own_memory():
 
 
 def test_large_images_are_checked_one_at_a_time(monkeypatch, picture):
-    monkeypatch.setattr(image_limits, "_MANY_PIXELS", 50)
+    monkeypatch.setattr(image_checks, "_MANY_PIXELS", 50)
     at_once, most = [], []
 
     def convert(image):
@@ -266,7 +265,7 @@ def test_large_images_are_checked_one_at_a_time(monkeypatch, picture):
         at_once.pop()
         return image
 
-    monkeypatch.setattr("fedmvp_flwr.data.reading.images.to_rgb", convert)
+    monkeypatch.setattr(image_checks, "to_rgb", convert)
     content = encoded(picture())
     with ThreadPoolExecutor(4) as pool:
         assert not any(check.problem for check in pool.map(check_image, [content] * 4))
@@ -276,10 +275,10 @@ def test_large_images_are_checked_one_at_a_time(monkeypatch, picture):
 def test_a_file_that_is_larger_than_any_image_is_not_read(tmp_path):
     with (tmp_path / "a.jpg").open("wb") as file:
         file.truncate(8 * 2**30)  # sparse
-    with pytest.raises(
-        DataError, match=r"'a\.jpg' cannot be read \(8,589,934,592 bytes, more than"
-    ):
-        FileImage(tmp_path / "a.jpg", "a.jpg").load()
+    (image,) = check_files(tmp_path, ["a.jpg"], None)
+    assert image.check.problem.startswith("cannot be read: 8,589,934,592 bytes, more than")
+    with pytest.raises(DataError, match=r"'a\.jpg' cannot be read \(8,589,934,592 bytes, more"):
+        image.load()
 
 
 @pytest.mark.parametrize("form", ["JPEG", "PNG"])
@@ -287,21 +286,19 @@ def test_a_file_that_is_larger_than_any_image_is_not_read(tmp_path):
 def test_brightness(form, grey):
     content = encoded(Image.new("RGB", (100, 80), (grey,) * 3), form)
     assert check_image(content).brightness == pytest.approx(grey / 255, abs=0.01)
-    assert TableImage(lambda: content, "x").brightness == pytest.approx(grey / 255, abs=0.01)
 
 
-def test_a_file_that_vanished_is_named(tmp_path):
-    with pytest.raises(DataError, match=r"'a\.png' cannot be read"):
-        FileImage(tmp_path / "a.png", "a.png").load()
-    gone = TableImage((tmp_path / "b.png").read_bytes, "row 7")
-    for use in (gone.load, lambda: gone.digest, lambda: gone.brightness):
-        with pytest.raises(DataError, match=r"'row 7' cannot be read \(No such file"):
-            use()
+def test_a_file_that_vanished_is_named(tmp_path, picture):
+    gone = CheckedImage("row 7", check_image(encoded(picture())), (tmp_path / "b.png").read_bytes)
+    with pytest.raises(DataError, match=r"'row 7' cannot be read \(No such file"):
+        gone.load()
 
 
 def test_file_and_bytes_are_the_same_image(tmp_path, picture):
     content = encoded(picture())
     (tmp_path / "a.png").write_bytes(content)
-    one, other = FileImage(tmp_path / "a.png", "a"), TableImage(lambda: content, "row 1")
-    assert one.digest == other.digest == check_image(content).digest
+    (one,) = check_files(tmp_path, ["a.png"], None)
+    other = CheckedImage("row 1", check_image(content), lambda: content)
+    assert one.digest == other.digest
+    assert one.brightness == other.brightness
     assert one.load().tobytes() == other.load().tobytes()

@@ -1,16 +1,16 @@
 """The images of a `datasets` table: read when needed, from the table or from files it names."""
 
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.data.reading.entries import printable
-from fedmvp_flwr.data.reading.findings import MISSING_FILE, OUTSIDE, Findings
-from fedmvp_flwr.data.reading.image_checks import check_contents
-from fedmvp_flwr.data.reading.image_limits import read_file
-from fedmvp_flwr.data.reading.images import TableImage
+from fedmvp_flwr.data.reading.files import is_own_file
+from fedmvp_flwr.data.reading.findings import Findings
+from fedmvp_flwr.data.reading.image_checks import CheckedImage, check_contents
+from fedmvp_flwr.data.reading.image_decoding import read_image_file
 
 
 def image_root(name: str) -> Path:
@@ -27,7 +27,7 @@ def table_images(
     split: str,
     root: Path,
     findings: Findings,
-) -> tuple[dict[int, TableImage], list[bool]]:
+) -> tuple[dict[int, CheckedImage], list[bool]]:
     """Find and check the images of one split.
 
     Args:
@@ -59,24 +59,17 @@ def table_images(
     usable, rows = [], []
     for index, (there, path) in enumerate(_stored(encoded, column)):
         where = f"{split}:row {index}"
-        usable.append(path is None or _is_allowed(path, root, where, findings))
+        usable.append(path is None or is_own_file(root, Path(path), where, path, findings))
         if there and usable[-1]:
             rows.append(index)
-    checks = check_contents(
-        [f"{fingerprint}|{index}" for index in rows],
-        lambda position: _bytes_of(encoded, rows[position], column),
+    images = check_contents(
+        [f"{fingerprint}|{row}" for row in rows],
+        [f"{split}:row {row}" for row in rows],
+        [partial(_bytes_of, encoded, row, column) for row in rows],
         findings.cache,
         findings.source,
     )
-    images = {
-        index: TableImage(
-            lambda index=index: _bytes_of(encoded, index, column),  # type: ignore[misc]
-            f"{split}:row {index}",
-            check,
-        )
-        for index, check in zip(rows, checks, strict=True)
-    }
-    return images, usable
+    return dict(zip(rows, images, strict=True)), usable
 
 
 def _stored(table: Any, column: str) -> Iterator[tuple[bool, str | None]]:  # noqa: ANN401
@@ -92,22 +85,6 @@ def _stored(table: Any, column: str) -> Iterator[tuple[bool, str | None]]:  # no
             yield has_bytes or path is not None, None if has_bytes else path
 
 
-def _is_allowed(path: str, root: Path, where: str, findings: Findings) -> bool:
-    place, shown = Path(path), f"'{printable(path)}'"
-    try:
-        if not place.resolve().is_relative_to(root):
-            findings.add(OUTSIDE, where, shown)
-        elif not place.is_file():
-            findings.add(MISSING_FILE, where, shown)
-        else:
-            return True
-    except (OSError, RuntimeError, ValueError) as error:  # a name that no file can have
-        findings.add(MISSING_FILE, where, f"{shown} ({printable(str(error))})")
-    return False
-
-
 def _bytes_of(table: Any, index: int, column: str) -> bytes:  # noqa: ANN401
     cell = table[index][column]
-    if cell["bytes"] is not None:
-        return bytes(cell["bytes"])
-    return read_file(Path(cell["path"]))
+    return read_image_file(Path(cell["path"])) if cell["bytes"] is None else bytes(cell["bytes"])

@@ -6,7 +6,6 @@ import pytest
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.data.reading import findings as found
-from fedmvp_flwr.data.reading.parquet import ParquetColumns
 from fedmvp_flwr.data.reading.tables import read_table
 from fedmvp_flwr.data.sources.folder import load_folder
 
@@ -51,20 +50,6 @@ def test_values_that_python_has_not(parquet, settings, kind):
             load_folder(root, *settings(**keys))
 
 
-def test_only_the_columns_that_are_needed_are_read(parquet, settings, monkeypatch):
-    read, values = set(), ParquetColumns.values
-
-    def watch(columns, name):
-        read.add(name)
-        return values(columns, name)
-
-    monkeypatch.setattr(ParquetColumns, "values", watch)
-    root = parquet(embedding=pa.array([[0.5] * 512] * 10))
-    dataset = load_folder(root, *settings(partition="column:site"))
-    assert read == {"file_name", "text", "label", "split", "site"}
-    assert {s.owner for s in dataset.splits["test"]} == {"hospital 0", "hospital 1"}
-
-
 def test_a_missing_column_lists_all_that_are_there(parquet, settings):
     root = parquet(embedding=pa.array([[0.5]] * 10))
     with pytest.raises(
@@ -73,14 +58,14 @@ def test_a_missing_column_lists_all_that_are_there(parquet, settings):
         load_folder(root, *settings(id_column="nope"))
 
 
-def test_cells_by_column(parquet, tmp_path):
+def test_only_the_columns_that_are_wanted_are_read(parquet, tmp_path):
     parquet(**{"a": pa.array([{"b": i} for i in range(10)]), "a.b": pa.array(range(10))})
     path = tmp_path / "folder" / "metadata.parquet"
-    row = read_table(path, path.name, found.Findings("test"))[3]
+    table = read_table(path, path.name, found.Findings("test"), ("a", "a.b", "nope"))
+    assert set(table.columns) == {"file_name", "text", "label", "split", "site", "a", "a.b"}
+    row = table.rows[3]
     assert row.where == "metadata.parquet:row 4"
-    assert (row.cells["a"], row.cells["a.b"], row.cells.get("b")) == ({"b": 3}, 3, None)
-    assert "b" not in row.cells
-    assert len(row.cells) == len(list(row.cells)) == 7
+    assert row.cells == {"a": {"b": 3}, "a.b": 3}
 
 
 def test_columns_of_one_name_are_refused(tmp_path):
@@ -89,11 +74,11 @@ def test_columns_of_one_name_are_refused(tmp_path):
     path = tmp_path / "metadata.parquet"
     pq.write_table(pa.Table.from_arrays([pa.array([1])] * 2, names=["text", "text"]), path)
     with pytest.raises(DataError, match=r"more than one column 'text'\."):
-        read_table(path, path.name, found.Findings("test"))
+        read_table(path, path.name, found.Findings("test"), ())
 
 
 def test_no_parquet(tmp_path):
     path = tmp_path / "metadata.parquet"
     path.write_bytes(b"PAR1 nothing of the kind")
     with pytest.raises(DataError, match="no parquet file that can be read"):
-        read_table(path, path.name, found.Findings("test"))
+        read_table(path, path.name, found.Findings("test"), ())
