@@ -161,7 +161,7 @@ def save_completion_samples(
         return
     samples = dataset.splits["test"]
     pool = retrieval_pool((), dataset, config)
-    accepted = accept(test, threshold, config)
+    accepted = accept(test, threshold, config.completion)
     folder = out.completions
     rows = []
     chosen = torch.randperm(

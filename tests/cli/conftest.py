@@ -40,7 +40,6 @@ def interrupted(tmp_path: Path) -> Path:
     from fedmvp_flwr.server.selection import Selection
 
     config = RunConfig.of(seed=7, beta=0.25, out_dir="/elsewhere").to_run_config()
-    config["a-key-of-another-version"] = 1
     state = RunState(
         config=config,
         class_names=[],

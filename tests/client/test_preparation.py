@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -18,6 +19,7 @@ from fedmvp_flwr.completion.requests import require_comparable
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
+from fedmvp_flwr.foundation.spec import ModelOptions
 from fedmvp_flwr.protocol.summary import fallback_threshold, read_summary
 from fedmvp_flwr.server import probe_source
 from fedmvp_flwr.server.probe import Probe, load_probe, save_probe
@@ -96,6 +98,12 @@ class NamedModels:
 
     def fingerprint(self, role):
         return f"fingerprint of {role}"
+
+    def spec(self, role):
+        return SimpleNamespace(options=ModelOptions())
+
+    def at_once(self, role):
+        return 8
 
     def identities(self):
         return {"image-encoder": {"spec": "a:b", "fingerprint": "f", "revision": None}}
@@ -385,7 +393,7 @@ def test_held_out_samples_may_have_holes(tmp_path):
         patch.setattr(requests, "prepare_samples", spy)
         test = requests.prepare_test(tuple(samples), RunConfig.of(quality_gate=0.0), None, None)
     assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
-    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0))
+    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0).completion)
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
     assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
     assert {name: len(batch) for name, batch in sets.completed.items()} == {
