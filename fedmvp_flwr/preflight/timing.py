@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedmvp_flwr.base.errors import FedMVPError, ModelError
-from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample, text_digest
 from fedmvp_flwr.completion import codec
 from fedmvp_flwr.completion.completers import SOURCE_OF, Completion, FoundationCompleter, Source
+from fedmvp_flwr.completion.plan import content_digest, load_image
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.spec import Role
 from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, PROBE, encodings
-from fedmvp_flwr.preflight.timed_sources import timed_sources
 
+TIMED_SAMPLES = 8
+_BLANK_SIDE = 224  # pixels of an image that stands for those of the data
 _PATIENCE = 30.0  # seconds for each of captioner and generator, after the first item
 
 Widths = dict[str, tuple[int, int]]  # (token width, pooled width) by modality
@@ -117,6 +119,41 @@ def _time_completions(
         return first, made
     spent, made = _timed(lambda: completer.complete(modality, fewer))
     return spent / len(fewer), made
+
+
+def timed_sources(samples: Sequence[Sample], modality: str, words: Sequence[str]) -> list[Source]:
+    """Return the first few images or texts of the samples.
+
+    Args:
+        samples: a split of the data.
+        modality: "image" or "text".
+        words: stand for the texts, if no sample has one.
+
+    Returns:
+        At least one; a single blank image, if no sample has an image.
+
+    Raises:
+        DataError: an image cannot be decoded.
+    """
+    chosen = [sample for sample in samples if sample.has(modality)][:TIMED_SAMPLES]
+    if modality == IMAGE:
+        from PIL import Image
+
+        found = [Source(load_image(s), content_digest(s, IMAGE) or "") for s in chosen]
+        blank = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        return found or [Source(blank, text_digest("blank"))]
+    texts = [sample.text for sample in chosen if sample.text is not None] or list(words) or [""]
+    return [Source(text, text_digest(text)) for text in texts[:TIMED_SAMPLES]]
+
+
+def stand_in_notes(samples: Sequence[Sample]) -> list[str]:
+    """Say which models are timed on something else than the data, and on what."""
+    stand_ins = {IMAGE: "a blank image", TEXT: "descriptions of the classes"}
+    return [
+        f"No training sample has {what}: the models were timed on {stand_ins[modality]} instead."
+        for modality, what in ((IMAGE, "an image"), (TEXT, "a text"))
+        if not any(sample.has(modality) for sample in samples)
+    ]
 
 
 @contextmanager
