@@ -8,7 +8,7 @@ import pytest
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.cli.prepare_clients import prepare_all
-from fedmvp_flwr.completion.completers import Source
+from fedmvp_flwr.completion.contents import Source
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
@@ -67,16 +67,16 @@ def test_the_counts_are_those_of_what_is_made(tmp_path):
     settings = config(tmp_path)
     counted = {row["work"]: row["left"] for row in preflight(settings, 2).work}
     done = {}
-    from fedmvp_flwr.completion import completers
+    from fedmvp_flwr.completion import foundation
 
-    original = completers.FoundationCompleter.complete
+    original = foundation.FoundationCompleter.complete
 
     def count(self, modality, sources):
         done[modality] = done.get(modality, 0) + len(sources)
         return original(self, modality, sources)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(completers.FoundationCompleter, "complete", count)
+        patch.setattr(foundation.FoundationCompleter, "complete", count)
         prepare_all(settings, 2)
     assert done == {"image": counted["images to generate"], "text": counted["texts to generate"]}
 
@@ -262,7 +262,7 @@ def test_a_generator_for_the_probe_alone_is_tried_too(tmp_path, monkeypatch):
     def broken(*_, **__):
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr("fedmvp_flwr.completion.completers.FoundationCompleter.complete", broken)
+    monkeypatch.setattr("fedmvp_flwr.completion.foundation.FoundationCompleter.complete", broken)
     (problem,) = preflight(config(tmp_path, completion="none"), 2, timed=True).problems
     assert "image-generator" in problem
     assert "size mismatch" in problem
