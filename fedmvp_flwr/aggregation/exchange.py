@@ -19,13 +19,7 @@ from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.aggregation.observer import RoundObserver, RoundRecord
 from fedmvp_flwr.aggregation.options import RoundOptions, is_evaluated
 from fedmvp_flwr.aggregation.question import Question
-from fedmvp_flwr.aggregation.replies import (
-    Rejection,
-    Reply,
-    check_evaluations,
-    check_replies,
-    refuse,
-)
+from fedmvp_flwr.aggregation.replies import Rejection, Reply, check_evaluations, check_replies
 from fedmvp_flwr.aggregation.reply_metrics import average_metrics
 from fedmvp_flwr.aggregation.sampling import sample
 from fedmvp_flwr.aggregation.weights import distance_to_uniform
@@ -87,19 +81,20 @@ class Exchange:
         nodes = [node for node in nodes if self.observer.may_train(self.nodes.key(node))]
         again = ("attempt", attempt) if attempt else ()
         share, minimum = strategy.fraction_train, strategy.min_train_nodes
-        chosen = sample(nodes, share, minimum, self.seed, "train", server_round, *again)
-        self._training = self._question(
-            MessageType.TRAIN, server_round, attempt, arrays, config, chosen
-        )
-        return self._training.messages
+        chosen = sample(nodes, share, minimum, self.seed, MessageType.TRAIN, server_round, *again)
+        sent = self._packed(arrays)
+        messages = self._messages(MessageType.TRAIN, server_round, sent, config, chosen)
+        size, now = sent.count_bytes(), time.monotonic()
+        self._training = Question(server_round, attempt, arrays, messages, size, now)
+        return messages
 
     def trained(self, replies: Iterable[Message]) -> tuple[list[Reply], list[Rejection]]:
         """The valid replies to a training, ordered by client, and why the others are not."""
         self._trained_at = time.monotonic()
-        known, rejected = self._training.answers(replies, self.nodes.key)
-        known, refused = refuse(known, self.observer.check_training)
-        valid, wrong = check_replies(known, self.global_arrays, self._strategy.weighted_by_key)
-        return valid, rejected + refused + wrong
+        known, silent = self._training.answers(replies, self.nodes.key)
+        key, check = self._strategy.weighted_by_key, self.observer.check_training
+        valid, rejected = check_replies(known, self.global_arrays, key, check)
+        return valid, silent + rejected
 
     def require_enough(self, valid: Sequence[Reply], rejected: list[Rejection]) -> None:
         """Name the rejected replies to a training, and end the attempt if too few are left.
@@ -127,21 +122,14 @@ class Exchange:
         rejected: list[Rejection],
     ) -> MetricRecord | None:
         """Average the metrics of a training and tell of the round."""
-        asked = self._training
-        metrics = average_metrics(
-            asked.server_round,
-            self._strategy.train_metrics_aggr_fn,
-            [reply.message.content for reply in replies],
-            self._strategy.weighted_by_key,
-        )
+        asked, strategy = self._training, self._strategy
+        contents, average = [r.message.content for r in replies], strategy.train_metrics_aggr_fn
+        metrics = average_metrics(asked.server_round, average, contents, strategy.weighted_by_key)
         clients = [reply.client for reply in replies]
         spread = ", ".join(f"{c}: {w:.3f}" for c, w in zip(clients, weights, strict=True))
         log(INFO, "Weights: %s (%.1f%% from uniform).", spread, 100 * distance_to_uniform(weights))
         numbers = {k: float(v) for k, v in (metrics or {}).items() if isinstance(v, int | float)}
-        seconds = {
-            "train": self._trained_at - asked.sent_at,
-            "aggregate": time.monotonic() - self._trained_at,
-        }
+        began, now = self._trained_at, time.monotonic()
         self.observer.trained(
             RoundRecord(
                 asked.server_round,
@@ -153,7 +141,7 @@ class Exchange:
                 rejected,
                 max(reply.bytes for reply in replies),
                 asked.bytes,
-                seconds,
+                {"train": began - asked.sent_at, "aggregate": now - began},
             )
         )
         return metrics
@@ -169,28 +157,23 @@ class Exchange:
             return ()
         share, minimum = strategy.fraction_evaluate, strategy.min_evaluate_nodes
         nodes = self._connected(grid, minimum)
-        chosen = sample(nodes, share, minimum, self.seed, "evaluate", server_round)
-        self._evaluation = self._question(
-            MessageType.EVALUATE, server_round, 0, arrays, config, chosen
-        )
-        return self._evaluation.messages
+        chosen = sample(nodes, share, minimum, self.seed, MessageType.EVALUATE, server_round)
+        sent = self._packed(arrays)
+        messages = self._messages(MessageType.EVALUATE, server_round, sent, config, chosen)
+        self._evaluation = Question(server_round, messages=messages)
+        return messages
 
     def evaluated(self, server_round: int, replies: Iterable[Message]) -> MetricRecord | None:
         """Average the scores of the valid replies, in the order of the clients; None if none."""
-        strategy = self._strategy
-        known, rejected = self._evaluation.answers(replies, self.nodes.key)
-        known, refused = refuse(known, self.observer.check_evaluation)
-        valid, wrong = check_evaluations(known, strategy.weighted_by_key)
-        rejected = rejected + refused + wrong
+        known, silent = self._evaluation.answers(replies, self.nodes.key)
+        key, check = self._strategy.weighted_by_key, self.observer.check_evaluation
+        valid, rejected = check_evaluations(known, key, check)
+        rejected = silent + rejected
         _log_rejected(server_round, rejected)
         scores = None
         if valid:
-            scores = average_metrics(
-                server_round,
-                strategy.evaluate_metrics_aggr_fn,
-                [message.content for message in valid],
-                strategy.weighted_by_key,
-            )
+            contents, average = [m.content for m in valid], self._strategy.evaluate_metrics_aggr_fn
+            scores = average_metrics(server_round, average, contents, key)
         if scores is not None or rejected:
             self.observer.evaluated(server_round, scores, rejected)
         return scores
@@ -199,23 +182,21 @@ class Exchange:
         minimum = max(self._strategy.min_available_nodes, minimum)
         return self.nodes.connected(grid, minimum, self.options.node_timeout, self.observer.admit)
 
-    def _question(
+    def _packed(self, arrays: ArrayRecord) -> ArrayRecord:
+        return wrap(arrays) if self.options.compress else arrays
+
+    def _messages(
         self,
         kind: str,
         server_round: int,
-        attempt: int,
         arrays: ArrayRecord,
         config: ConfigRecord,
         node_ids: Sequence[int],
-    ) -> Question:
+    ) -> tuple[Message, ...]:
         config["server-round"] = server_round
-        sent = wrap(arrays) if self.options.compress else arrays
-        names = self._strategy.arrayrecord_key, self._strategy.configrecord_key
-        record = RecordDict(dict(zip(names, (sent, config), strict=True)))
-        messages = tuple(Message(record, node_id, kind) for node_id in node_ids)
-        return Question(
-            server_round, attempt, arrays, messages, sent.count_bytes(), time.monotonic()
-        )
+        strategy = self._strategy
+        content = RecordDict({strategy.arrayrecord_key: arrays, strategy.configrecord_key: config})
+        return tuple(Message(content, node_id, kind) for node_id in node_ids)
 
 
 def _log_rejected(server_round: int, rejected: Sequence[Rejection]) -> None:

@@ -1,6 +1,5 @@
 """`fedmvp simulate`: the whole federation on this machine."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
@@ -78,7 +77,7 @@ def simulate(
     flower_app = find_app(app_dir)
     chosen = given_settings(run_config, cache)
     if resume is not None:
-        settings, of_run = resumed_settings(resume, flower_app.defaults)
+        settings, of_run = resumed_settings(resume)
         chosen = settings | chosen | {"resume": str(resume)}
         num_clients = num_clients or of_run
         out = out or resume
@@ -130,21 +129,15 @@ def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: b
         console.print(fields_table(report.summary()))
 
 
-def resumed_settings(
-    folder: Path, known: Mapping[str, ConfigValue]
-) -> tuple[dict[str, ConfigValue], int]:
-    """Settings and number of clients of an interrupted run.
-
-    Args:
-        folder: of its results.
-        known: keys of this version.
+def resumed_settings(folder: Path) -> tuple[dict[str, ConfigValue], int]:
+    """Settings and number of clients of the interrupted run in a folder.
 
     Raises:
-        CheckpointError: the folder holds no run that can be gone on with.
+        CheckpointError: it holds no run that can be gone on with.
     """
     from fedmvp_flwr.server.resume import load_resume_point
 
     state = load_resume_point(folder).state
     # Where it wrote to need not be the folder's name today.
-    settings = {k: v for k, v in state.config.items() if k in known and k != "out-dir"}
+    settings = {k: v for k, v in state.config.items() if k != "out-dir"}
     return settings, state.clients

@@ -61,7 +61,7 @@ def prepare_client(
         if has_pair
         else fallback
     )
-    accepted = accept(train, threshold, config)
+    accepted = accept(train, threshold, config.completion)
     labels = torch.tensor([sample.label for sample in samples.train])
     summary = Summary(
         partition_id=node.partition_id,
@@ -69,7 +69,7 @@ def prepare_client(
         samples=len(samples.train),
         held_out=len(samples.test),
         complete=sum(sample.complete for sample in samples.train),
-        trainable=len(training_batch(train, accepted, config)),
+        trainable=len(training_batch(train, accepted, config.completion)),
         missing={m: sum(not sample.has(m) for sample in samples.train) for m in MODALITIES},
         labels=torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
         completions={
@@ -91,4 +91,4 @@ def prepare_client(
             "keys": record_hash({"keys": list(train.keys)}),
         },
     )
-    return ClientData(config, train, test, threshold, summary)
+    return ClientData(config.completion, train, test, threshold, summary)

@@ -61,7 +61,7 @@ def load_client(config: RunConfig, node: Node, classes: Sequence[str]) -> Client
         if tensors_digest(tensors) != metadata["digest"]:
             return None
         return ClientData(
-            config,
+            config.completion,
             _set("train", tensors),
             _set("held-out", tensors),
             float(metadata["threshold"]),

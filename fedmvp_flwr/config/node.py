@@ -82,15 +82,15 @@ def read_node(node_config: Mapping[str, Any], run: RunSettings, node_id: int = 0
     problems = [
         f"unknown key '{key}'{did_you_mean(key, _KEYS)}" for key in node_config if key not in _KEYS
     ]
-    data_path = _folder(node_config.get("data-path", ""), problems)
-    own_cache = _expanded("cache-dir", node_config.get("cache-dir", ""), problems)
-    partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
+    paths = _paths(node_config, problems)
+    own_data = bool(node_config.get("data-path"))
+    partition_id, num_partitions = _numbers(node_config, own_data, problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    chosen = run.model_copy(update={"cache_dir": ""}) if data_path else run
-    folder = own_cache.absolute() if own_cache else cache_folder(chosen)
+    chosen = run.model_copy(update={"cache_dir": ""}) if own_data else run
+    cache = paths["cache-dir"].absolute() if "cache-dir" in paths else cache_folder(chosen)
     name = str(node_config.get("name", ""))
-    node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
+    node = Node(partition_id, num_partitions, cache, paths.get("data-path"), name, node_id)
     if not node.lasting and node_id:
         _warn_of_no_name(node)
     return node
@@ -121,46 +121,38 @@ def _warn_of_no_name(node: Node) -> None:
     )
 
 
-def _expanded(key: str, value: object, problems: list[str]) -> Path | None:
-    if not value:
-        return None
-    try:
-        return expanded(str(value), ConfigError, key)
-    except ConfigError as error:
-        problems.append(str(error).removesuffix("."))
-        return None
+def _paths(node_config: Mapping[str, Any], problems: list[str]) -> dict[str, Path]:
+    paths = {}
+    for key in ("data-path", "cache-dir"):
+        if node_config.get(key):
+            try:
+                paths[key] = expanded(str(node_config[key]), ConfigError, key)
+            except ConfigError as error:
+                problems.append(str(error).removesuffix("."))
+    data_path = paths.get("data-path")
+    if data_path and not data_path.is_absolute():
+        problems.append(f"data-path='{data_path}' is not absolute")
+    elif data_path and not data_path.is_dir():
+        problems.append(f"data-path='{data_path}' is no folder on this machine")
+    return paths
 
 
-def _folder(value: object, problems: list[str]) -> Path | None:
-    if not value:
-        return None
-    path = _expanded("data-path", value, problems)
-    if path is None:
-        return Path(str(value))  # it is named, though not there
-    if not path.is_absolute():
-        problems.append(f"data-path='{value}' is not absolute")
-    elif not path.is_dir():
-        problems.append(f"data-path='{value}' is no folder on this machine")
-    return path
-
-
-def _partition(
-    node_config: Mapping[str, Any], has_data: bool, problems: list[str]
+def _numbers(
+    node_config: Mapping[str, Any], own_data: bool, problems: list[str]
 ) -> tuple[int, int]:
-    if has_data and "partition-id" not in node_config:
-        return -1, 0
-    needed = ("partition-id",) if has_data else ("partition-id", "num-partitions")
-    missing = [key for key in needed if key not in node_config]
+    """Number of the part, -1 for none, and number of parts, 0 with a folder of its own."""
+    keys = ("partition-id",) if own_data else ("partition-id", "num-partitions")
+    missing = [key for key in keys if key not in node_config]
     if missing:
-        what = "neither data-path nor" if len(missing) == len(needed) else "no"
-        problems.append(f"it names {what} {' and '.join(missing)}")
+        if not own_data:
+            what = "neither data-path nor" if len(missing) == len(keys) else "no"
+            problems.append(f"it names {what} {' and '.join(missing)}")
         return -1, 0
     try:
-        partition_id = int(node_config["partition-id"])
-        number = 0 if has_data else int(node_config["num-partitions"])
+        number, parts = ([int(node_config[key]) for key in keys] + [0])[:2]
     except (TypeError, ValueError) as error:
         problems.append(f"partition-id and num-partitions must be whole numbers ({error})")
         return -1, 0
-    if partition_id < 0 or (not has_data and partition_id >= number):
-        problems.append(f"partition-id={partition_id} is not in [0, num-partitions={number})")
-    return partition_id, number
+    if number < 0 or (not own_data and number >= parts):
+        problems.append(f"partition-id={number} is not in [0, num-partitions={parts})")
+    return number, parts

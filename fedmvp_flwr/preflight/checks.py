@@ -17,8 +17,9 @@ from fedmvp_flwr.data.dealing.patterns import require_patterns
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.preflight.data import client_row, data_notes
+from fedmvp_flwr.preflight.estimates import add_estimates
 from fedmvp_flwr.preflight.findings import PreflightReport, attempt
-from fedmvp_flwr.preflight.models import add_models, add_workload
+from fedmvp_flwr.preflight.models import add_models
 from fedmvp_flwr.server.probe_source import load_probe_file
 from fedmvp_flwr.server.resume import require_resumable
 
@@ -79,7 +80,7 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if dataset and writable and num_clients and not report.problems:
         check(
             "the work of the models",
-            lambda: add_workload(report, dataset, config, models, owned, timed),
+            lambda: add_estimates(report, dataset, config, models, owned, timed),
         )
     report.problems = list(dict.fromkeys(report.problems))  # what is wrong for all, once
     return report

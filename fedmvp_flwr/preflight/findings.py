@@ -56,7 +56,7 @@ class PreflightReport:
             lines["completion takes"] = f"about {minutes} min in one process"
         if "disk MB" in self.estimates:
             lines["disk"] = (
-                f"at most {self.estimates['disk MB']:.0f} MB needed, "
+                f"about {self.estimates['disk MB']:.0f} MB needed, "
                 f"{self.estimates['free disk MB']:.0f} MB free"
             )
         return lines

@@ -1,4 +1,4 @@
-"""How long the frozen models of a run take and how much disk it needs, from a few samples."""
+"""How long the frozen models of a run take, and what they leave in the store, on a few samples."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,28 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from fedmvp_flwr.aggregation.wire import check_message_size, pack
 from fedmvp_flwr.base.errors import FedMVPError, ModelError
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.completion.completer import Completer
 from fedmvp_flwr.completion.contents import SOURCE_OF, Completion, Source, completion_items
-from fedmvp_flwr.completion.encoding import features_to_bytes, widths_from_bytes, widths_key
+from fedmvp_flwr.completion.encoding import features_to_bytes
 from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.completion.registry import completer_class
-from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
-from fedmvp_flwr.foundation.folders.declared import declared_side, declared_width
-from fedmvp_flwr.foundation.spec import ModelSpec, Role
-from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, GATED, PROBE, Workload, encodings
+from fedmvp_flwr.foundation.spec import Role
+from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, PROBE, encodings
 from fedmvp_flwr.preflight.timed_sources import timed_sources
 
 _PATIENCE = 30.0  # seconds for each of captioner and generator, after the first item
-_RECORD_BYTES = 2000.0  # of a caption with its prompts
-_HALF = 2  # bytes of a float16
 
 Widths = dict[str, tuple[int, int]]  # (token width, pooled width) by modality
 
@@ -47,6 +39,14 @@ class Timing:
     loading: float
     bytes_each: dict[str, float]
     widths: Widths
+
+    def seconds_for(self, left: Mapping[str, int]) -> float:
+        """Seconds until the store has what is left by kind of work, in one process from now on."""
+        return self.loading + sum(left[kind] * self.seconds[kind] for kind in left)
+
+    def bytes_for(self, left: Mapping[str, int]) -> float:
+        """Bytes that the store will take in addition."""
+        return sum(left[kind] * self.bytes_each[kind] for kind in left)
 
 
 def time_models(
@@ -117,86 +117,6 @@ def _time_completions(
         return first, made
     spent, made = _timed(lambda: completer.complete(modality, fewer))
     return spent / len(fewer), made
-
-
-def estimated_seconds(work: Workload, timing: Timing) -> float:
-    """Seconds until the store has everything, by one process, loading included."""
-    if work.done:
-        return 0.0
-    return timing.loading + sum(
-        count * timing.seconds.get(kind, 0.0) for kind, count in work.left.items()
-    )
-
-
-def estimated_bytes(work: Workload, timing: Timing) -> float:
-    """Bytes that the store will take in addition."""
-    return sum(count * timing.bytes_each.get(kind, 0.0) for kind, count in work.left.items())
-
-
-def most_bytes(
-    work: Workload, widths: Widths, models: FoundationModels, config: RunConfig
-) -> float:
-    """Bytes that the store takes in addition at most, without a look at any model's output.
-
-    Args:
-        work: what is left to do.
-        widths: of the encoders, see `declared_widths`.
-        models: the frozen models; none is loaded.
-        config: number of tokens, size of generated images.
-    """
-    each = _features_bytes(widths, config)
-    side = 0
-    if work.left.get(COMPLETED[IMAGE]):
-        generator = models.spec("image_generator")
-        side = generator.options.size or declared_side(generator.folder)
-    sizes = {
-        **{ENCODED[m]: each[m] for m in MODALITIES},
-        **{GATED[m]: each[m] for m in MODALITIES},  # pooled alone: smaller than that
-        COMPLETED[IMAGE]: 3.0 * side * side,  # a PNG never takes much more than its pixels
-        COMPLETED[TEXT]: _RECORD_BYTES,
-        PROBE: sum(each.values()),
-    }
-    return sum(count * sizes.get(kind, 0.0) for kind, count in work.left.items())
-
-
-def declared_widths(models: FoundationModels) -> Widths:
-    """The encoders' widths at most, by what their folders say; none is loaded."""
-    specs: dict[str, ModelSpec] = {m: models.spec(ENCODER_ROLES[m]) for m in MODALITIES}
-    largest = {m: declared_width(spec.folder / spec.library.marker) for m, spec in specs.items()}
-    return {m: (width, width) for m, width in largest.items()}
-
-
-def prepared_bytes(rows: Sequence[Mapping[str, int]], widths: Widths, config: RunConfig) -> float:
-    """Bytes of the files that hold each client's features, real and completed, for the rounds."""
-    samples = sum(row["samples"] + row["held out"] for row in rows)
-    return 2.0 * samples * sum(_features_bytes(widths, config).values())
-
-
-def _features_bytes(widths: Widths, config: RunConfig) -> dict[str, float]:
-    tokens = {IMAGE: config.models.image_grid**2, TEXT: config.models.text_max_tokens}
-    return {m: float(_HALF * (tokens[m] * widths[m][0] + widths[m][1])) for m in MODALITIES}
-
-
-def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
-    """Bytes of the trainable arrays, which travel once each way per client and round.
-
-    Raises:
-        ConfigError: more than `max-message-mb`.
-    """
-    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        network = FedMVPNetwork.from_settings(config.training, widths, num_classes)
-    return check_message_size(
-        pack(network.state_dict(), config.run.wire_dtype), config.run.max_message_mb
-    )
-
-
-def known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None:
-    """The encoders' widths, if the store has them: then nothing needs to be loaded for them."""
-    keys = {m: widths_key(m, models) for m in MODALITIES}
-    found = store.get_many(keys.values())
-    if len(found) < len(set(keys.values())):
-        return None
-    return {m: widths_from_bytes(found[key]) for m, key in keys.items()}
 
 
 @contextmanager

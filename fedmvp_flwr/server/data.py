@@ -165,7 +165,7 @@ def save_completion_samples(
     if not completer.completes:
         return
     samples = dataset.splits["test"]
-    accepted = accept(test, threshold, config)
+    accepted = accept(test, threshold, config.completion)
     folder = out.completions
     rows = []
     chosen = torch.randperm(

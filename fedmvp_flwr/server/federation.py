@@ -91,7 +91,7 @@ def build_scorer(run: OpenedRun, prepared: PreparedRun, network: FedMVPNetwork) 
     """What scores the model on the server's own samples."""
     data = prepared.data
     test, validation = (
-        conditions(samples, prepared.threshold, run.config)
+        conditions(samples, prepared.threshold, run.config.completion)
         for samples in (data.test, data.validation)
     )
     own_test = test if len(data.test) else None

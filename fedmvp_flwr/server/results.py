@@ -3,14 +3,13 @@
 import hashlib
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+
+from torch import Tensor
 
 from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.base.tensor_file import save_tensors
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.protocol.summary import Completions, Summary
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 def total_completions(summaries: Sequence[Summary]) -> dict[str, dict[str, int]]:
@@ -50,11 +49,8 @@ def run_hashes(summaries: Sequence[Summary], probe: str | None) -> dict[str, str
 
 
 def save_model(
-    path: Path, state: "dict[str, Tensor]", config: RunConfig, class_names: Sequence[str]
+    path: Path, state: dict[str, Tensor], config: RunConfig, class_names: Sequence[str]
 ) -> None:
     """Write the global model with all that is needed to build it again."""
-    # The command `fedmvp simulate` looks at results for as long as the run takes, without torch.
-    from fedmvp_flwr.base.tensor_file import save_tensors
-
     metadata = {"config": config.to_run_config(), "class-names": list(class_names)}
     save_tensors(path, state, metadata)

@@ -98,6 +98,11 @@ def load_resume_point(folder: Path) -> ResumePoint:
             f"The checkpoint of round {latest.server_round} in {folder} has no usable {wrong}: it "
             "was written by another version, or by the strategy alone. Start a new run."
         ) from error
+    if others := state.config.keys() ^ RunConfig.keys():
+        raise CheckpointError(
+            f"The run in {folder} is of another version, whose settings are others "
+            f"({', '.join(sorted(others))}). Finish it with that version, or start a new run."
+        )
     return ResumePoint(run, latest.server_round, latest.tensors, state)
 
 
@@ -108,12 +113,6 @@ def require_same_config(config: RunConfig, state: RunState) -> None:
         CheckpointError: names every setting that differs, with both values.
     """
     now = config.to_run_config()
-    if state.config.keys() != now.keys():
-        others = ", ".join(sorted(state.config.keys() ^ now.keys()))
-        raise CheckpointError(
-            f"The interrupted run was started by another version, whose settings are others "
-            f"({others}). Finish it with that version, or start a new run."
-        )
     differences = [
         f"{key} was {_show(state.config[key])} and is {_show(now[key])}"
         for key in sorted(now.keys() - {*FREE_KEYS})

@@ -6,7 +6,7 @@ import torch
 from flwr.app import Array, ArrayRecord, Error, Message, MetricRecord
 
 from fedmvp_flwr.aggregation.compression import wrap
-from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies, refuse
+from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies
 from fedmvp_flwr.aggregation.wire import pack
 
 
@@ -175,7 +175,7 @@ def test_a_number_that_a_counter_cannot_hold_is_rejected(reply):
     assert "'count' has values too large for torch.int32" in rejected[0].reason
 
 
-def test_a_check_refuses_by_client_and_metrics(reply, instruction):
+def test_a_check_refuses_by_client_and_metrics(reply, reference, instruction):
     def check(client, metrics):
         if client == 1:
             return "too good " + "x" * 10_000
@@ -183,19 +183,31 @@ def test_a_check_refuses_by_client_and_metrics(reply, instruction):
 
     error = Message(Error(code=2, reason="boom"), reply_to=instruction())
     replies = [
-        (0, reply()),
-        (1, reply()),
         (2, reply(metrics={"num-examples": 1, "loss": 2.0})),
         (3, reply(metrics={"num-examples": 1})),
         (4, error),
+        (0, reply()),
+        (1, reply()),
     ]
-    kept, rejected = refuse(replies, check)
-    assert [client for client, _ in kept] == [0, 4]
-    assert [r.client for r in rejected] == [1, 2, 3]
-    assert rejected[0].reason.startswith("too good")
-    assert len(rejected[0].reason) < 600
-    assert rejected[1].reason == "no loss"
-    assert rejected[2].reason == "KeyError: 'loss'"
+    valid, rejected = check_replies(replies, reference, "num-examples", check)
+    evaluated, refused = check_evaluations(replies, "num-examples", check)
+    assert [r.client for r in valid] == [0]
+    assert len(evaluated) == 1
+    for found in (rejected, refused):
+        assert [r.client for r in found] == [1, 2, 3, 4]
+        assert found[0].reason.startswith("too good")
+        assert len(found[0].reason) < 600
+        assert found[1].reason == "no loss"
+        assert found[2].reason == "KeyError: 'loss'"
+
+
+def test_what_a_check_refuses_has_no_say_in_what_is_usual(reply, reference):
+    other = {"num-examples": 5, "odd": 1.0}
+    replies = [(0, reply()), *((c, reply(metrics=other)) for c in (1, 2))]
+    valid, _ = check_replies(
+        replies, reference, "num-examples", lambda _, m: "odd" if "odd" in m else None
+    )
+    assert [r.client for r in valid] == [0]
 
 
 def test_an_error_is_rejected_with_its_reason(reply, reference, instruction):

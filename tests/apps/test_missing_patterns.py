@@ -24,8 +24,8 @@ def evaluations(monkeypatch):
     seen = []
     real = exchange.check_evaluations
 
-    def check(replies, weighted_by):
-        valid, rejected = real(replies, weighted_by)
+    def check(*given):
+        valid, rejected = real(*given)
         seen.append((len(valid), rejected))
         return valid, rejected
 

@@ -40,10 +40,23 @@ def interrupted(tmp_path: Path) -> Path:
     from fedmvp_flwr.server.selection import Selection
 
     config = RunConfig.of(seed=7, beta=0.25, out_dir="/elsewhere").to_run_config()
-    config["a-key-of-another-version"] = 1
-    state = RunState(config, [], None, {}, 0.0, 0, "", {}, {}, Selection(), {}, 6, {})
+    state = RunState(
+        config=config,
+        class_names=[],
+        probe=None,
+        models={},
+        threshold=0.0,
+        history_bytes=0,
+        history_hash="",
+        bytes={},
+        seconds={},
+        selection=Selection(),
+        names={},
+        clients=6,
+        data={},
+    )
     folder = tmp_path / "night"
-    CheckpointStore(folder / "checkpoints").save(3, pack({}, "fp16"), state.to_json())
+    CheckpointStore(folder / "checkpoints").save(3, pack({}, "fp16"), state.model_dump())
     return folder
 
 

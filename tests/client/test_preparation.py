@@ -391,7 +391,7 @@ def test_held_out_samples_may_have_holes(tmp_path):
     flags = all_sides(samples)
     assert flags == {"image": [True, True, False, True], "text": [True, False, True, True]}
     test = fake_prepare(samples, flags)
-    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0))
+    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0).completion)
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
     assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
     assert {name: len(batch) for name, batch in sets.completed.items()} == {

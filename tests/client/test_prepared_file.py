@@ -23,7 +23,7 @@ def node(tmp_path):
 @pytest.fixture
 def data(make_batch, summary):
     return ClientData(
-        RunConfig.of(),
+        RunConfig.of().completion,
         prepared(make_batch, 5),
         prepared(make_batch, 4),
         0.25,

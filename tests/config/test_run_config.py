@@ -142,6 +142,19 @@ def test_a_given_probe_may_have_any_size_per_class():
     assert (probe.probe_per_class, probe.file) == (1, "a.safetensors")
 
 
+@pytest.mark.parametrize(
+    ("selection", "by", "metric"),
+    [
+        ("none", "none", "accuracy.complete"),
+        ("clients", "clients", "accuracy.complete"),
+        ("server:macro-f1.text-only", "server", "macro-f1.text-only"),
+    ],
+)
+def test_a_selection_may_say_what_the_best_round_is_best_in(selection, by, metric):
+    run = RunConfig.of(selection=selection).run
+    assert (run.selected_by, run.selection_metric) == (by, metric)
+
+
 @pytest.mark.parametrize("key", REPLACED)
 def test_a_key_that_is_gone_names_what_to_write(key):
     known = RunConfig.keys()

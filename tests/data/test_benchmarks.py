@@ -336,10 +336,10 @@ def test_flower_files_in_links_that_lead_out_are_refused(blossoms, settings, tmp
 def test_columns_that_nobody_reads_are_refused(birds, blossoms, settings, keys):
     for dataset in (f"cub:{birds}", f"flowers:{blossoms}"):
         with pytest.raises(
-            DataError, match=r"does not read .*: its files have no columns"
+            DataError, match=r"does not take .*: its files have no columns"
         ) as error:
             load_dataset(*settings(dataset, **keys))
         for key, value in keys.items():
             assert f"{key.replace('_', '-')}='{value}'" in str(error.value)
-        with pytest.raises(DataError, match="does not read partition='column:site'"):
+        with pytest.raises(DataError, match="does not take partition='column:site'"):
             load_dataset(*settings(dataset, partition="column:site"))

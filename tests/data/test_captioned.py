@@ -438,5 +438,5 @@ def test_no_class_words_to_mask():
 
 
 def test_coco_has_no_columns_to_choose(coco, settings):
-    with pytest.raises(DataError, match="does not read label-column='kind'"):
+    with pytest.raises(DataError, match="does not take label-column='kind'"):
         load_dataset(*settings(f"coco:{coco}", label_column="kind"))

@@ -105,4 +105,4 @@ def test_what_they_do_not_take_is_told_before_a_run(mine):
     )
     for part in ("did you mean 'halves'", "did you mean 'every'", "'every:' and a whole number"):
         assert part in said
-    assert "does not read text-column='text': its files have no columns" in said
+    assert "does not take text-column='text': its files have no columns" in said

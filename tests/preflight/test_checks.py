@@ -1,7 +1,5 @@
 """The preflight finds what is wrong, all of it, and computes nothing."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from fedmvp_flwr.base.errors import DataError
@@ -24,20 +22,6 @@ def test_a_sound_run_has_a_row_per_client_and_no_problem(tmp_path):
     assert sum(row["samples"] for row in report.rows) == 60
     for row in report.rows:
         assert row["samples"] == row["complete"] + row["image missing"] + row["text missing"]
-
-
-def test_the_disk_is_compared_with_what_the_run_may_need(tmp_path, monkeypatch):
-    report = preflight(config(tmp_path), 3)
-    assert 0 < report.estimates["disk MB"] < 100
-    lines = report.summary()
-    assert "MB free" in lines["disk"]
-    assert "60 samples" in lines["clients"]
-    monkeypatch.setattr(
-        "fedmvp_flwr.preflight.models.shutil.disk_usage", lambda _: SimpleNamespace(free=1e5)
-    )
-    (problem,) = preflight(config(tmp_path), 3).problems
-    assert "cache-dir=" in problem
-    assert "0 MB free" in problem
 
 
 def test_without_clients_only_what_the_server_knows_is_checked(tmp_path):

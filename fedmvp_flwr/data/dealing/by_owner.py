@@ -1,5 +1,6 @@
 """Samples dealt by who they belong to: by a natural owner, or as a file says."""
 
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -43,12 +44,33 @@ def by_column(
 ) -> Dealt:
     """Each natural owner's samples to one client, its held-out samples, too.
 
+    With more owners than clients, the owners with most samples first, each to the client that has
+    fewest by then (flwr-datasets' natural partitioners want as many clients as owners, or groups
+    of one size).
+
     Raises:
         DataError: samples without an owner, or fewer owners than clients.
     """
-    parts = partition_by_owner([s.owner for s in train], column, clients)
-    home = {train[i].owner: client for client, part in enumerate(parts) for i in part}
-    return Dealt(parts, {i: home[s.owner] for i, s in enumerate(test) if s.owner in home})
+    owned: dict[str | None, list[int]] = defaultdict(list)
+    for index, sample in enumerate(train):
+        owned[sample.owner].append(index)
+    if homeless := owned.pop(None, None):
+        raise DataError(
+            f"partition='column:{column}': {len(homeless)} of {len(train)} training samples have "
+            f"no value in that column (the data set 'flora' has no columns at all)."
+        )
+    if len(owned) < clients:
+        raise DataError(
+            f"partition='column:{column}' names {len(owned)} owners, too few for {clients} "
+            f"clients. Use at most {len(owned)} clients."
+        )
+    parts: list[list[int]] = [[] for _ in range(clients)]
+    home: dict[str | None, int] = {}
+    for owner, own in sorted(owned.items(), key=lambda item: (-len(item[1]), item[1])):
+        home[owner] = min(range(clients), key=lambda client: len(parts[client]))
+        parts[home[owner]] += own
+    held_out = {i: home[sample.owner] for i, sample in enumerate(test) if sample.owner in home}
+    return Dealt([sorted(part) for part in parts], held_out)
 
 
 def by_file(
@@ -62,12 +84,15 @@ def by_file(
     path = expanded(file)
     content = read_text(path, f"partition='file:{path}'")
     if path.suffix.lower() == ".json":
-        own, held = _from_record(path, content, len(train), len(test))
+        record = parse_record(path, content, _Record, "saved split")
+        own, held = _by_index(path, record.train, train), _by_index(path, record.test, test)
     else:
-        named = _from_csv(path, content)
-        own = {i: named[s.key] for i, s in enumerate(train) if s.key in named}
-        held = {i: named[s.key] for i, s in enumerate(test) if s.key in named}
-    missing = [train[i].key for i in range(len(train)) if i not in own]
+        named = _by_key(path, content)
+        own, held = (
+            {i: named[sample.key] for i, sample in enumerate(samples) if sample.key in named}
+            for samples in (train, test)
+        )
+    missing = [sample.key for i, sample in enumerate(train) if i not in own]
     if missing:
         raise DataError(
             f"'{path}' deals {len(missing)} of {len(train)} training samples to nobody, for "
@@ -85,60 +110,23 @@ def by_file(
     return Dealt(parts, held)
 
 
-def partition_by_owner(
-    owners: Sequence[str | None], column: str, num_partitions: int
-) -> list[list[int]]:
-    """Deal the samples of each natural owner to one client.
-
-    With more owners than clients, the owners with most samples first, each to the client that has
-    fewest by then (flwr-datasets' natural partitioners want as many clients as owners, or groups
-    of one size).
-
-    Raises:
-        DataError: samples without an owner, or fewer owners than clients.
-    """
-    homeless = [index for index, owner in enumerate(owners) if owner is None]
-    if homeless:
-        raise DataError(
-            f"partition='column:{column}': {len(homeless)} of {len(owners)} training samples have "
-            f"no value in that column (the data set 'flora' has no columns at all)."
-        )
-    by_owner: dict[str | None, list[int]] = {}
-    for index, owner in enumerate(owners):
-        by_owner.setdefault(owner, []).append(index)
-    groups = list(by_owner.values())
-    if len(groups) < num_partitions:
-        raise DataError(
-            f"partition='column:{column}' names {len(groups)} owners, too few for "
-            f"{num_partitions} clients. Use at most {len(groups)} clients."
-        )
-    parts: list[list[int]] = [[] for _ in range(num_partitions)]
-    for group in sorted(groups, key=lambda group: (-len(group), group)):
-        min(parts, key=len).extend(group)
-    return [sorted(part) for part in parts]
-
-
-def _from_record(
-    path: Path, content: str, num_train: int, num_test: int
-) -> tuple[dict[int, int], dict[int, int]]:
-    """Read a split as a run saved it: lists of indices for each client."""
-    record = parse_record(path, content, _Record, "saved split")
-    own, held = (
-        {index: client for client, part in enumerate(parts) for index in part}
-        for parts in (record.train, record.test)
-    )
-    if sum(map(len, (*record.train, *record.test))) != len(own) + len(held):
+def _by_index(
+    path: Path, parts: Sequence[Sequence[int]], samples: Sequence[Sample]
+) -> dict[int, int]:
+    """The client of each sample, as a run saved it."""
+    clients = {index: client for client, part in enumerate(parts) for index in part}
+    if sum(map(len, parts)) != len(clients):
         raise DataError(f"'{path}' deals a sample twice.")
-    if any(i >= num_train for i in own) or any(i >= num_test for i in held):
+    if any(index >= len(samples) for index in clients):
         raise DataError(
-            f"'{path}' was saved for other data: here are {num_train} training and {num_test} "
-            "test samples."
+            f"'{path}' was saved for other data: it deals sample {max(clients)}, here are "
+            f"{len(samples)} (from 0)."
         )
-    return own, held
+    return clients
 
 
-def _from_csv(path: Path, content: str) -> dict[str, int]:
-    """Read columns `key` and `client`."""
+def _by_key(path: Path, content: str) -> dict[str, int]:
+    """The client of each key."""
     clients: dict[str, int] = {}
     for key, (where, cells) in keyed_rows(path, content, ["client"]).items():
         try:

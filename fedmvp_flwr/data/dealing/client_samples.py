@@ -1,7 +1,6 @@
 """Which samples a client owns, and which holes they have: dealt, masked and recorded."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from fedmvp_flwr.base.files import save_record
@@ -10,9 +9,9 @@ from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.config.missing import MissingSettings
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.config.run import RunSettings
-from fedmvp_flwr.data.dealing.dealt import Known, remembered_split
+from fedmvp_flwr.data.dealing.dealt import remembered_split
 from fedmvp_flwr.data.dealing.missing import real_mask
-from fedmvp_flwr.data.dealing.partition import Assignment, assign
+from fedmvp_flwr.data.dealing.partition import Assignment
 from fedmvp_flwr.data.dealing.patterns import held_out_mask, training_mask, whole_test_mask
 
 
@@ -38,14 +37,7 @@ class ClientSamples:
 def split_dataset(
     dataset: Dataset, data: DataSettings, run: RunSettings, num_partitions: int, cache: Path
 ) -> Assignment:
-    """Indices of every client's training and held-out samples.
-
-    Args:
-        dataset: the data set.
-        data: `partition`.
-        run: `seed` and `selection`.
-        num_partitions: number of clients.
-        cache: folder that remembers what is slow to deal.
+    """Indices of every client's training and held-out samples; the cache folder remembers them.
 
     Raises:
         ConfigError: there is no such partition.
@@ -55,7 +47,7 @@ def split_dataset(
         tuple((sample.key, sample.label, sample.owner) for sample in dataset.splits[split])
         for split in ("train", held_out_split(dataset, run))
     )
-    return _split(train, test, data.partition, run.seed, num_partitions, cache)
+    return remembered_split(train, test, data.partition, run.seed, num_partitions, cache)
 
 
 def held_out_split(dataset: Dataset, run: RunSettings) -> str:
@@ -65,24 +57,6 @@ def held_out_split(dataset: Dataset, run: RunSettings) -> str:
     """
     selects = run.selected_by == "clients" and bool(dataset.splits.get(VALIDATION))
     return VALIDATION if selects else "test"
-
-
-@lru_cache(maxsize=2)
-def _split(
-    train: tuple[Known, ...],
-    test: tuple[Known, ...],
-    partition: str,
-    seed: int,
-    num_partitions: int,
-    folder: Path,
-) -> Assignment:
-    def bare(samples: tuple[Known, ...]) -> list[Sample]:
-        return [Sample(key, label, None, None, owner) for key, label, owner in samples]
-
-    def deal() -> Assignment:
-        return assign(bare(train), bare(test), partition, num_partitions, seed)
-
-    return remembered_split(folder, train, test, partition, seed, num_partitions, deal)
 
 
 def client_samples(
@@ -95,13 +69,6 @@ def client_samples(
     """Deal a client its samples and make its holes; save split and masks as hashed records.
 
     A node with a folder of its own has its samples and its holes already: none are made.
-
-    Args:
-        dataset: the data set.
-        node: who the client is.
-        data: `partition`.
-        missing: the holes.
-        run: `seed` and `selection`.
 
     Raises:
         ConfigError: there is no such partition or pattern.

@@ -72,13 +72,6 @@ def training_mask(
 ) -> MissingMask:
     """Make the mask of a client's training samples by `missing-pattern`.
 
-    Args:
-        samples: the client's samples, with their real holes.
-        missing: pattern, ratio and image share.
-        seed: the run's seed.
-        client: the client's number, in [0, num_clients).
-        num_clients: number of clients.
-
     Raises:
         ConfigError: there is no such pattern.
         DataError: the pattern cannot be made on these samples.
@@ -111,12 +104,7 @@ def held_out_mask(
 ) -> MissingMask:
     """Make the further holes of a client's held-out samples, with a pattern by client.
 
-    Args:
-        samples: its held-out samples, with the holes of `whole_test_mask`.
-        missing: pattern, ratio and image share.
-        seed: the run's seed.
-        client: the client's number, in [0, num_clients).
-        num_clients: number of clients.
+    The samples have the holes of `whole_test_mask` already.
 
     Raises:
         ConfigError: there is no such pattern.

@@ -1,7 +1,6 @@
 """The classes of a data set: from a file, from a source, or from the labels that there are."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -25,7 +24,7 @@ def read_classes(data: DataSettings) -> Classes | None:
     """Read `class-names-file`, if there is one.
 
     Raises:
-        DataError: it cannot be read, is empty, has a line without a name, or names a class twice.
+        DataError: it cannot be read, has a line without a name, no name, or two that look the same.
     """
     if not data.class_names_file:
         return None
@@ -46,10 +45,8 @@ def read_classes(data: DataSettings) -> Classes | None:
             )
         names.append(name.strip())
         descriptions.append(text.strip() or describe(name.strip()))
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice or not names:
-        what = f"names {twice} twice" if twice else "names no class"
-        raise DataError(f"class-names-file='{path}' {what}.")
+    if not names:
+        raise DataError(f"class-names-file='{path}' names no class.")
     class_index(names, f"class-names-file='{path}'")
     return Classes(tuple(names), tuple(descriptions))
 
@@ -93,7 +90,7 @@ def class_index(names: Sequence[str], where: str) -> dict[str, int]:
         if first != number:
             raise DataError(
                 f"{where}: the classes {names[first]!a} and {name!a} look the same "
-                "(another composition of accents, or characters of no width). Name them apart, "
-                "or make them one."
+                "(perhaps another composition of accents, or characters of no width). Name them "
+                "apart, or make them one."
             )
     return index

@@ -25,24 +25,6 @@ NO_COLUMN = "column that no row has"
 BROKEN_TEXT = "text that is no valid Unicode"
 CONTRADICTION = "image with several labels, splits or owners"
 NO_IMAGE_NAME = "row without the name of its image"
-BAD_KINDS = (
-    NO_COLUMN,
-    BROKEN_LINE,
-    NO_IMAGE_NAME,
-    CONTRADICTION,
-    MISSING_FILE,
-    OUTSIDE,
-    BROKEN_IMAGE,
-    BOMB,
-    NO_CELL,
-    NO_LABEL,
-    UNKNOWN_LABEL,
-    NO_SPLIT,
-    DUPLICATE,
-    LONG_TEXT,
-    BROKEN_TEXT,
-    EMPTY,
-)
 
 NO_IMAGE = "no image (a hole)"
 NO_TEXT = "no text (a hole)"
@@ -96,13 +78,9 @@ class Findings:
         """Number of bad samples, all kinds together."""
         return sum(map(len, self.bad.values()))
 
-    def lines(self, shown: int = SHOWN) -> list[str]:
-        """One line per kind of bad sample, with the places of the first `shown`."""
-        return [
-            f"{len(self.bad[kind])} x {kind}: {_shorten(self.bad[kind], shown)}"
-            for kind in BAD_KINDS
-            if kind in self.bad
-        ]
+    def lines(self) -> list[str]:
+        """One line per kind of bad sample, with the places of the first `SHOWN`."""
+        return [f"{len(bad)} x {kind}: {_shorten(bad)}" for kind, bad in self.bad.items()]
 
     def refuse_if(self, policy: str) -> None:
         """Raise a DataError that lists everything bad, unless the policy is to skip it.
@@ -145,6 +123,6 @@ class Findings:
         return {"source": self.source, "bad": dict(self.bad), "notes": dict(self.notes)}
 
 
-def _shorten(items: list[str], shown: int) -> str:
-    more = len(items) - shown
-    return "; ".join(items[:shown]) + (f"; and {more} more" if more > 0 else "")
+def _shorten(items: list[str]) -> str:
+    more = len(items) - SHOWN
+    return "; ".join(items[:SHOWN]) + (f"; and {more} more" if more > 0 else "")

@@ -1,7 +1,7 @@
 """Metadata files as tables: .jsonl, .csv and .parquet, each row with the place it came from."""
 
 import json
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -48,26 +48,26 @@ def read_csv(
     return csv_table(decoded(content, name), name, findings, delimiter, free_text)
 
 
-def require_columns(
-    table: Table, columns: Mapping[str, str], name: str, findings: Findings | None = None
-) -> None:
-    """Refuse a table that lacks a column, or that has no row.
+def require_columns(there: Sequence[str], columns: Mapping[str, str], name: str) -> None:
+    """Refuse a table that lacks a column; one without any has no row, either.
 
     Args:
-        table: the table.
+        there: its columns.
         columns: wanted column by the run-config key that chose it.
         name: how messages name the table.
-        findings: of the table; if it has some, they say better why there is no row.
 
     Raises:
         DataError: lists the columns that are missing and those that are there.
     """
-    there = sorted(set(table.columns))
     missing = [f"'{column}' ({key})" for key, column in columns.items() if column not in there]
     if missing and there:
-        raise DataError(f"{name} has no column {', '.join(missing)}. It has {there}.")
-    if not table.rows and not (findings and findings.bad):
-        header = f" below its header {table.columns}" if there else ""
+        raise DataError(f"{name} has no column {', '.join(missing)}. It has {sorted(there)}.")
+
+
+def require_rows(table: Table, name: str, findings: Findings) -> None:
+    """Refuse a table without a row, unless its findings say better why there is none."""
+    if not table.rows and not findings.bad:
+        header = f" below its header {table.columns}" if table.columns else ""
         raise DataError(f"{name} has no rows{header}. Write a row for each sample.")
 
 

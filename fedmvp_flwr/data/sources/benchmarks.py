@@ -10,12 +10,13 @@ from fractions import Fraction
 from pathlib import Path, PurePosixPath
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import TEST, TRAIN
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.classes import Classes
 from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, read_own, require_inside
 from fedmvp_flwr.data.reading.findings import Findings
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN, hold_out, require_both
+from fedmvp_flwr.data.reading.splits import hold_out, require_both
 
 FOLDER = "text_c10"
 _EMPTY = " (which has no CLASS/IMAGE.txt)"

@@ -9,7 +9,7 @@ from fedmvp_flwr.base.nearest import nearest
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.dealing.partition import owner_column
 from fedmvp_flwr.data.reading.cells import as_label
-from fedmvp_flwr.data.reading.csv_text import Row, Table
+from fedmvp_flwr.data.reading.csv_text import Row
 from fedmvp_flwr.data.reading.entries import Entry
 from fedmvp_flwr.data.reading.findings import NO_COLUMN, Findings
 from fedmvp_flwr.data.reading.image_checks import CheckedImage
@@ -103,18 +103,15 @@ def columns_of(
             f"image-column='{NONE}' and text-column='{NONE}': a sample needs an image or a text. "
             f"Set at most one of the two to '{NONE}'."
         )
+    named["label-column"] = data.label_column or label
     return Columns(
         image=None if data.image_column == NONE else data.image_column or image,
         text=None if data.text_column == NONE else data.text_column or text,
-        label=data.label_column or label,
+        label=named["label-column"],
         split=data.split_column or SPLIT_COLUMN,
         id=data.id_column or None,
         owner=named["partition"] or None,
-        required={
-            key: column
-            for key, column in (named | {"label-column": data.label_column or label}).items()
-            if column and column != NONE
-        },
+        required={key: column for key, column in named.items() if column not in ("", NONE)},
     )
 
 
@@ -131,71 +128,65 @@ def _named(data: DataSettings) -> dict[str, str]:
     return dict(zip(COLUMN_KEYS, columns, strict=True))
 
 
-def refuse_columns(data: DataSettings, used: Collection[str], optional: Collection[str]) -> None:
+def refuse_columns(
+    data: DataSettings, used: Collection[str] | None, optional: Collection[str]
+) -> None:
     """Refuse settings that name a column which the source does not read.
 
     Args:
         data: the settings.
-        used: those that the source reads, of `COLUMN_KEYS`.
+        used: those that the source reads, of `COLUMN_KEYS`; None: whatever is named is left to the
+            nodes.
         optional: those of them that may be 'none'.
 
     Raises:
-        DataError: names every such setting, or the one that is 'none' and may not be.
+        DataError: names every such setting.
     """
-    named = _named(data)
-    given = named | {"partition": named["partition"] and data.partition}
-    unread = [f"{key}='{value}'" for key, value in given.items() if value and key not in used]
-    none = [key for key in COLUMN_KEYS[:2] if given[key] == NONE]
+    given = _named(data)
+    none = [key for key in COLUMN_KEYS[:2] if given[key] == NONE and key not in optional]
+    given["partition"] = given["partition"] and data.partition
+    read = COLUMN_KEYS if used is None else used
+    unread = [key for key in COLUMN_KEYS if given[key] and (key not in read or key in none)]
     if unread:
-        columns = [key for key in COLUMN_KEYS[:-1] if key in used]
+        columns = [key for key in COLUMN_KEYS[:-1] if key in (used or ()) and key not in none]
         what = (
             f"of the columns only {', '.join(columns)} can be chosen"
             if columns
             else "its files have no columns to choose"
         )
+        wrong = ", ".join(f"{key}='{given[key]}'" for key in unread)
         raise DataError(
-            f"dataset='{data.dataset}' does not read {', '.join(unread)}: {what}. Leave it out."
-            + (_WITHOUT if set(none) - set(used) else "")
+            f"dataset='{data.dataset}' does not take {wrong}: {what}. Leave it out."
+            + (_WITHOUT if none else "")
         )
-    for key in none:
-        if key not in optional:
-            raise DataError(
-                f"dataset='{data.dataset}' does not take {key}='{NONE}': what it reads has "
-                f"{key.partition('-')[0]}s. Leave it out.{_WITHOUT}"
-            )
 
 
-def check_columns(table: Table, columns: Columns, name: str, findings: Findings) -> None:
-    """Look whether the columns are there; a cell that is null counts.
+def check_columns(there: Sequence[str], columns: Columns, name: str, findings: Findings) -> None:
+    """Look whether the columns are there.
 
     Args:
-        table: one metadata file.
+        there: the columns of one table.
         columns: what the settings name.
         name: how messages name the file.
         findings: takes columns of images and texts that no setting names.
 
     Raises:
-        DataError: a column that a setting names, or the label's, is in no row.
+        DataError: a column that a setting names, or the label's, is not there.
     """
-    require_columns(table, columns.required, name)
+    require_columns(there, columns.required, name)
     for key, column, others in (
         ("image-column", columns.image, _IMAGE_NAMES),
         ("text-column", columns.text, _TEXT_NAMES),
     ):
-        if column and key not in columns.required and column not in table.columns:
-            near = _nearest(column, others, table.columns)
+        if there and column and key not in columns.required and column not in there:
+            near = _nearest(column, others, there)
             found = f" Did you mean {key}='{near}'?" if near else f" Name it by {key}."
             findings.add(
                 NO_COLUMN,
                 name,
-                f"'{column}'; it has {sorted(table.columns)}.{found} {none_on_purpose(key)}, or "
-                "write the column with null in it",
+                f"'{column}'; it has {sorted(there)}.{found} If there is none on purpose, set "
+                f"{key}='{NONE}', or write the column with null in it",
             )
-
-
-def none_on_purpose(key: str) -> str:
-    """How to say, by `image-column` or `text-column`, that there is none; no full stop."""
-    return f"If there is none on purpose, set {key}='{NONE}'"
 
 
 def _nearest(column: str, others: Sequence[str], there: Sequence[str]) -> str | None:

@@ -4,13 +4,13 @@ from fractions import Fraction
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import TEST, TRAIN
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import printable
 from fedmvp_flwr.data.reading.classes import named_classes
 from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset
 from fedmvp_flwr.data.reading.files import require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, NO_LABEL, Findings
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN
 from fedmvp_flwr.data.sources.benchmarks import build_benchmark
 
 ARCHIVE = "CUB_200_2011"

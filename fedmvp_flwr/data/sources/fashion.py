@@ -2,6 +2,7 @@
 
 import html
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -13,7 +14,7 @@ from fedmvp_flwr.data.reading.csv_text import Row, Table
 from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
-from fedmvp_flwr.data.reading.tables import read_csv, require_columns
+from fedmvp_flwr.data.reading.tables import read_csv, require_columns, require_rows
 from fedmvp_flwr.data.sources.columns import columns_of
 
 STYLES = "styles.csv"
@@ -43,15 +44,22 @@ def load_fashion(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     required = {"id": "id", **columns.required}
     if columns.text == DESCRIPTION:  # in the files of the products
         required.pop("text-column", None)
-    require_columns(table, required, STYLES, findings)
+    require_columns(table.columns, required, STYLES)
+    require_rows(table, STYLES, findings)
     ids = [str(row.cells["id"]).strip() for row in table.rows]
     places = [(row.where, f"images/{name}.jpg") for row, name in zip(table.rows, ids, strict=True)]
     images = find_images(root, places, findings)
-    entries = [
-        columns.entry(row, printable(name), image, texts=texts)
-        for row, name, (image, usable) in zip(table.rows, ids, images, strict=True)
-        if usable and (texts := _texts(root, row, name, columns.text, findings)) is not None
-    ]
+    reads = columns.text == DESCRIPTION and (root / "styles").is_dir()
+    described = set(os.listdir(root / "styles")) if reads else set()
+    entries = []
+    for row, name, (image, usable) in zip(table.rows, ids, images, strict=True):
+        own = {}
+        if columns.text == DESCRIPTION:
+            product = _product(root, name, findings) if f"{name}.json" in described else {}
+            usable = usable and product is not None
+            own["texts"] = (_description(product) or row.cells.get(TITLE_COLUMN),)
+        if usable:
+            entries.append(columns.entry(row, printable(name), image, **own))
     return build_dataset(entries, data, findings)
 
 
@@ -78,32 +86,12 @@ def _products(root: Path, findings: Findings) -> Table:
     return table
 
 
-def _texts(
-    root: Path, row: Row, number: str, column: str | None, findings: Findings
-) -> tuple[object, ...] | None:
-    """The text of a product, if there is to be one; None if its JSON file is a finding."""
-    if column != DESCRIPTION:
-        return (row.cells.get(column),) if column else ()
-    described = ""
-    if _has_file(root, number):
-        product = _product(root, number, findings)
-        if product is None:
-            return None
-        descriptors = product.get("productDescriptors")
-        found = descriptors.get(DESCRIPTION) if isinstance(descriptors, dict) else None
-        value = found.get("value") if isinstance(found, dict) else None
-        described = plain_text(value) if isinstance(value, str) else ""
-    return (described or row.cells.get(TITLE_COLUMN),)
-
-
-def _has_file(root: Path, number: str) -> bool:
-    """Whether there is a file of that product, be it one that cannot be read."""
-    if not number or "/" in number or "\0" in number:
-        return False  # not the name of a file in this folder
-    try:
-        return (root / "styles" / f"{number}.json").exists()
-    except OSError:
-        return True
+def _description(product: object) -> str:
+    """The description of a product as plain text, empty if there is none."""
+    value = product
+    for key in ("productDescriptors", DESCRIPTION, "value"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return plain_text(value) if isinstance(value, str) else ""
 
 
 def _product(root: Path, number: str, findings: Findings) -> dict[str, Any] | None:
@@ -113,14 +101,10 @@ def _product(root: Path, number: str, findings: Findings) -> dict[str, Any] | No
     if content is None:
         return None
     try:
-        product = json.loads(content)["data"]
+        return dict(json.loads(content)["data"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        findings.add(BROKEN_LINE, where, f"no JSON with 'data' ({error})")
+        findings.add(BROKEN_LINE, where, f"no JSON with an object 'data' ({error})")
         return None
-    if not isinstance(product, dict):
-        findings.add(BROKEN_LINE, where, "'data' is no object")
-        return None
-    return product
 
 
 def _name_of(value: object) -> object:

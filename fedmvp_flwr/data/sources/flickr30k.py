@@ -12,7 +12,7 @@ from fedmvp_flwr.data.reading.csv_text import Row, Table
 from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import CONTRADICTION, NO_IMAGE_NAME, Findings
-from fedmvp_flwr.data.reading.tables import read_csv, require_columns
+from fedmvp_flwr.data.reading.tables import read_csv, require_columns, require_rows
 from fedmvp_flwr.data.sources.columns import Columns, columns_of
 
 _IMAGE_COLUMNS = ("image_name", "filename", "image", "file_name")
@@ -49,7 +49,8 @@ def load_flickr30k(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     )
     chosen = {"image-column": columns.image, "text-column": columns.text}
     required = {key: c for key, c in chosen.items() if c} | dict(columns.required)
-    require_columns(table, required, file.name, findings)
+    require_columns(table.columns, required, file.name)
+    require_rows(table, file.name, findings)
     grouped: dict[str, list[Row]] = {}
     for row in table.rows:
         name = row.cells.get(columns.image or "")

@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import TEST, TRAIN, VALIDATION
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.classes import Classes, named_classes, read_classes
 from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset
 from fedmvp_flwr.data.reading.files import require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import Findings
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN, VALIDATION
 from fedmvp_flwr.data.sources.benchmarks import build_benchmark
 
 _PAPER_TEST_SHARE = Fraction(819, 8189)

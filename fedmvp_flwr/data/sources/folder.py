@@ -18,7 +18,7 @@ from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import CLOSED_FOLDER, SPLIT_BY_FOLDER, Findings
 from fedmvp_flwr.data.reading.splits import SPLIT_NAMES
-from fedmvp_flwr.data.reading.tables import SUFFIXES, read_table
+from fedmvp_flwr.data.reading.tables import SUFFIXES, read_table, require_rows
 from fedmvp_flwr.data.sources.columns import Columns, check_columns, columns_of
 
 METADATA = "metadata"
@@ -136,7 +136,8 @@ def _read(root: Path, directory: str, columns: Columns, findings: Findings) -> l
         )
     table = read_table(require_inside(root, path), name, findings, columns.names)
     if table.rows or not findings.bad:  # else the lines that cannot be read say more
-        check_columns(table, columns, name, findings)
+        check_columns(table.columns, columns, name, findings)
+        require_rows(table, name, findings)
     return table.rows
 
 

@@ -3,19 +3,20 @@
 The whole set is needed to deal it to clients and to draw its holes, so streaming is refused.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.samples import TRAIN
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import as_label
 from fedmvp_flwr.data.reading.classes import Classes, named_classes
 from fedmvp_flwr.data.reading.csv_text import Row
 from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.findings import UNKNOWN_LABEL, Findings
-from fedmvp_flwr.data.reading.splits import TRAIN
-from fedmvp_flwr.data.sources.columns import Columns, columns_of, none_on_purpose
+from fedmvp_flwr.data.sources.columns import Columns, check_columns, columns_of
 from fedmvp_flwr.data.sources.hf_images import image_root, table_images
 
 _IMAGE_COLUMN = "image"
@@ -44,9 +45,10 @@ def load_hf(name: str, data: DataSettings, cache: Path) -> LoadedDataset:
     classes: Classes | None = None
     root = image_root(name)
     for split, table in sorted(parts.items()):
-        _require_columns(table, split, columns, data, findings.source)
-        names = _class_names(table, columns)
-        entries += _entries(table, split, len(parts) > 1, columns, root, findings)
+        check_columns(table.column_names, columns, f"split '{split}'", findings)
+        findings.refuse_if("refuse")
+        names = getattr(table.features[columns.label], "names", None)  # of a ClassLabel
+        entries += _entries(table, split, len(parts) > 1, columns, names, root, findings)
         classes = classes or (named_classes(names) if names else None)
     return build_dataset(entries, data, findings, classes)
 
@@ -81,48 +83,22 @@ def _splits(name: str) -> dict[str, Any]:
     return {str(split): table for split, table in parts.items()}
 
 
-def _require_columns(
-    table: Any,  # noqa: ANN401 - a datasets.Dataset
-    split: str,
-    columns: Columns,
-    data: DataSettings,
-    source: str,
-) -> None:
-    chosen = {"image-column": columns.image, "text-column": columns.text}
-    wanted = {**chosen, **columns.required}
-    twice = [key for key, column in wanted.items() if column and column == columns.image]
-    if len(twice) > 1:
-        raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
-    missing = {key: c for key, c in wanted.items() if c and c not in table.column_names}
-    if missing:
-        own = {"image-column": data.image_column, "text-column": data.text_column}
-        named = ", ".join(f"'{column}' ({key})" for key, column in missing.items())
-        hints = [f" {none_on_purpose(key)}." for key in own if key in missing and not own[key]]
-        raise DataError(
-            f"dataset='{source}', split '{split}', has no column {named}. It has "
-            f"{sorted(table.column_names)}.{''.join(hints)}"
-        )
-
-
-def _class_names(table: Any, columns: Columns) -> list[str] | None:  # noqa: ANN401 - datasets.Dataset
-    """Those of a `ClassLabel`."""
-    return getattr(table.features[columns.label], "names", None)
-
-
 def _entries(
     table: Any,  # noqa: ANN401 - a datasets.Dataset
     split: str,
     several: bool,
     columns: Columns,
+    names: Sequence[str] | None,
     root: Path,
     findings: Findings,
 ) -> list[Entry]:
     """Entries of one split; its name counts if there are several, else the split column does."""
     images, usable = table_images(table, columns.image, split, root, findings)
-    names = _class_names(table, columns)
     name = split if several else None
+    # Without the images, so that the library decodes none.
+    texts = [c for c in table.column_names if c in columns.names and c != columns.image]
     entries = []
-    for index, cells in enumerate(_without_images(table, columns)):
+    for index, cells in enumerate(table.select_columns(texts)):
         if not usable[index]:
             continue
         label = cells[columns.label]
@@ -138,9 +114,3 @@ def _entries(
         key = key or f"{name or TRAIN}/{index}"
         entries.append(columns.entry(row, key, images.get(index), **own))
     return entries
-
-
-def _without_images(table: Any, columns: Columns) -> Any:  # noqa: ANN401 - datasets.Dataset
-    """The columns that are used, so that the library decodes no others."""
-    wanted = {columns.text, columns.label, columns.split, columns.id, columns.owner}
-    return table.select_columns([name for name in table.column_names if name in wanted])

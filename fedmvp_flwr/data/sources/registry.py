@@ -21,14 +21,15 @@ class Source:
         load: "module:function", imported when it is needed: (value, settings, cache folder) ->
             data set.
         value: what follows the name.
-        columns: the settings that name columns which it reads, of `COLUMN_KEYS`.
+        columns: the settings that name columns which it reads, of `COLUMN_KEYS`; None: they are
+            left to nodes that have folders of their own.
         optional: those of them that may be 'none': there are no images, or no texts.
         at_nodes: whether every node has its own data, and the server none.
     """
 
     load: str
     value: Value | None = None
-    columns: tuple[str, ...] = ()
+    columns: tuple[str, ...] | None = ()
     optional: tuple[str, ...] = ()
     at_nodes: bool = False
 
@@ -49,18 +50,13 @@ SOURCES: dict[str, Source] = {
         (_IMAGES, _TEXTS, _LABELS, _SPLITS, _OWNERS),
         (_TEXTS,),
     ),
-    # Nodes that have folders of their own read columns although the run's data has none.
-    "flora": Source(
-        f"{_HERE}.flora:flora_of", Value("a whole number", number(int, 0), 0), COLUMN_KEYS
-    ),
+    "flora": Source(f"{_HERE}.flora:flora_of", Value("a whole number", number(int, 0), 0), None),
     "flowers": Source(f"{_HERE}.flowers:load_flowers", _PATH),
     "folder": Source(f"{_HERE}.folder:load_folder", _PATH, COLUMN_KEYS, (_IMAGES, _TEXTS)),
     "hf": Source(
         f"{_HERE}.hf:load_hf", Value("a name or path", text), COLUMN_KEYS, (_IMAGES, _TEXTS)
     ),
-    "nodes": Source(
-        f"{_HERE}.nodes:load_nodes", None, COLUMN_KEYS, (_IMAGES, _TEXTS), at_nodes=True
-    ),
+    "nodes": Source(f"{_HERE}.nodes:load_nodes", None, None, (_IMAGES, _TEXTS), at_nodes=True),
 }
 
 

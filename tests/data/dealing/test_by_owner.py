@@ -4,7 +4,6 @@ import pytest
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample
-from fedmvp_flwr.data.dealing.by_owner import partition_by_owner
 from fedmvp_flwr.data.dealing.partition import assign
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
@@ -53,7 +52,7 @@ def test_too_few_owners_and_samples_without():
     with pytest.raises(DataError, match="names 4 owners, too few for 5"):
         by_column(5)
     with pytest.raises(DataError, match="1 of 3 training samples have no value"):
-        partition_by_owner(["a", None, "b"], "site", 2)
+        by_column(2, samples("a", ["a", None, "b"]))
     with pytest.raises(DataError, match="at least 2 clients"):
         by_column(1)
 

@@ -6,6 +6,7 @@ from importlib.metadata import version
 import pytest
 
 from fedmvp_flwr.base.files import record_hash
+from fedmvp_flwr.data.dealing import dealt
 from fedmvp_flwr.data.dealing.dealt import remembered_split
 from fedmvp_flwr.data.dealing.partition import Assignment
 
@@ -18,22 +19,25 @@ class Dealer:
     def __init__(self):
         self.calls = 0
 
-    def __call__(self):
+    def __call__(self, *_):
         self.calls += 1
         return SPLIT
 
 
 @pytest.fixture
-def deal():
-    return Dealer()
+def deal(monkeypatch):
+    dealer = Dealer()
+    monkeypatch.setattr(dealt, "assign", dealer)
+    return dealer
 
 
-def ask(folder, deal, train=TRAIN, clients=2, partition="dirichlet", seed=0):
-    return remembered_split(folder, train, TEST, partition, seed, clients, deal)
+def ask(folder, train=TRAIN, clients=2, partition="dirichlet", seed=0):
+    remembered_split.cache_clear()
+    return remembered_split(tuple(train), tuple(TEST), partition, seed, clients, folder)
 
 
 def test_the_same_question_is_dealt_once(tmp_path, deal):
-    assert ask(tmp_path, deal) == ask(tmp_path, deal) == SPLIT
+    assert ask(tmp_path) == ask(tmp_path) == SPLIT
     assert deal.calls == 1
 
 
@@ -49,7 +53,7 @@ def test_the_same_question_is_dealt_once(tmp_path, deal):
 def test_what_earlier_versions_dealt_is_found(tmp_path, deal, partition, settings):
     inputs = {"train": TRAIN, "test": TEST, "settings": settings, "clients": 2}
     inputs["library"] = version("flwr-datasets")
-    ask(tmp_path, deal, partition=partition, seed=3)
+    ask(tmp_path, partition=partition, seed=3)
     assert (tmp_path / "dealt" / f"{record_hash(inputs)}.json").exists()
 
 
@@ -64,8 +68,8 @@ def test_what_earlier_versions_dealt_is_found(tmp_path, deal, partition, setting
     ],
 )
 def test_another_question_is_dealt_anew(tmp_path, deal, changed):
-    ask(tmp_path, deal)
-    ask(tmp_path, deal, **changed)
+    ask(tmp_path)
+    ask(tmp_path, **changed)
     assert deal.calls == 2
 
 
@@ -80,24 +84,24 @@ def test_another_question_is_dealt_anew(tmp_path, deal, changed):
     ],
 )
 def test_a_file_that_does_not_deal_every_sample_once_is_dealt_again(tmp_path, deal, damage):
-    ask(tmp_path, deal)
+    ask(tmp_path)
     (file,) = tmp_path.rglob("*.json")
     file.write_bytes(damage)
-    assert ask(tmp_path, deal) == SPLIT
+    assert ask(tmp_path) == SPLIT
     assert deal.calls == 2
 
 
 def test_a_folder_that_cannot_be_written_does_no_harm(tmp_path, deal):
     blocked = tmp_path / "file"
     blocked.write_text("")
-    assert ask(blocked, deal) == SPLIT
+    assert ask(blocked) == SPLIT
 
 
 @pytest.mark.parametrize(
     "partition", ["shards", "pathological:1", "column:brand", "file:/owners.csv"]
 )
 def test_what_is_dealt_without_the_library_is_not_remembered(tmp_path, deal, partition):
-    ask(tmp_path, deal, partition=partition)
-    ask(tmp_path, deal, partition=partition)
+    ask(tmp_path, partition=partition)
+    ask(tmp_path, partition=partition)
     assert deal.calls == 2
     assert not list(tmp_path.rglob("*.json"))

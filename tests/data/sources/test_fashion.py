@@ -69,22 +69,12 @@ def test_an_id_with_a_folder_in_it_reads_no_file(fashion, settings, picture):
     assert everything(load_dataset(*settings(f"fashion:{root}")))["a/b"].text == "the name"
 
 
-def test_a_description_whose_name_is_too_long(fashion, settings, picture):
-    root, name = fashion(), "x" * 251
-    describe(root, "0", "any")
-    picture(99).save(root / "images" / f"{name}.jpg")
-    with (root / "styles.csv").open("a") as file:
-        file.write(f"\n{name},Ties,the name\n")
-    with pytest.raises(DataError, match=r"1 x missing file: styles/x+\.json: .*name too long"):
-        load_dataset(*settings(f"fashion:{root}"))
-
-
 def test_columns_that_cannot_be_chosen_are_refused(fashion, settings):
     root = fashion()
     config = settings(f"fashion:{root}", id_column="nope", image_column="nope2")
     with pytest.raises(DataError) as error:
         load_dataset(*config)
-    assert f"dataset='fashion:{root}' does not read image-column='nope2', id-column='nope': " in (
+    assert f"dataset='fashion:{root}' does not take image-column='nope2', id-column='nope': " in (
         str(error.value)
     )
     assert "only text-column, label-column, split-column can be chosen" in str(error.value)
@@ -103,5 +93,5 @@ def test_texts_may_be_left_out_on_purpose(fashion, settings):
 
 
 def test_images_may_not(settings):
-    with pytest.raises(DataError, match=r"read image-column='none': .*dataset='folder:PATH'\.$"):
+    with pytest.raises(DataError, match=r"take image-column='none': .*dataset='folder:PATH'\.$"):
         load_dataset(*settings("fashion:/no/such/folder", image_column="none"))

@@ -116,7 +116,7 @@ def test_a_file_of_class_names(folder, settings, tmp_path):
     assert dataset.class_names == ("b", "a")
     assert dataset.class_descriptions == ("the second letter", "a")
     path.write_text("a\nb\na\n")
-    with pytest.raises(DataError, match=r"names \['a'\] twice"):
+    with pytest.raises(DataError, match="'a' and 'a' look the same"):
         load_folder(folder(), *settings(class_names_file=str(path)))
 
 
