@@ -212,8 +212,7 @@ def test_coco_with_ids_twice(coco, settings):
     where = "captions_train2017.json:images"
     for part in (
         f"3 x duplicate id: {where}[6]: id 1 is also in {where}[1]",
-        f"{where}[7]: id 2 is also in {where}[2]",
-        f"{where}[2]: id 2 names another file in {where}[7]",
+        f"{where}[2]: id 2 names 2 files; {where}[7]: id 2 names 2 files",
     ):
         assert part in str(error.value)
     assert "annotations" not in str(error.value)
