@@ -25,7 +25,7 @@ _CHILD = "--child"
 def encode_all(settings: Path, cache: Path) -> dict[str, float]:
     """Encode every sample of every split in this process; return what it cost."""
     began = time.perf_counter()
-    from fedmvp_flwr.completion.pipeline import prepare_samples
+    from fedmvp_flwr.completion.pipeline import encode
     from fedmvp_flwr.completion.registry import frozen_models
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.config import RunConfig
@@ -38,7 +38,7 @@ def encode_all(settings: Path, cache: Path) -> dict[str, float]:
     ready = time.perf_counter()
     with FeatureStore(cache) as store:
         models = frozen_models(config, "cpu")
-        prepared = prepare_samples(samples, complete={}, models=models, store=store, config=config)
+        prepared = encode(samples, models, store)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "samples": len(prepared),

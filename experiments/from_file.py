@@ -87,7 +87,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     """
     from fedmvp_flwr.base.devices import resolve_device
     from fedmvp_flwr.base.seeds import seed_for
-    from fedmvp_flwr.completion.pipeline import prepare_samples
+    from fedmvp_flwr.completion.pipeline import encode
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.config.folders import cache_folder
     from fedmvp_flwr.data.sources.registry import load_dataset
@@ -110,7 +110,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     chosen = [s for _, own in sorted(by_class.items()) for s in own[: table["per-class"]]]
     models = FoundationModels(config.models, str(resolve_device(config.run.device)))
     with FeatureStore(cache_folder(config.run)) as store:
-        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+        prepared = encode(chosen, models, store)
     path = out / _PROBE
     path.parent.mkdir(parents=True, exist_ok=True)
     save_probe(path, probe_of(prepared.real))

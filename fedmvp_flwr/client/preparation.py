@@ -11,9 +11,10 @@ from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import MODALITIES, Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.gating import ACCEPT_ALL, accept, calibrate_threshold, training_batch
-from fedmvp_flwr.completion.pipeline import Request, prepare_sets
-from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.pipeline import prepare
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node
@@ -46,19 +47,14 @@ def prepare_client(
         `trainable` says so.
     """
     samples = client_samples(dataset, node, config.data, config.missing, config.run)
-    wanted = completion_requests(samples.train, config)
-    pool = retrieval_pool(samples.train, dataset, config)
+    pool = completion_pool(config.completion, config.data.public_split, dataset, samples.train)
+    completer = completer_for(config.completion, models, config.data.data_seed, pool)
+    requests = [
+        Request(samples.train, holes(samples.train), completer, dataset.class_names),
+        Request(samples.test, all_sides(samples.test), completer),
+    ]
     with FeatureStore(node.cache_dir) as store:
-        train, test = prepare_sets(
-            [
-                Request(samples.train, wanted, dataset.class_names, pool),
-                Request(samples.test, held_out_requests(samples.test, config), (), pool),
-            ],
-            models=models,
-            store=store,
-            config=config,
-            on_progress=on_progress,
-        )
+        train, test = prepare(requests, store, on_progress)
     has_pair = any(sample.complete for sample in samples.train)
     threshold = (
         calibrate_threshold(train.pair_similarity, config.completion.quality_gate)

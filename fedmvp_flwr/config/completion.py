@@ -10,7 +10,7 @@ from fedmvp_flwr.config.section import Section
 class CompletionSettings(Section):
     """Way, prompts, gate and sources of the completions."""
 
-    kind: Literal["foundation", "retrieval", "none"] = Field(
+    kind: str = Field(
         "foundation",
         alias="completion",
         description="`foundation`: frozen models fill the holes. `retrieval`: the nearest complete "

@@ -6,9 +6,8 @@ from typing import TypeVar
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.run_folder import RunFolder
-from fedmvp_flwr.completion.registry import gate_encoder
-from fedmvp_flwr.completion.requests import require_comparable
-from fedmvp_flwr.completion.retrieval import public_pairs, retrieval_pool
+from fedmvp_flwr.completion.pool import completion_pool, public_pairs
+from fedmvp_flwr.completion.registry import completer_class, gate_encoder
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder, output_folder, require_writable
 from fedmvp_flwr.config.node import Node
@@ -45,10 +44,13 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
         check("out-dir", lambda: _require_free(config.run))
     writable = check("cache-dir", lambda: require_writable(cache_folder(config.run), "cache-dir"))
     device = str(check("device", lambda: resolve_device(config.run.device)) or "cpu")
+    way = check("completion", lambda: completer_class(config.completion))
+    if way is None:
+        return report
     models = FoundationModels(config.models, device, gate_encoder(config.completion))
     check("the models", lambda: add_models(report, config, models))
     if not report.problems:
-        check("the quality gate", lambda: require_comparable(models, config))
+        check("the quality gate", lambda: way.check_gate(models, config.completion))
     if config.probe.file and config.needs_probe:
         check("the probe", lambda: load_probe_file(config.probe))
     check("the holes", lambda: require_patterns(config.missing))
@@ -56,10 +58,11 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if config.run.resume:
         names = dataset.class_names if dataset else None
         check("resume", lambda: require_resumable(config, names))
+    public = config.data.public_split
     if dataset:
-        check("the public split", lambda: retrieval_pool((), dataset, config))
+        check("the public split", lambda: completion_pool(config.completion, public, dataset))
     if dataset and config.needs_probe and config.probe.probe_source == "public":
-        check("the public pairs of the probe", lambda: public_pairs(dataset, config))
+        check("the public pairs of the probe", lambda: public_pairs(dataset, public))
     owned = []
     if dataset and writable:  # splits and masks are recorded in the cache folder
         for client in range(num_clients):

@@ -3,6 +3,8 @@
 from collections.abc import Sequence
 
 from fedmvp_flwr.base.samples import IMAGE, TEST, TEXT, TRAIN, VALIDATION, Dataset
+from fedmvp_flwr.completion.pool import takes_public_pairs
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.data.dealing.client_samples import ClientSamples
@@ -59,11 +61,8 @@ def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
     used = {TRAIN, TEST}
     if config.run.selected_by != "none":
         used.add(VALIDATION)
-    retrieves = (
-        config.completion.kind == "retrieval" and config.completion.retrieval_source == "public"
-    )
     probes = config.needs_probe and config.probe.probe_source == "public"
-    if retrieves or probes:
+    if probes or takes_public_pairs(config.completion):
         used.add(config.data.public_split)
     unused = [
         f"{name} ({len(samples)} samples)"
@@ -83,10 +82,11 @@ def _client_notes(
     completion: CompletionSettings, fraction_evaluate: float, rows: Sequence[Row]
 ) -> list[str]:
     notes = []
+    completes = completer_class(completion).completes
     pairless = [row["client"] for row in rows if not row["complete"]]
-    if pairless and completion.incomplete == "drop" and completion.kind == "none":
+    if pairless and completion.incomplete == "drop" and not completes:
         notes.append(f"Clients {pairless} have nothing to train on: they only evaluate.")
-    elif pairless and completion.kind != "none" and completion.quality_gate:
+    elif pairless and completes and completion.quality_gate:
         rule = "the median of the others'" if len(pairless) < len(rows) else "-1: all are accepted"
         notes.append(
             f"Clients {pairless} have no complete pair: the threshold of their gate is {rule}."

@@ -8,7 +8,7 @@ import torch
 
 from fedmvp_flwr.aggregation.wire import check_message_size, pack
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset
-from fedmvp_flwr.completion import codec
+from fedmvp_flwr.completion.encoding import widths_from_bytes, widths_key
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -112,8 +112,8 @@ def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
 
 def _known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None:
     """The encoders' widths, if the store has them: then nothing needs to be loaded for them."""
-    keys = {m: codec.widths_key(m, models) for m in MODALITIES}
+    keys = {m: widths_key(m, models) for m in MODALITIES}
     found = store.get_many(keys.values())
     if len(found) < len(set(keys.values())):
         return None
-    return {m: codec.widths_from_bytes(found[key]) for m, key in keys.items()}
+    return {m: widths_from_bytes(found[key]) for m, key in keys.items()}

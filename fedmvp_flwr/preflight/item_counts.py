@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.plan import content_digest, wanted_completions
-from fedmvp_flwr.completion.registry import completer_for
-from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.contents import CompletionRecord
+from fedmvp_flwr.completion.encoding import features_key
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_class, completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.data.dealing.client_samples import ClientSamples
@@ -62,31 +63,26 @@ def count_work(
     contents: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
     completions: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
 
-    def add(
-        samples: tuple[Sample, ...],
-        requests: dict[str, list[bool]],
-        pool: tuple[Sample, ...],
-        class_names: Sequence[str] = (),
-    ) -> None:
-        digests = {m: [content_digest(sample, m) for sample in samples] for m in MODALITIES}
+    def add(request: Request) -> None:
         for modality in MODALITIES:
-            there = [*digests[modality], *(content_digest(s, modality) for s in pool)]
+            there = [*request.digests[modality], *request.completer.pool_digests[modality]]
             contents[modality] |= {digest for digest in there if digest is not None}
-        completer = completer_for(models, config, pool)
-        if completer is not None:
-            rows = wanted_completions(samples, digests, requests, completer, config, class_names)
-            for modality in MODALITIES:
-                completions[modality] |= {item.key for item in rows[modality] if item}
+            completions[modality] |= {item.key for item in request.wanted[modality] if item}
+
+    def completer(own: Sequence[Sample]) -> Completer:
+        pool = completion_pool(config.completion, config.data.public_split, dataset, own)
+        return completer_for(config.completion, models, config.data.data_seed, pool)
 
     for client in owned:
-        pool = retrieval_pool(client.train, dataset, config)
-        add(client.train, completion_requests(client.train, config), pool, dataset.class_names)
-        add(client.test, held_out_requests(client.test, config), pool)
+        its = completer(client.train)
+        add(Request(client.train, holes(client.train), its, dataset.class_names))
+        add(Request(client.test, all_sides(client.test), its))
     if dataset.splits["test"]:  # a server may own none
         mask = whole_test_mask(dataset.splits["test"], config.missing, config.run.seed)
         test = mask.apply(dataset.splits["test"])
-        add(test, held_out_requests(test, config), retrieval_pool((), dataset, config))
-    work = _workload(contents, completions, models, store, config.completion.kind == "foundation")
+        add(Request(test, all_sides(test), completer(())))
+    makes = completer_class(config.completion).makes()
+    work = _workload(contents, completions, models, store, makes)
     if config.generates_probe:
         pairs = len(dataset.class_names) * config.probe.probe_per_class
         made = generated_probe_file(dataset, config, models).is_file()
@@ -105,12 +101,12 @@ def _workload(
     for modality in MODALITIES:
         records = store.get_many(completions[modality])
         known = contents[modality] | {
-            codec.CompletionRecord.from_bytes(value).digest for value in records.values()
+            CompletionRecord.from_bytes(value).digest for value in records.values()
         }
         # What is not generated yet has no features yet; retrieval hands over what is encoded.
         ahead = len(completions[modality]) - len(records) if generated else 0
         for kinds, encoders in encodings(models):
-            there = store.contains([codec.features_key(modality, d, encoders) for d in known])
+            there = store.contains([features_key(modality, d, encoders) for d in known])
             work.total[kinds[modality]] = len(known) + ahead
             work.left[kinds[modality]] = len(known) - len(there) + ahead
         if generated:

@@ -2,10 +2,9 @@
 
 from functools import partial
 
-from fedmvp_flwr.completion.prompts import parse_questions, template_named
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.completion import CompletionSettings
-from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
 from fedmvp_flwr.foundation.fingerprint import model_bytes
 from fedmvp_flwr.foundation.folders.hub import revision_of
 from fedmvp_flwr.foundation.spec import Role
@@ -23,18 +22,16 @@ def add_models(report: PreflightReport, config: RunConfig, models: FoundationMod
         config: says which of the models are needed.
         models: the frozen models; none is loaded.
     """
-    roles = list(ENCODER_ROLES.values())
-    if config.completion.kind == "foundation":
-        roles += list(GENERATOR_ROLES.values())
-    elif config.generates_probe:
+    way = completer_class(config.completion)
+    roles = [*ENCODER_ROLES.values(), *way.roles]
+    if config.generates_probe and "image_generator" not in roles:
         roles.append("image_generator")
     for role in roles:
         attempt(report, role.replace("_", "-"), partial(_add_model, report, models, role))
     if models.gate is not models:
         for role in ENCODER_ROLES.values():
             attempt(report, "gate-encoder", partial(_add_model, report, models.gate, role))
-    if config.completion.kind == "foundation":
-        attempt(report, "prompt-template", partial(_check_prompts, config.completion))
+    attempt(report, "prompt-template", partial(way.check, config.completion))
 
 
 def _add_model(report: PreflightReport, models: FoundationModels, role: Role) -> None:
@@ -53,8 +50,3 @@ def _add_model(report: PreflightReport, models: FoundationModels, role: Role) ->
     }
     if row not in report.models:
         report.models.append(row)
-
-
-def _check_prompts(completion: CompletionSettings) -> None:
-    if template_named(completion.prompt_template).asks:
-        parse_questions(completion.caption_questions)

@@ -8,8 +8,11 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import FedMVPError, ModelError
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import SOURCE_OF, Completion, FoundationCompleter, Source
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.contents import SOURCE_OF, Completion, Source, completion_items
+from fedmvp_flwr.completion.encoding import features_to_bytes
+from fedmvp_flwr.completion.foundation import FoundationCompleter
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.spec import Role
@@ -82,16 +85,20 @@ def time_models(
                 widths[modality] = (encoder.token_width, encoder.pooled_width)
                 spent += decoding if modality == IMAGE else 0.0
             seconds[kinds[modality]] = spent / len(items)
-            sizes = [len(codec.features_to_bytes(item)) for item in features]
+            sizes = [len(features_to_bytes(item)) for item in features]
             bytes_each[kinds[modality]] = sum(sizes) / len(sizes)
-    for modality in _generated(config):
+    way = completer_class(config.completion)
+    # The probe's images are drawn, whatever fills the holes.
+    maker = (way if way.makes() else FoundationCompleter)(models, config.completion)
+    for modality in MODALITIES if way.makes() else (IMAGE,) if config.generates_probe else ():
         role, sources = GENERATOR_ROLES[modality], given[SOURCE_OF[modality]]
-        spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
-        loading += spent
+        if role in maker.roles:
+            spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
+            loading += spent
         with _at_work(models, role):
-            each, made = _time_completions(FoundationCompleter(models, config), modality, sources)
+            each, made = _time_completions(maker, modality, sources)
         seconds[COMPLETED[modality]] = each
-        sizes = [sum(map(len, codec.completion_items("", item)[1].values())) for item in made]
+        sizes = [sum(map(len, completion_items("", item)[1].values())) for item in made]
         bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
     if config.generates_probe:  # each pair is drawn and encoded, and its features are kept
         encoded = ENCODED.values()
@@ -100,15 +107,8 @@ def time_models(
     return Timing(seconds, loading, bytes_each, widths)
 
 
-def _generated(config: RunConfig) -> Sequence[str]:
-    """The modalities that are generated: to fill holes, or images for the probe alone."""
-    if config.completion.kind == "foundation":
-        return MODALITIES
-    return (IMAGE,) if config.generates_probe else ()
-
-
 def _time_completions(
-    completer: FoundationCompleter, modality: str, sources: Sequence[Source]
+    completer: Completer, modality: str, sources: Sequence[Source]
 ) -> tuple[float, list[Completion]]:
     """Seconds of each completion by a loaded model; what is slow is timed on fewer sources."""
     first, made = _timed(lambda: completer.complete(modality, sources[:1]))  # also warms up

@@ -6,9 +6,8 @@ from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Dataset, Sample
-from fedmvp_flwr.completion.registry import frozen_models
-from fedmvp_flwr.completion.requests import require_comparable
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_class, completer_for, frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -42,7 +41,7 @@ def run_quality(
         on_progress: called with (stage, done, total).
 
     Returns:
-        What was measured by prompt template; by "retrieval" if nothing is prompted for.
+        What was measured by prompt template; by the way of completion if nothing is prompted for.
 
     Raises:
         FedMVPError: no such split, too few complete pairs, or what a run would meet as well.
@@ -56,22 +55,20 @@ def run_quality(
     ):  # the gate's table needs its measure
         config = config.changed(quality_gate=_ANY_GATE)
     results = {}
-    prompted = config.completion.kind == "foundation"
-    for template in (
-        (templates or (config.completion.prompt_template,)) if prompted else ("retrieval",)
+    prompted = completer_class(config.completion).prompted
+    for name in (
+        (templates or (config.completion.prompt_template,))
+        if prompted
+        else (config.completion.kind,)
     ):
-        chosen = config.changed(**{"prompt_template": template} if prompted else {})
+        chosen = config.changed(**{"prompt_template": name} if prompted else {})
         models = frozen_models(chosen, str(resolve_device(chosen.run.device)))
-        require_comparable(models, chosen)
+        pool = completion_pool(chosen.completion, chosen.data.public_split, dataset, own)
+        completer = completer_for(chosen.completion, models, chosen.data.data_seed, pool)
+        completer.check_gate(models, chosen.completion)
         with FeatureStore(cache_folder(chosen.run)) as store:
-            results[template] = measure_quality(
-                pairs,
-                dataset.class_names,
-                retrieval_pool(own, dataset, chosen),
-                models=models,
-                store=store,
-                config=chosen,
-                on_progress=on_progress,
+            results[name] = measure_quality(
+                pairs, dataset.class_names, completer, store, on_progress
             )
         models.release()
     return results

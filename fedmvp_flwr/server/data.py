@@ -16,11 +16,13 @@ from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import IMAGE, TEXT, VALIDATION, Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.completion.completer import Completer
 from fedmvp_flwr.completion.gating import accept
-from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+from fedmvp_flwr.completion.pipeline import encode, load_completion, prepare
+from fedmvp_flwr.completion.pool import completion_pool
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.requests import prepare_test
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -90,12 +92,8 @@ class ServerData:
         self.test = prepare_server_test(self.dataset, config, models)
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
         with FeatureStore(cache_folder(config.run)) as store:
-            self.validation = prepare_samples(
-                samples if config.run.selected_by == "server" else (),
-                complete={},
-                models=models,
-                store=store,
-                config=config,
+            self.validation = encode(
+                samples if config.run.selected_by == "server" else (), models, store
             )
 
     def prepare_probe(
@@ -134,9 +132,15 @@ def prepare_server_test(
 ) -> PreparedSet:
     """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
     samples = server_test(dataset, config)
-    pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
+    request = Request(samples, all_sides(samples), server_completer(dataset, config, models))
     with FeatureStore(cache_folder(config.run)) as store:
-        return prepare_test(samples, config, models, store, on_progress, pool)
+        return prepare([request], store, on_progress)[0]
+
+
+def server_completer(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Completer:
+    """What completes the server's samples; it owns no pairs of its own to take from."""
+    pool = completion_pool(config.completion, config.data.public_split, dataset)
+    return completer_for(config.completion, models, config.data.data_seed, pool)
 
 
 def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
@@ -157,10 +161,10 @@ def save_completion_samples(
 
     They come from the server's own public test set: no completion of a client leaves it.
     """
-    if config.completion.kind == "none":
+    completer = server_completer(dataset, config, models)
+    if not completer.completes:
         return
     samples = dataset.splits["test"]
-    pool = retrieval_pool((), dataset, config)
     accepted = accept(test, threshold, config.completion)
     folder = out.completions
     rows = []
@@ -171,15 +175,7 @@ def save_completion_samples(
         for position, index in enumerate(chosen[:_SHOWN].tolist()):
             sample = samples[index]
             target = (IMAGE, TEXT)[position % 2]
-            made = load_completion(
-                sample,
-                target,
-                models=models,
-                store=store,
-                config=config,
-                class_names=dataset.class_names,
-                pool=pool,
-            )
+            made = load_completion(completer, sample, target, store, dataset.class_names)
             if made is None or sample.image is None:
                 continue
             row = {

@@ -8,9 +8,9 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
-from fedmvp_flwr.completion.completers import drawing_settings
-from fedmvp_flwr.completion.pipeline import prepare_samples
-from fedmvp_flwr.completion.retrieval import public_pairs
+from fedmvp_flwr.completion.foundation import drawing_settings
+from fedmvp_flwr.completion.pipeline import encode
+from fedmvp_flwr.completion.pool import public_pairs
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -82,7 +82,7 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
 def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
     """Take real public pairs as the probe, up to `probe-per-class` of each class."""
     by_class: dict[int, list[Sample]] = {}
-    for sample in public_pairs(dataset, config):
+    for sample in public_pairs(dataset, config.data.public_split):
         by_class.setdefault(sample.label, []).append(sample)
     chosen: list[Sample] = []
     for label, samples in sorted(by_class.items()):
@@ -90,5 +90,5 @@ def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
         order = torch.randperm(len(samples), generator=generator)[: config.probe.probe_per_class]
         chosen += [samples[place] for place in order.tolist()]
     with FeatureStore(cache_folder(config.run)) as store:
-        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+        prepared = encode(chosen, models, store)
     return probe_of(prepared.real)

@@ -12,10 +12,10 @@ from fedmvp_flwr.base.samples import MODALITIES, Sample
 from fedmvp_flwr.base.tensor_file import tensors_digest
 from fedmvp_flwr.client import preparation
 from fedmvp_flwr.client.preparation import prepare_client
-from fedmvp_flwr.completion import requests
 from fedmvp_flwr.completion.gating import conditions
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.requests import require_comparable
+from fedmvp_flwr.completion.registry import completer_class
+from fedmvp_flwr.completion.requests import all_sides
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
@@ -48,8 +48,8 @@ class TinyData:
         }
 
 
-def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
-    """What `prepare_samples` would hand over, from features that are constants."""
+def fake_prepare(samples, complete, similarity=0.5):
+    """What `prepare` would hand over, from features that are constants."""
 
     def stack(flags, generated):
         item = ModalityFeatures(torch.ones(2, 3).half(), torch.ones(3).half())
@@ -80,12 +80,12 @@ def owned(dataset, config, node):
 
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch):
-    def fake_sets(asked, **others):
-        return [fake_prepare(r.samples, complete=r.complete, **others) for r in asked]
+    def fake(asked, store, on_progress=None):
+        wanted = [r.complete if r.completer.completes else {} for r in asked]
+        return [fake_prepare(r.samples, flags) for r, flags in zip(asked, wanted, strict=True)]
 
-    for module in (requests, probe_source):
-        monkeypatch.setattr(module, "prepare_samples", fake_prepare)
-    monkeypatch.setattr(preparation, "prepare_sets", fake_sets)
+    monkeypatch.setattr(preparation, "prepare", fake)
+    monkeypatch.setattr(probe_source, "encode", lambda samples, *_: fake_prepare(samples, {}))
 
 
 @pytest.fixture
@@ -310,14 +310,19 @@ def test_more_clients_than_samples_are_refused(tmp_path):
 def test_a_gate_needs_encoders_that_can_be_compared():
     class Models:
         comparable = False
+        settings = RunConfig.of().models
+
+    def check(**settings):
+        completion = RunConfig.of(**settings).completion
+        completer_class(completion).check_gate(Models(), completion)
 
     with pytest.raises(ModelError, match=r"no embedding space.*gate-encoder"):
-        require_comparable(Models(), RunConfig.of())
+        check()
     with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' has no common space"):
-        require_comparable(Models(), RunConfig.of(gate_encoder="timm:a:/b"))
-    require_comparable(Models(), RunConfig.of(completion="retrieval"))  # gated by distance
-    require_comparable(Models(), RunConfig.of(quality_gate=0.0))
-    require_comparable(Models(), RunConfig.of(completion="none"))
+        check(gate_encoder="timm:a:/b")
+    check(completion="retrieval")  # gated by distance
+    check(quality_gate=0.0)
+    check(completion="none")
 
 
 @pytest.fixture
@@ -383,16 +388,9 @@ def test_held_out_samples_may_have_holes(tmp_path):
     samples = [Sample(f"{i}", 0, Picture(f"{i}"), f"text {i}") for i in range(4)]
     samples[1] = replace(samples[1], image=None)
     samples[2] = replace(samples[2], text=None)
-    wanted = {}
-
-    def spy(samples, *, complete, **rest):
-        wanted.update(complete)
-        return fake_prepare(samples, complete=complete, **rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(requests, "prepare_samples", spy)
-        test = requests.prepare_test(tuple(samples), RunConfig.of(quality_gate=0.0), None, None)
-    assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
+    flags = all_sides(samples)
+    assert flags == {"image": [True, True, False, True], "text": [True, False, True, True]}
+    test = fake_prepare(samples, flags)
     sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0).completion)
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
     assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}

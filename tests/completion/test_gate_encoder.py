@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.completion.pipeline import prepare_samples
-from fedmvp_flwr.completion.registry import frozen_models
+from fedmvp_flwr.completion import pipeline
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 
 
@@ -22,9 +23,8 @@ def apart(tiny_config, tiny_folders):
 def prepare(samples, complete, config, root, models=None):
     models = models or frozen_models(config)
     with FeatureStore(root) as store:
-        return prepare_samples(
-            samples, complete=complete, models=models, store=store, config=config
-        )
+        completer = completer_for(config.completion, models)
+        return pipeline.prepare([Request(samples, complete, completer)], store)[0]
 
 
 def test_similarities_are_those_of_the_gate(apart, tiny_config, samples, holes, tmp_path):

@@ -7,11 +7,28 @@ import torch
 
 from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.samples import Sample, text_digest
-from fedmvp_flwr.completion.completers import FoundationCompleter, Source
-from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
-from fedmvp_flwr.completion.registry import frozen_models
+from fedmvp_flwr.completion import pipeline
+from fedmvp_flwr.completion.contents import Source
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.foundation.bundle import FoundationModels
+
+
+def completer_of(models, config, pool=()):
+    return completer_for(config.completion, models, config.data.data_seed, pool)
+
+
+def load_completion(sample, modality, *, models, store, config, class_names=(), pool=()):
+    completer = completer_of(models, config, pool)
+    return pipeline.load_completion(completer, sample, modality, store, class_names)
+
+
+def prepare_samples(
+    samples, *, complete, models, store, config, class_names=(), pool=(), on_progress=None
+):
+    request = Request(samples, complete, completer_of(models, config, pool), class_names)
+    return pipeline.prepare([request], store, on_progress)[0]
 
 
 def prepare(samples, complete, config, root, models=None, **options):
@@ -219,7 +236,7 @@ def test_progress_ends_at_the_total(samples, holes, tiny_config, shared_models, 
 
 
 def test_provenance_says_how_a_completion_was_made(prepared, samples, tiny_config, shared_models):
-    completer = FoundationCompleter(shared_models, tiny_config)
+    completer = completer_of(shared_models, tiny_config)
     text = samples[2].text
     made = completer.complete("image", [Source(text, text_digest(text))])[0].provenance
     assert made["modality"] == "image"

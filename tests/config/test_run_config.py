@@ -93,7 +93,6 @@ def test_everything_wrong_is_said_at_once():
         ("max-message-mb", 0.0),
         ("round-timeout", 0.0),
         ("method", "fedprox"),
-        ("completion", "magic"),
         ("incomplete", "keep"),
         ("weighting", "equal"),
         ("wire-dtype", "int8"),

@@ -161,7 +161,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     arguments = [f"--path={name}={path}" for name, path in paths.items()]
     arguments += ["--out", str(out), "--cache", str(tmp_path / "cache"), "--seeds", "0"]
-    arguments += ["--set", 'partition="dirichlet:5"']
+    arguments += ["--set", "learning-rate=0.01"]
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments])
     main()
     table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
@@ -176,7 +176,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     assert results["fedmvp-retrieval"]["hashes"]["probe"]
     assert {result["clients"] for result in results.values()} == {10}
     for result in results.values():
-        assert result["config"]["partition"] == "dirichlet:5"
+        assert result["config"]["learning-rate"] == 0.01
         assert all(0 <= value <= 1 for value in result["accuracy"].values())
 
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, "--methods", "nothing"])
@@ -192,7 +192,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     with pytest.raises(ConfigError, match=r"test-split = 'test', now 'val'.*--out"):
         again("--test-split", "val")
     with pytest.raises(ConfigError, match=r"image-grid = 1, now 2.*--out"):
-        again("--set", 'partition="dirichlet:5"', "image-grid=2")  # the probe would be another one
+        again("--set", "learning-rate=0.01", "image-grid=2")  # the probe would be another one
     assert (out / "probe.safetensors").read_bytes() == probe
     file.write_text(MINIATURE.replace("per-class = 2", "per-class = 3"))
     with pytest.raises(ConfigError, match=r"fedmvp-retrieval.*probe file.*--out"):

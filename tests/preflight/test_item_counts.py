@@ -41,16 +41,16 @@ def test_the_counts_are_those_of_what_is_made(small_config):
     settings = small_config()
     counted = {row["work"]: row["left"] for row in preflight(settings, 2).work}
     done = {}
-    from fedmvp_flwr.completion import completers
+    from fedmvp_flwr.completion import foundation
 
-    original = completers.FoundationCompleter.complete
+    original = foundation.FoundationCompleter.complete
 
     def count(self, modality, sources):
         done[modality] = done.get(modality, 0) + len(sources)
         return original(self, modality, sources)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(completers.FoundationCompleter, "complete", count)
+        patch.setattr(foundation.FoundationCompleter, "complete", count)
         prepare_all(settings, 2)
     assert done == {"image": counted["images to generate"], "text": counted["texts to generate"]}
 

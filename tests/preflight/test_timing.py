@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.completion.completers import Source
+from fedmvp_flwr.completion.contents import Source
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -78,7 +78,7 @@ def test_a_generator_for_the_probe_alone_is_tried_too(monkeypatch, small_config)
     def broken(*_, **__):
         raise RuntimeError("size mismatch")
 
-    monkeypatch.setattr("fedmvp_flwr.completion.completers.FoundationCompleter.complete", broken)
+    monkeypatch.setattr("fedmvp_flwr.completion.foundation.FoundationCompleter.complete", broken)
     (problem,) = preflight(small_config(completion="none"), 2, timed=True).problems
     assert "image-generator" in problem
     assert "size mismatch" in problem

@@ -50,8 +50,9 @@ def made(data, tmp_path_factory):
 
 
 def test_the_models_complete_samples_as_a_run_does(data, made):
-    from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
-    from fedmvp_flwr.completion.registry import frozen_models
+    from fedmvp_flwr.completion.pipeline import load_completion, prepare
+    from fedmvp_flwr.completion.registry import completer_for, frozen_models
+    from fedmvp_flwr.completion.requests import Request
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.data.sources.registry import load_dataset
 
@@ -66,20 +67,11 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
     ]
     models = frozen_models(config)
     with FeatureStore(Path(config.run.cache_dir)) as store:
-        prepared = prepare_samples(
-            holes,
-            complete={"image": [False, True], "text": [True, False]},
-            models=models,
-            store=store,
-            config=config,
-            class_names=dataset.class_names,
-        )
-        text = load_completion(
-            holes[0], "text", models=models, store=store, config=config, class_names=()
-        )
-        image = load_completion(
-            holes[1], "image", models=models, store=store, config=config, class_names=()
-        )
+        completer = completer_for(config.completion, models)
+        flags = {"image": [False, True], "text": [True, False]}
+        (prepared,) = prepare([Request(holes, flags, completer, dataset.class_names)], store)
+        text = load_completion(completer, holes[0], "text", store)
+        image = load_completion(completer, holes[1], "image", store)
     assert prepared.completed["text"].present.tolist() == [True, False]
     assert prepared.completed["image"].present.tolist() == [False, True]
     assert torch.isfinite(prepared.completed["image"].pooled).all()

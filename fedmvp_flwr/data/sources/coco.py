@@ -57,11 +57,6 @@ def load_coco(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     without any object are left out and counted. A caption of an image that its file does not list
     is a bad sample, and so is an object of an image that neither file lists.
 
-    Args:
-        path: the folder.
-        data: splits (`test-split='val'`), captions, and what to do with bad samples.
-        cache: folder that keeps what the checks of images found.
-
     Raises:
         DataError: a file is missing or broken; names the file and the entry.
     """
@@ -161,25 +156,29 @@ def _annotations(
 def _images(items: list[object], file: str, findings: Findings) -> dict[_Id, tuple[str, str]]:
     """By id the place and the name of the file.
 
-    Of an image that is listed again the first counts. Where one id names several files, none
-    does: whose the captions and objects are cannot be told.
+    Where one id names several files, none counts: whose the captions are cannot be told.
     """
-    images: dict[_Id, tuple[str, str]] = {}
-    unclear: set[_Id] = set()
+    places: dict[_Id, dict[str, str]] = defaultdict(dict)  # by id and name
     for position, item in enumerate(items):
         where = f"{file}:images[{position}]"
         image = _valid(_Image, item)
         if image is None:
             findings.add(BROKEN_LINE, where, "expected id (a number or text) and file_name (text)")
-        elif image.id not in images:
-            images[image.id] = (where, image.file_name)
-        else:
-            first, other = images[image.id]
+        elif image.file_name in places[image.id]:
+            first = places[image.id][image.file_name]
             findings.add(DUPLICATE, where, f"id {image.id!r} is also in {first}")
-            if other != image.file_name and image.id not in unclear:
-                unclear.add(image.id)
-                findings.add(DUPLICATE, first, f"id {image.id!r} names another file in {where}")
-    return {number: image for number, image in images.items() if number not in unclear}
+        else:
+            places[image.id][image.file_name] = where
+    for number, names in places.items():
+        if len(names) > 1:
+            for where in names.values():
+                findings.add(DUPLICATE, where, f"id {number!r} names {len(names)} files")
+    return {
+        number: (where, name)
+        for number, names in places.items()
+        for name, where in names.items()
+        if len(names) == 1
+    }
 
 
 def _labels(

@@ -23,11 +23,6 @@ _CAPTIONS = ("birds", "cvpr2016_cub")
 def load_cub(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the folder `CUB_200_2011`, or the folder that holds it.
 
-    Args:
-        path: the folder.
-        data: split, captions, and what to do with bad samples.
-        cache: folder that keeps what the checks of images found.
-
     Raises:
         DataError: a file is missing or broken, or a link leads out; names file and line.
     """

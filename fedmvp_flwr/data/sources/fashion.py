@@ -29,11 +29,6 @@ def load_fashion(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     where there is none; `text-column` chooses another field, and 'none' reads no text. The label
     is `articleType`. `mask-class-words` keeps the class out of the texts.
 
-    Args:
-        path: the folder.
-        data: columns, splits, captions, and what to do with bad samples.
-        cache: folder that keeps what the checks of images found.
-
     Raises:
         DataError: the folder holds no such data; bad samples; names file and line.
     """

@@ -27,11 +27,6 @@ def load_flickr30k(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     captions, and `a.jpg` and `./a.jpg` are one. A column with the label is needed, which Flickr30k
     itself does not have. `text-column='none'` reads no caption.
 
-    Args:
-        path: the CSV file or its folder.
-        data: columns, splits, captions, and what to do with bad samples.
-        cache: folder that keeps what the checks of images found.
-
     Raises:
         DataError: a file or a column is missing; bad samples; names file and line.
     """

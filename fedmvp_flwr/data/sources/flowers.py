@@ -26,11 +26,6 @@ def load_flowers(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     The class names are those of `class-names-file` or of torchvision, where it is installed;
     the archive has none.
 
-    Args:
-        path: the folder.
-        data: split, captions, and what to do with bad samples.
-        cache: folder that keeps what the checks of images found.
-
     Raises:
         DataError: a file is missing or broken, or they do not fit each other.
     """

@@ -30,11 +30,6 @@ def load_hf(name: str, data: DataSettings, cache: Path) -> LoadedDataset:
     A local folder is what `save_to_disk` wrote, or anything that `load_dataset` can read; no hub is
     asked for it.
 
-    Args:
-        name: what follows `hf:`.
-        data: columns, splits, captions, and what to do with bad samples.
-        cache: folder that keeps what the checks of images found.
-
     Raises:
         DataError: it cannot be loaded, streams, or lacks a column; bad samples.
     """

@@ -19,7 +19,9 @@ class Source:
 
     Attributes:
         load: "module:function", imported when it is needed: (value, settings, cache folder) ->
-            data set.
+            data set. The settings choose columns, splits and captions, and say what to do with bad
+            samples; the cache folder keeps what the checks of images found. Raises a DataError that
+            names file and line.
         value: what follows the name.
         columns: the settings that name columns which it reads, of `COLUMN_KEYS`; None: they are
             left to nodes that have folders of their own.

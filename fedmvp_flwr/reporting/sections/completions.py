@@ -53,7 +53,7 @@ def build(run: RunRecord, out_dir: Path) -> list[Card]:
         ReportError: the index is no JSON.
     """
     path = RunFolder(out_dir).completions_index
-    if run.config.get("completion") == "none" or not path.exists():
+    if not path.exists():
         return []
     return [_card(row, path.parent) for row in read_json(path)["completions"][:_MOST]]
 

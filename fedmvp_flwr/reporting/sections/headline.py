@@ -69,7 +69,8 @@ def _sentence(scores: Scores) -> str:
 def _method(run: RunRecord) -> str:
     config = run.config
     name = _METHODS.get(str(config.get("method")), str(config.get("method", DASH)))
-    if config.get("completion") == "none":
+    counts = [c for client in run.clients for c in client["completions"].values()]
+    if run.clients and not any(any(by_fate.values()) for by_fate in counts):
         name += ", no completion"
     if config.get("incomplete") == "drop":
         name += ", incomplete samples dropped"

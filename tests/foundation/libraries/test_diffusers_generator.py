@@ -7,7 +7,8 @@ import pytest
 import torch
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.completion.completers import FoundationCompleter, Source
+from fedmvp_flwr.completion.contents import Source
+from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.models import ModelSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -73,7 +74,7 @@ def test_every_option_reaches_the_pipeline(built):
     generator._pipeline = pipeline
     texts = ["a red flower", "the blue flower", "a flower"]
     sources = [Source(text, f"{row:064d}") for row, text in enumerate(texts)]
-    assert len(FoundationCompleter(models, config).complete("image", sources)) == 3
+    assert len(FoundationCompleter(models, config.completion).complete("image", sources)) == 3
     # The last one is alone; a batch of one would be computed by another kernel.
     assert [len(call["prompt"]) for call in calls] == [2, 2]
     for call in calls:

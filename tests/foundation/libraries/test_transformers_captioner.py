@@ -7,7 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.completion.completers import FoundationCompleter, Source
+from fedmvp_flwr.completion.contents import Source
+from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.models import ModelSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -98,7 +99,7 @@ def test_coarse_to_fine_completion_with_a_chat_model(folders, images):
         prompt_template="instruct",
         caption_questions="what colour are the petals? => {} petals",
     )
-    completer = FoundationCompleter(FoundationModels(config.models), config)
+    completer = FoundationCompleter(FoundationModels(config.models), config.completion)
     sources = [Source(image, f"{i:064d}") for i, image in enumerate(images)]
     made = completer.complete("text", sources)
     assert made[0].provenance["prompts"] == [
@@ -119,7 +120,7 @@ def test_any_class_name_may_stand_in_a_question(kind, label, folders, images):
         caption_questions="what colour are the petals of the {label|flower}? => {} petals",
         prompt_template="instruct" if kind == "chat" else "coarse-to-fine",
     )
-    completer = FoundationCompleter(FoundationModels(config.models), config)
+    completer = FoundationCompleter(FoundationModels(config.models), config.completion)
     sources = [Source(image, f"{i:064d}", label) for i, image in enumerate(images[:2])]
     sources.append(Source(images[2], f"{2:064d}", "flower"))
     made = completer.complete("text", sources)

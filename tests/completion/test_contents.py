@@ -4,8 +4,8 @@ from PIL import Image
 
 from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.base.samples import text_digest
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import Completion
+from fedmvp_flwr.completion import contents, encoding
+from fedmvp_flwr.completion.contents import Completion
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
@@ -16,39 +16,39 @@ def picture(seed=0):
 
 def test_features_survive_in_float16():
     features = ModalityFeatures(torch.randn(6, 5)[::2].T, torch.randn(4))
-    back = codec.features_from_bytes(codec.features_to_bytes(features))
+    back = encoding.features_from_bytes(encoding.features_to_bytes(features))
     assert torch.equal(back.tokens, features.tokens.half())
     assert torch.equal(back.pooled, features.pooled.half())
 
 
 def test_images_survive_without_loss():
     image = picture()
-    back = codec.image_from_bytes(codec.image_to_bytes(image))
+    back = contents.image_from_bytes(contents.image_to_bytes(image))
     assert back.mode == "RGB"
     assert np.array_equal(np.asarray(back), np.asarray(image))
-    assert codec.image_digest(back) == codec.image_digest(image)
-    assert codec.image_digest(image) != codec.image_digest(picture(1))
-    assert codec.image_digest(image) != codec.image_digest(
+    assert contents.image_digest(back) == contents.image_digest(image)
+    assert contents.image_digest(image) != contents.image_digest(picture(1))
+    assert contents.image_digest(image) != contents.image_digest(
         image.transpose(Image.Transpose.ROTATE_90)
     )
 
 
 def test_a_text_completion_is_one_record():
     completion = Completion("Blümchen 花", {"prompts": ["a picture of"], "seed": None})
-    record, items = codec.completion_items("key", completion)
+    record, items = contents.completion_items("key", completion)
     assert items.keys() == {"key"}
-    assert codec.CompletionRecord.from_bytes(items["key"]) == record
+    assert contents.CompletionRecord.from_bytes(items["key"]) == record
     assert (record.text, record.digest) == ("Blümchen 花", text_digest("Blümchen 花"))
     assert record.provenance == completion.provenance
 
 
 def test_an_image_completion_keeps_its_pixels_under_their_digest():
     image = picture()
-    record, items = codec.completion_items("key", Completion(image, {"seed": 2**63 - 1}))
-    assert items.keys() == {"key", codec.content_key(record.digest)}
+    record, items = contents.completion_items("key", Completion(image, {"seed": 2**63 - 1}))
+    assert items.keys() == {"key", contents.content_key(record.digest)}
     assert record.text is None
-    assert codec.CompletionRecord.from_bytes(items["key"]).provenance == {"seed": 2**63 - 1}
-    kept = codec.image_from_bytes(items[codec.content_key(codec.image_digest(image))])
+    assert contents.CompletionRecord.from_bytes(items["key"]).provenance == {"seed": 2**63 - 1}
+    kept = contents.image_from_bytes(items[contents.content_key(contents.image_digest(image))])
     assert np.array_equal(np.asarray(kept), np.asarray(image))
 
 
@@ -59,10 +59,10 @@ def test_keys_of_features_tell_encoders_and_shapes_apart(tiny_config, tiny_folde
         FoundationModels(tiny_config.changed(image_grid=2).models),
         FoundationModels(tiny_config.changed(image_encoder=other).models),
     ]
-    assert len({codec.features_key("image", "digest", m) for m in models}) == 3
-    assert len({codec.features_key("text", "digest", m) for m in models}) == 1
-    assert len({codec.widths_key(name, models[0]) for name in ("image", "text")}) == 2
+    assert len({encoding.features_key("image", "digest", m) for m in models}) == 3
+    assert len({encoding.features_key("text", "digest", m) for m in models}) == 1
+    assert len({encoding.widths_key(name, models[0]) for name in ("image", "text")}) == 2
 
 
 def test_widths():
-    assert codec.widths_from_bytes(codec.widths_to_bytes((128, 64))) == (128, 64)
+    assert encoding.widths_from_bytes(encoding.widths_to_bytes((128, 64))) == (128, 64)

@@ -1,18 +1,16 @@
-"""Completers: fill a missing modality from the one that is there.
-
-A new way of completion is one class with the protocol `Completer` and one line in `ways.py`.
-"""
+"""Completion by the frozen captioner and the frozen text-to-image model."""
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, Union, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
 
-from fedmvp_flwr.base.samples import IMAGE, TEXT
+from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.base.seeds import seed_for
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.contents import Completion, Source
 from fedmvp_flwr.completion.prompts import parse_questions, template_named
 from fedmvp_flwr.completion.store import key_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.protocols import Captioner
 from fedmvp_flwr.foundation.spec import ModelOptions
@@ -20,66 +18,7 @@ from fedmvp_flwr.foundation.spec import ModelOptions
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-Content = Union[str, "Image"]
 _USUAL_DTYPE = ModelOptions().dtype
-SOURCE_OF: dict[str, str] = {IMAGE: TEXT, TEXT: IMAGE}
-
-
-@dataclass(frozen=True)
-class Source:
-    """What a completion is made from.
-
-    Attributes:
-        content: the text or the RGB image that is there.
-        digest: hex SHA-256 of the content.
-        class_name: the label's name where it may enter the prompt, else None.
-    """
-
-    content: Content
-    digest: str
-    class_name: str | None = None
-
-
-@dataclass(frozen=True)
-class Completion:
-    """A generated modality and where it came from.
-
-    Attributes:
-        content: the generated text or RGB image.
-        provenance: JSON values: modality, prompts, model fingerprint, seed, source digest.
-    """
-
-    content: Content
-    provenance: dict[str, Any]
-
-
-class NamesCompletions(Protocol):
-    """Knows under which key the store keeps a completion."""
-
-    def key(
-        self, modality: str, digest: str, class_name: str | None, sample_key: str
-    ) -> str | None:
-        """Return the store's key of the completion made from a source; nothing is loaded.
-
-        Args:
-            modality: the missing one.
-            digest: of the source.
-            class_name: the label's name where it may enter a prompt.
-            sample_key: the sample that asks.
-
-        Returns:
-            The key, None where this sample cannot be completed.
-        """
-        ...
-
-
-@runtime_checkable
-class Completer(NamesCompletions, Protocol):
-    """Makes one modality of samples from their other one, each sample by itself."""
-
-    def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
-        """Make the missing modality from each source, independently of the other sources."""
-        ...
 
 
 @runtime_checkable
@@ -91,28 +30,37 @@ class ManyPromptCaptioner(Protocol):
         ...
 
 
-class FoundationCompleter:
-    """Completion by the frozen captioner and the frozen text-to-image model.
-
-    Args:
-        models: the frozen models.
-        config: the prompts and the seed; the models know their own settings.
+class FoundationCompleter(Completer):
+    """Captions images and draws texts, as the prompt template says.
 
     Raises:
         ConfigError: an unknown prompt template or a malformed question.
     """
 
-    def __init__(self, models: FoundationModels, config: RunConfig) -> None:
-        """See the class."""
-        self._models, self._config = models, config
-        self._template = template_named(config.completion.prompt_template)
-        self._questions = (
-            parse_questions(config.completion.caption_questions) if self._template.asks else ()
-        )
+    roles = tuple(GENERATOR_ROLES.values())
+    prompted = True
+
+    def __init__(
+        self,
+        models: FoundationModels,
+        settings: CompletionSettings,
+        seed: int = 0,
+        pool: Sequence[Sample] = (),
+    ) -> None:
+        """See `Completer`."""
+        super().__init__(models, settings, seed, pool)
+        self._template = template_named(settings.prompt_template)
+        self._questions = parse_questions(settings.caption_questions) if self._template.asks else ()
         self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
             IMAGE: self._draw,
             TEXT: self._describe,
         }
+
+    @classmethod
+    def check(cls, settings: CompletionSettings) -> None:
+        """Refuse prompts that cannot be used."""
+        if template_named(settings.prompt_template).asks:
+            parse_questions(settings.caption_questions)
 
     def key(self, modality: str, digest: str, class_name: str | None, sample_key: str) -> str:
         """Return the key: source, model fingerprint, prompts, settings and class name if any.
@@ -123,20 +71,17 @@ class FoundationCompleter:
             "completion",
             modality=modality,
             source=digest,
-            model=self._models.fingerprint(GENERATOR_ROLES[modality]),
+            model=self.models.fingerprint(GENERATOR_ROLES[modality]),
             class_name=class_name,
             settings=self._settings(modality),
         )
 
     def _settings(self, modality: str) -> dict[str, Any]:
         """What makes another completion of the same source."""
-        options = self._models.spec(GENERATOR_ROLES[modality]).options
+        options = self.models.spec(GENERATOR_ROLES[modality]).options
         if modality == IMAGE:
-            return {
-                "prompt": self._template.image_prompt,
-                "seed": self._config.data.data_seed,
-                **drawing_settings(options),
-            }
+            prompt = self._template.image_prompt
+            return {"prompt": prompt, "seed": self.seed, **drawing_settings(options)}
         settings: dict[str, Any] = {
             "prompt": self._template.caption_prompt,
             "questions": [dataclasses.astuple(question) for question in self._questions],
@@ -149,7 +94,7 @@ class FoundationCompleter:
 
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
         """Caption images or draw texts, in batches of the model's own size."""
-        size = self._models.at_once(GENERATOR_ROLES[modality])
+        size = self.models.at_once(GENERATOR_ROLES[modality])
         make = self._makers[modality]
         return [
             completion
@@ -162,10 +107,8 @@ class FoundationCompleter:
             self._template.image_prompt_for(cast(str, source.content), source.class_name)
             for source in sources
         ]
-        seeds = [
-            seed_for(self._config.data.data_seed, "completion", source.digest) for source in sources
-        ]
-        images = self._models.image_generator.generate(prompts, seeds)
+        seeds = [seed_for(self.seed, "completion", source.digest) for source in sources]
+        images = self.models.image_generator.generate(prompts, seeds)
         return [
             Completion(image, self._provenance(IMAGE, source, [prompt], seed))
             for source, image, prompt, seed in zip(sources, images, prompts, seeds, strict=True)
@@ -177,7 +120,7 @@ class FoundationCompleter:
             rows = [row for row, source in enumerate(sources) if source.class_name == class_name]
             prompts = self._template.caption_prompts(self._questions, class_name)
             images = [cast("Image", sources[row].content) for row in rows]
-            answers = _ask(self._models.captioner, images, prompts)  # per prompt, per image
+            answers = _ask(self.models.captioner, images, prompts)  # per prompt, per image
             for row, replies in zip(rows, zip(*answers, strict=True), strict=True):
                 text = self._template.assemble(self._questions, replies, class_name)
                 provenance = self._provenance(TEXT, sources[row], list(prompts), None)
@@ -190,7 +133,7 @@ class FoundationCompleter:
         return {
             "modality": modality,
             "source": source.digest,
-            "model": self._models.fingerprint(GENERATOR_ROLES[modality]),
+            "model": self.models.fingerprint(GENERATOR_ROLES[modality]),
             "prompts": prompts,
             "seed": seed,
         }

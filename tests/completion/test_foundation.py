@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedmvp_flwr.completion.completers import FoundationCompleter
+from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
@@ -18,7 +18,7 @@ def key_of(monkeypatch):
             "captioner": f"transformers:embedded?{options.get('captioner', '')}",
         }
         config = RunConfig.of(**specs)
-        completer = FoundationCompleter(FoundationModels(config.models), config)
+        completer = FoundationCompleter(FoundationModels(config.models), config.completion)
         return completer.key(modality, "d" * 64, class_name, "sample")[:16]
 
     return key

@@ -1,23 +1,18 @@
 """The passes over contents, in their order: each loads, completes and encodes chunk by chunk."""
 
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import Source
-from fedmvp_flwr.completion.plan import load_image
-from fedmvp_flwr.completion.preparation_state import COMPLETION, FEATURES, Work
-from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES
+from fedmvp_flwr.completion.contents import Source, content_key, image_from_bytes, load_image
+from fedmvp_flwr.completion.preparation import COMPLETION, FEATURES, Preparation
 
 
-def pass_over_images(work: Work) -> None:
+def pass_over_images(work: Preparation) -> None:
     """Load each real image that is needed once: caption it, and compute its features."""
     captions = work.missing_completions(TEXT)
     references = work.holders[IMAGE]
     bare = [d for d in references if d not in captions and work.lacks(IMAGE, d)]
     blind = [*bare, *(digest for digest in captions if work.lacks(IMAGE, digest))]
     total, done, seen = sum(map(len, captions.values())), 0, 0
-    size = work.config.models.foundation_batch_size
-    if captions:
-        size = min(size, work.models.at_once(GENERATOR_ROLES[TEXT]))
+    size = work.at_once(TEXT) if captions else 0
     for chunk in [*work.chunks(list(captions), size), *work.chunks(bare)]:
         with work.clock(COMPLETION if chunk[0] in captions else FEATURES):
             images = {digest: load_image(references[digest]) for digest in chunk}
@@ -34,7 +29,7 @@ def pass_over_images(work: Work) -> None:
         work.report("image features", seen, len(blind))
 
 
-def pass_over_generated_images(work: Work) -> None:
+def pass_over_generated_images(work: Preparation) -> None:
     """Draw the images that are missing, and compute the features of all generated ones."""
     _restore_generated_images(work)
     jobs = [
@@ -44,8 +39,7 @@ def pass_over_generated_images(work: Work) -> None:
     ]
     texts = work.real_texts()
     done = 0
-    size = work.models.at_once(GENERATOR_ROLES[IMAGE]) if jobs else 0
-    for chunk in work.chunks(jobs, size):
+    for chunk in work.chunks(jobs, work.at_once(IMAGE) if jobs else 0):
         sources = [(item.key, Source(texts[d], d, item.class_name)) for item, d in chunk]
         items, contents = work.complete(IMAGE, sources)
         work.store.put_many(items | work.encode(IMAGE, contents))
@@ -53,9 +47,9 @@ def pass_over_generated_images(work: Work) -> None:
         work.report("images", done, len(jobs))
 
 
-def _restore_generated_images(work: Work) -> None:
+def _restore_generated_images(work: Preparation) -> None:
     """Encode stored images that another encoder has seen; forget records of lost ones."""
-    if work.retriever:  # its images are the pool's, encoded by now
+    if work.completer.takes_over:  # its images are the pool's, encoded by now
         return
     keys = {item.key for item in work.wanted[IMAGE] if item}
     blind = {
@@ -65,20 +59,18 @@ def _restore_generated_images(work: Work) -> None:
     }
     for chunk in work.chunks(list(blind)):
         with work.clock(FEATURES):
-            contents = {codec.content_key(blind[key].digest): blind[key] for key in chunk}
+            contents = {content_key(blind[key].digest): blind[key] for key in chunk}
             found = work.store.get_many(contents)
             images = {
-                contents[name].digest: codec.image_from_bytes(value)
-                for name, value in found.items()
+                contents[name].digest: image_from_bytes(value) for name, value in found.items()
             }
         work.store.put_many(work.encode(IMAGE, images))
         for key in chunk:
             if blind[key].digest not in images:
-                del work.records[key]
-                work.in_store.discard(key)
+                work.forget(key)
 
 
-def pass_over_texts(work: Work) -> None:
+def pass_over_texts(work: Preparation) -> None:
     """Compute the features of real and generated texts, those of like length together."""
     texts = work.real_texts()
     for record in work.records.values():
@@ -98,16 +90,15 @@ def pass_over_texts(work: Work) -> None:
         work.report("text features", done, len(missing))
 
 
-def pass_over_neighbours(work: Work) -> None:
+def pass_over_neighbours(work: Preparation) -> None:
     """Take what is missing over from the nearest samples; all features are known by now."""
-    retriever = work.retriever
-    if retriever is None:
+    if not work.completer.takes_over:
         return
     with work.clock(COMPLETION):
         for modality in MODALITIES:
             missing = {i.key: i for i in work.wanted[modality] if i and i.key not in work.records}
             wanted = list(missing.values())
-            found = retriever.retrieve(modality, wanted, work.encoding.features)
+            found = work.completer.take_over(modality, wanted, work.encoding.features)
             records = dict(zip(missing, found, strict=True))
             work.records |= records
             work.store.put_many({key: record.to_bytes() for key, record in records.items()})
