@@ -16,13 +16,14 @@ from pathlib import Path
 import torch
 
 from fedmvp_flwr.base.seeds import torch_generator
-from fedmvp_flwr.client.work import build_network, client_data, prepare_node, release_models
+from fedmvp_flwr.client.work import client_data, prepare_node, release_models
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import split_dataset
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.model.evaluation import evaluate_conditions
+from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.model.training import train
 
 _STATUS = Path("/proc/self/status")
@@ -51,11 +52,12 @@ def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
         largest: serve the one with the most samples alone, as a node does.
     """
     digest = hashlib.sha256()
-    dataset = load_dataset(config)
+    cache = cache_folder(config.run)
+    dataset = load_dataset(config.data, cache)
     classes = dataset.class_names
-    nodes = [Node(client, clients, cache_folder(config)) for client in range(clients)]
+    nodes = [Node(client, clients, cache) for client in range(clients)]
     if largest:
-        dealt = zip(*split_dataset(dataset, config, clients), strict=True)
+        dealt = zip(*split_dataset(dataset, config.data, config.run, clients, cache), strict=True)
         sizes = [sum(map(len, parts)) for parts in dealt]
         nodes = [nodes[sizes.index(max(sizes))]]
     del dataset
@@ -67,9 +69,12 @@ def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
         data = client_data(config, node, classes)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = build_network(config, data, len(classes))
-            train(network, data.train, config, 1, torch_generator(0, node.partition_id))
-        scores = evaluate_conditions(network, data.test, len(classes))
+            network = FedMVPNetwork.from_settings(
+                config.training, data.train_set.real.widths, len(classes)
+            )
+            rate, generator = config.training.learning_rate, torch_generator(0, node.partition_id)
+            train(network, data.train, config.method, config.training, rate, generator)
+        scores = evaluate_conditions(network, data.test)
         for _, tensor in sorted(network.state_dict().items()):
             digest.update(tensor.numpy().tobytes())
         digest.update(repr(scores).encode())

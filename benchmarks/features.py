@@ -25,19 +25,20 @@ _CHILD = "--child"
 def encode_all(settings: Path, cache: Path) -> dict[str, float]:
     """Encode every sample of every split in this process; return what it cost."""
     began = time.perf_counter()
-    from fedmvp_flwr.completion.pipeline import prepare_samples
+    from fedmvp_flwr.completion.pipeline import encode
+    from fedmvp_flwr.completion.registry import frozen_models
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.config import RunConfig
     from fedmvp_flwr.data.sources.registry import load_dataset
-    from fedmvp_flwr.foundation.bundle import FoundationModels
 
     given = tomllib.loads(settings.read_text(encoding="utf-8"))
     config = RunConfig.from_run_config(given | {"completion": "none", "cache-dir": str(cache)})
-    samples = [sample for split in load_dataset(config).splits.values() for sample in split]
+    splits = load_dataset(config.data, cache).splits
+    samples = [sample for split in splits.values() for sample in split]
     ready = time.perf_counter()
     with FeatureStore(cache) as store:
-        models = FoundationModels.from_config(config, "cpu")
-        prepared = prepare_samples(samples, complete={}, models=models, store=store, config=config)
+        models = frozen_models(config, "cpu")
+        prepared = encode(samples, models, store)
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return {
         "samples": len(prepared),

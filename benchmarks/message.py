@@ -52,7 +52,7 @@ print(json.dumps({
 """
 _ARRAYS = """
 def spec_arrays(spec):
-    from fedmvp_flwr.aggregation.checkpoint import load_tensors
+    from fedmvp_flwr.base.tensor_file import load_tensors
     from fedmvp_flwr.aggregation.wire import pack
     from pathlib import Path
     return pack(load_tensors(Path(spec["arrays"]))[0], "fp16")
@@ -89,15 +89,18 @@ def child(spec: dict[str, object]) -> dict[str, float]:
 def initial_arrays(root: Path, spec: dict[str, object]) -> Path:
     """Write a network for the features of the prepared node."""
     from fedmvp_flwr.base.tensor_file import save_tensors
-    from fedmvp_flwr.client.work import build_network, client_data
+    from fedmvp_flwr.client.work import client_data
     from fedmvp_flwr.config import RunConfig
     from fedmvp_flwr.config.node import read_node
+    from fedmvp_flwr.model.network import FedMVPNetwork
 
     config = RunConfig.from_run_config(spec["run"])
     classes = spec["classes"]
-    data = client_data(config, read_node(spec["node"], config), classes)
+    data = client_data(config, read_node(spec["node"], config.run), classes)
     path = root / "initial.safetensors"
-    save_tensors(path, build_network(config, data, len(classes)).state_dict(), {})
+    widths = data.train_set.real.widths
+    network = FedMVPNetwork.from_settings(config.training, widths, len(classes))
+    save_tensors(path, network.state_dict(), {})
     return path
 
 

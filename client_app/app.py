@@ -21,7 +21,6 @@ from fedmvp_flwr.base.seeds import seed_for, torch_generator
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.log import node_event
 from fedmvp_flwr.client.work import (
-    build_network,
     client_data,
     discreet,
     prepare_node,
@@ -32,7 +31,7 @@ from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node, read_node
 from fedmvp_flwr.model.evaluation import evaluate_conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.model.training import train
+from fedmvp_flwr.model.training import cosine_decay, train
 from fedmvp_flwr.protocol.messages import (
     CLASS_NAMES,
     GATE_FALLBACK,
@@ -58,8 +57,9 @@ def prepare(message: Message, context: Context) -> Message:
         reply = identity_fields(context.node_config)
         with discreet(node), node_event(node, "prepare") as event:
             data = prepare_node(config, node, _classes(message))
-            event.update({key: data.summary[key] for key in _LOGGED})
-        reply[SUMMARY] = json.dumps({**data.summary, "name": node.name})
+            summary = data.summary.to_json()
+            event.update({key: summary[key] for key in _LOGGED})
+        reply[SUMMARY] = json.dumps(summary)
     except FedMVPError as error:
         reply[PROBLEM] = str(error)
     return Message(RecordDict({PREPARED: ConfigRecord(reply)}), reply_to=message)
@@ -78,8 +78,14 @@ def train_locally(message: Message, context: Context) -> Message:
         if not len(data.train):
             raise DataError(f"Client {node.key} has nothing to train on.")
         torch.manual_seed(seed_for(config.run.seed, *purpose, "dropout"))  # of the forked generator
+        decay = cosine_decay(server_round, config.run.num_server_rounds)
         losses = train(
-            network, data.train, config, server_round, torch_generator(config.run.seed, *purpose)
+            network,
+            data.train,
+            config.method,
+            config.training,
+            config.training.learning_rate * decay,
+            torch_generator(config.run.seed, *purpose),
         )
         arrays = wrap(pack(network.state_dict(), config.run.wire_dtype))
         size = check_message_size(arrays, config.run.max_message_mb)
@@ -98,8 +104,7 @@ def evaluate_locally(message: Message, context: Context) -> Message:
         count = len(data.held_out)
         if not count:
             raise DataError(f"Client {node.key} has no held-out sample to evaluate on.")
-        num_classes = network.classifier.head.out_features
-        scores = client_metrics(evaluate_conditions(network, data.test, num_classes), data.test)
+        scores = client_metrics(evaluate_conditions(network, data.test), data.test)
         event.update({"samples": count, **scores})
     metrics = MetricRecord({"num-examples": count, **scores})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)
@@ -107,14 +112,14 @@ def evaluate_locally(message: Message, context: Context) -> Message:
 
 def _who(context: Context) -> tuple[RunConfig, Node]:
     config = RunConfig.from_run_config(context.run_config)
-    return config, read_node(context.node_config, config, context.node_id)
+    return config, read_node(context.node_config, config.run, context.node_id)
 
 
 def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, FedMVPNetwork]:
     classes = _classes(message)
     fallback = _config_record(message).get(GATE_FALLBACK, ACCEPT_ALL)
     data = client_data(config, node, classes).gated(float(fallback))
-    network = build_network(config, data, len(classes))
+    network = FedMVPNetwork.from_settings(config.training, data.train_set.real.widths, len(classes))
     arrays = next(iter(message.content.array_records.values()), ArrayRecord())
     network.load_state_dict(unpack(unwrap(arrays)))
     return data, network.to(resolve_device(config.run.device))

@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
-from fedmvp_flwr.server.results import is_completed, newest_round
 
 ROOT = Path(__file__).resolve().parents[1]
 _MASK = {"method": "fedavg", "completion": "none"}
@@ -34,7 +34,6 @@ METHODS: dict[str, dict[str, Any]] = {
     "complete data, fedavg": _MASK | {"missing-ratio": 0.0},
 }
 CONDITIONS = ("complete", "image-only", "text-only")
-_RESULT = "result.json"
 # Figures after another number of rounds are others, whether the run is completed or to be gone on
 # with: it evaluates after its last round.
 _FREE = frozenset(FREE_KEYS) - {"num-server-rounds"}
@@ -49,22 +48,21 @@ def run_one(
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: a setting is wrong, or the folder holds a run of other settings.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     folder = run_folder(name, seed, out)
     where = {"out-dir": str(folder), "cache-dir": cache}
-    if newest_round(folder):
+    if RunFolder(folder).newest_round():
         where["resume"] = str(folder)
     config = RunConfig.from_run_config({**settings, "seed": seed, **where})
     require_same_settings(config, folder)
-    if not is_completed(folder):
+    if not RunFolder(folder).completed:
         from client_app.app import app as client_app
         from fedmvp_flwr.simulation.in_process import run_in_process
         from server_app.app import app as server_app
 
         run_in_process(server_app, client_app, config.to_run_config(), 10)
-    result: dict[str, Any] = json.loads((folder / _RESULT).read_text())
-    return result
+    return RunFolder(folder).read_result() or {}
 
 
 def run_folder(name: str, seed: int, out: Path) -> Path:
@@ -86,7 +84,7 @@ def require_same_runs(
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: a setting is wrong, or a folder holds a run of other settings.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     for seed in seeds:
         for name, settings in runs.items():
@@ -100,19 +98,19 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
     Args:
         config: the wanted settings.
         folder: of the run; it need not be there.
-        probe: whether the content of `probe-file` counts, too.
+        probe: whether the content of a probe file counts, too.
 
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: names the first setting that differs, with both values.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
-    if is_completed(folder):
-        result = json.loads((folder / _RESULT).read_text())
+    if RunFolder(folder).completed:
+        result = RunFolder(folder).read_result() or {}
         before = _settings_of(result, folder)
         digest = result.get("hashes", {}).get("probe")
         free = _FREE | {"device"}
-    elif newest_round(folder):
+    elif RunFolder(folder).newest_round():
         from fedmvp_flwr.server.resume import load_resume_point
 
         state = load_resume_point(folder).state
@@ -123,13 +121,12 @@ def require_same_settings(config: RunConfig, folder: Path, *, probe: bool = True
     for key in (key for key in {**now, **before} if key not in free):
         if before.get(key) != now.get(key):
             raise _refusal(folder, key, before.get(key), now.get(key))
-    if probe and config.needs_probe and config.probe.probe_file:
-        from fedmvp_flwr.base.files import expanded
-        from fedmvp_flwr.server.probe import load_probe
+    if probe and config.needs_probe and config.probe.file:
+        from fedmvp_flwr.server.probe_source import load_probe_file
 
-        wanted = load_probe(expanded(config.probe.probe_file, key="probe-file")).digest
+        wanted = load_probe_file(config.probe).digest
         if digest != wanted:
-            raise _refusal(folder, "the content of probe-file", digest, wanted)
+            raise _refusal(folder, "the content of the probe file", digest, wanted)
 
 
 def main() -> None:
@@ -138,7 +135,7 @@ def main() -> None:
     Raises:
         CheckpointError: the checkpoints of an interrupted run cannot be read.
         ConfigError: a setting is wrong, or a folder holds a run of other settings.
-        DataError: the wanted `probe-file` cannot be read.
+        DataError: the wanted probe file cannot be read.
     """
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--out", type=Path, default=ROOT / "runs" / "compare")

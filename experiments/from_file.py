@@ -26,7 +26,7 @@ from fedmvp_flwr.config import RunConfig
 
 _PLACEHOLDER = re.compile(r"\{([a-z][a-z0-9-]*)\}")
 _TABLES = {"settings", "methods", "probe"}
-PROBE_FILE = "{probe-file}"  # filled by the runner: the probe made of the file's `probe` table
+PROBE_FILE = "file:{probe}"  # filled by the runner: the probe made of the file's `probe` table
 _PROBE = "probe.safetensors"  # that probe, in the folder of the experiment's results
 
 
@@ -87,7 +87,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     """
     from fedmvp_flwr.base.devices import resolve_device
     from fedmvp_flwr.base.seeds import seed_for
-    from fedmvp_flwr.completion.pipeline import prepare_samples
+    from fedmvp_flwr.completion.pipeline import encode
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.config.folders import cache_folder
     from fedmvp_flwr.data.sources.registry import load_dataset
@@ -97,7 +97,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     if missing := sorted({"split", "per-class"} - set(table)):
         raise ConfigError(f"The table [probe] lacks {missing}: it needs `split` and `per-class`.")
     config = RunConfig.from_run_config(dict(settings))
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, cache_folder(config.run))
     if table["split"] not in dataset.splits:
         raise ConfigError(
             f"The table [probe] names split = {table['split']!r}, but {config.data.dataset} has "
@@ -105,14 +105,12 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
         )
     by_class: dict[int, list[Any]] = {}
     pairs = [sample for sample in dataset.splits[table["split"]] if sample.complete]
-    for sample in sorted(
-        pairs, key=lambda s: seed_for(config.completion.completion_seed, "probe", s.key)
-    ):
+    for sample in sorted(pairs, key=lambda s: seed_for(config.data.data_seed, "probe", s.key)):
         by_class.setdefault(sample.label, []).append(sample)
     chosen = [s for _, own in sorted(by_class.items()) for s in own[: table["per-class"]]]
-    models = FoundationModels(config, str(resolve_device(config.run.device)))
-    with FeatureStore(cache_folder(config)) as store:
-        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+    models = FoundationModels(config.models, str(resolve_device(config.run.device)))
+    with FeatureStore(cache_folder(config.run)) as store:
+        prepared = encode(chosen, models, store)
     path = out / _PROBE
     path.parent.mkdir(parents=True, exist_ok=True)
     save_probe(path, probe_of(prepared.real))
@@ -156,14 +154,14 @@ def main() -> None:
     if unknown := sorted(set(names) - set(tables["methods"])):
         raise ConfigError(f"{arguments.file} has no method {unknown}: {list(tables['methods'])}.")
     runs = {name: fill(common | tables["methods"][name], paths) for name in names}
-    needs_probe = [s for s in runs.values() if s.get("probe-file") == PROBE_FILE]
+    needs_probe = [s for s in runs.values() if s.get("probe-source") == PROBE_FILE]
     if needs_probe and "probe" not in tables:
         raise ConfigError(
-            f"{arguments.file}: a method has probe-file = {PROBE_FILE!r}, which needs a table "
+            f"{arguments.file}: a method has probe-source = {PROBE_FILE!r}, which needs a table "
             "[probe] with `split` and `per-class`."
         )
     for settings in needs_probe:
-        settings["probe-file"] = str(out / _PROBE)
+        settings["probe-source"] = f"file:{out / _PROBE}"
     require_same_runs(runs, arguments.seeds, out, probe=not needs_probe)
     if needs_probe:
         save_public_probe(fill(common, paths), tables["probe"], out)

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from fedmvp_flwr.aggregation.cka import cka_matrix, graph_importance, linear_cka
     from fedmvp_flwr.aggregation.nodes import register_identity
-    from fedmvp_flwr.aggregation.rounds import RoundRecord
+    from fedmvp_flwr.aggregation.observer import RoundObserver, RoundRecord
+    from fedmvp_flwr.aggregation.options import RoundOptions
     from fedmvp_flwr.aggregation.strategy import FedMVP
     from fedmvp_flwr.aggregation.weights import distance_to_uniform
     from fedmvp_flwr.config import RunConfig
@@ -18,6 +19,8 @@ __version__ = "0.1.0"
 
 __all__ = [
     "FedMVP",
+    "RoundObserver",
+    "RoundOptions",
     "RoundRecord",
     "RunConfig",
     "cka_matrix",
@@ -32,7 +35,9 @@ __all__ = [
 # Loaded at first use: `fedmvp --help` needs no torch.
 _HOMES = {
     "FedMVP": "fedmvp_flwr.aggregation.strategy",
-    "RoundRecord": "fedmvp_flwr.aggregation.rounds",
+    "RoundObserver": "fedmvp_flwr.aggregation.observer",
+    "RoundOptions": "fedmvp_flwr.aggregation.options",
+    "RoundRecord": "fedmvp_flwr.aggregation.observer",
     "RunConfig": "fedmvp_flwr.config",
     "cka_matrix": "fedmvp_flwr.aggregation.cka",
     "distance_to_uniform": "fedmvp_flwr.aggregation.weights",

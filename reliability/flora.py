@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.dealing.export import CLASS_NAMES_FILE, export_parts
 from fedmvp_flwr.data.sources.registry import load_dataset
 
@@ -12,7 +13,8 @@ _DATA = RunConfig.of(train_samples=72, test_samples=36, partition="iid", missing
 
 def export(target: Path) -> list[Path]:
     """Write the nodes' folders; return them."""
-    return export_parts(load_dataset(_DATA), _DATA, NODES, target)
+    dataset = load_dataset(_DATA.data, cache_folder(_DATA.run))
+    return export_parts(dataset, _DATA, NODES, target)
 
 
 def settings(root: Path, folders: list[Path], **changes: object) -> dict[str, object]:
@@ -36,7 +38,7 @@ def settings(root: Path, folders: list[Path], **changes: object) -> dict[str, ob
         "round-retries": 3,
         "local-epochs": 1,
         "probe-per-class": 2,
-        "generator-steps": 2,
+        "image-generator": "diffusers:embedded?steps=2",
         "model-width": 32,
     }
     return values | {name.replace("_", "-"): value for name, value in changes.items()}

@@ -1,74 +1,34 @@
 """One federated run at the server, from the first message to the report."""
 
-from logging import INFO, WARNING
+from logging import WARNING
 from pathlib import Path
-from typing import Any
 
-import torch
-from flwr.app import ConfigRecord, MetricRecord, RecordDict
 from flwr.common.logger import log
 from flwr.serverapp import Grid
 
-from fedmvp_flwr.aggregation.compression import wrap
-from fedmvp_flwr.aggregation.nodes import NodeRegistry
-from fedmvp_flwr.aggregation.replies import Rejection
-from fedmvp_flwr.aggregation.rounds import FinishedRound
-from fedmvp_flwr.aggregation.strategy import FedMVP
-from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
-from fedmvp_flwr.base.devices import resolve_device
-from fedmvp_flwr.base.errors import DataError, ModelError
-from fedmvp_flwr.base.files import record_hash
-from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.model.evaluation import unflatten_scores
 from fedmvp_flwr.preflight.checks import preflight
-from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
-from fedmvp_flwr.protocol.scores import average_client_metrics, wrong_losses, wrong_scores
-from fedmvp_flwr.protocol.summary import Summary, fallback_threshold, feature_widths
 from fedmvp_flwr.reporting.tensorboard import require_tensorboard
-from fedmvp_flwr.server.admission import Admission
-from fedmvp_flwr.server.best_model import BestModel
-from fedmvp_flwr.server.data import ServerData
+from fedmvp_flwr.server.federation import TrainedRun, train
 from fedmvp_flwr.server.journal import Journal
-from fedmvp_flwr.server.network import build_network, fitting
-from fedmvp_flwr.server.probe import ProbeRepresenter, save_probe
-from fedmvp_flwr.server.probe_tuning import ProbeTuner
-from fedmvp_flwr.server.results import (
-    clear_results,
-    is_completed,
-    newest_round,
-    require_overwritable,
-    require_same_encoders,
-    run_hashes,
-    save_model,
-    total_completions,
-)
+from fedmvp_flwr.server.opened_run import OpenedRun
+from fedmvp_flwr.server.preparation import PreparedRun, prepare
+from fedmvp_flwr.server.results import run_hashes, save_model, total_completions
 from fedmvp_flwr.server.resume import (
-    CHECKPOINTS,
-    PROBE,
-    RunState,
-    differing_clients,
     load_resume_point,
     require_history,
-    require_same,
     require_same_config,
     restore,
 )
-from fedmvp_flwr.server.scoring import Scorer
-from fedmvp_flwr.server.selection import Selection
-
-_MIN_CLIENTS = 2
 
 
-class Run:
-    """A run and what it leaves in its folder.
-
-    Everything is checked before what an earlier run has left there is touched.
+def open_run(config: RunConfig, folder: RunFolder) -> OpenedRun:
+    """Check everything, and only then touch what an earlier run has left in the folder.
 
     Args:
         config: the run's settings.
-        out: existing folder of the results.
+        folder: existing folder of the results.
 
     Raises:
         CheckpointError: the run to resume cannot be gone on with; its folder is left as it is.
@@ -76,281 +36,57 @@ class Run:
         DataError: all that the preflight found.
         ReportError: the curves for TensorBoard are asked for, without the package.
     """
+    point = load_resume_point(Path(config.run.resume)) if config.run.resume else None
+    in_place = point is not None and point.folder.path.samefile(folder.path)
+    if point:
+        require_same_config(config, point.state)
+        require_history(point)
+    if not in_place:
+        folder.require_overwritable()
+    _check(config, folder)
+    if not in_place:
+        folder.clear()
+    if point:
+        restore(point, folder)
+    journal = Journal(config, folder, point.state if point else None)
+    return OpenedRun(config, folder, point, journal)
 
-    def __init__(self, config: RunConfig, out: Path) -> None:
-        self.config = config
-        self.out = out
-        self.point = load_resume_point(Path(config.run.resume)) if config.run.resume else None
-        in_place = self.point is not None and self.point.folder.samefile(out)
-        if self.point:
-            require_same_config(config, self.point.state)
-            require_history(self.point)
-        if not in_place:
-            require_overwritable(out)
-        self._check()
-        if not in_place:
-            clear_results(out)
-        if self.point:
-            restore(self.point, out)
-        self.state = self.point.state if self.point else None
-        self.journal = Journal(config, out, self.state)
-        self.minimum = max(config.run.min_nodes, _MIN_CLIENTS)
-        selection = self.state.selection if self.state else Selection()
-        self.best = BestModel(config, out / CHECKPOINTS, self.journal, selection)
 
-    def execute(self, grid: Grid) -> None:
-        """Prepare clients and server, run the rounds, write the results."""
-        self.device = resolve_device(self.config.run.device)
-        self.models = FoundationModels.from_config(self.config, str(self.device))
-        self.identities = self.models.identities()
-        self.data = ServerData.load(self.config)
-        self._announce()
-        self.idle: set[int] = set()  # clients that have nothing to train on
-        self.registry = NodeRegistry()
-        self.registry.names = dict(self.state.names) if self.state else {}
-        summaries = self._prepare(grid)
-        network = build_network(self.config, self.data.reference, self.data.num_classes)
-        self.network = network.to(self.device)
-        self.scorer = Scorer(self.config, self.network, self.data, self.threshold, self.journal)
-        with self.journal.phase("training"):
-            final = self._train(grid, summaries)
-        self._finish(final)
+def execute(run: OpenedRun, grid: Grid) -> None:
+    """Prepare clients and server, run the rounds, write the results."""
+    prepared = prepare(run, grid)
+    trained = train(run, prepared, grid)
+    finish(run, prepared, trained)
 
-    def _check(self) -> None:
-        """Look for everything wrong; of a failure, leave a result where there is none yet."""
-        if self.config.run.tensorboard:
-            require_tensorboard()
-        try:
-            preflight(self.config, 0).raise_problems()
-        except Exception as error:
-            if newest_round(self.out) or is_completed(self.out):
-                log(WARNING, "%s still holds an earlier run, as it was.", self.out)
-            else:
-                clear_results(self.out)
-                Journal(self.config, self.out).fail(error)
-            raise
 
-    def _announce(self) -> None:
-        values = {
-            "config": self.config.to_run_config(),
-            "versions": versions(),
-            "class-names": list(self.data.class_names),
+def finish(run: OpenedRun, prepared: PreparedRun, trained: TrainedRun) -> None:
+    """Write model, result and report."""
+    state = trained.network.state_dict()
+    save_model(run.folder.model, state, run.config, prepared.data.class_names)
+    summaries = prepared.admission.ready()
+    run.journal.finish(
+        {
+            **trained.scorer.of_selected(trained.selected, run.folder.metrics),
+            "scores-from": trained.scorer.scores_from,
+            "rounds": {"last": trained.last_round, "selected": trained.selected},
+            "completions": total_completions(summaries),
+            "models": prepared.models,
+            "hashes": run_hashes(summaries, prepared.probe_hash),
+            "clients": len(summaries),
         }
-        if self.point is None:
-            self.journal.event("run-start", values)
-            return
-        require_same("list of classes", self.point.state.class_names, values["class-names"])
-        log(INFO, "Going on after round %d of %s.", self.point.server_round, self.point.folder)
-        self.journal.event("run-resume", {"after-round": self.point.server_round, **values})
-
-    def _prepare(self, grid: Grid) -> list[Summary]:
-        """Let the nodes prepare, and prepare the server's own data meanwhile."""
-        config, journal = self.config, self.journal
-        with journal.phase("completion"):
-            nodes = self.registry.present(grid, self.minimum, config.run.node_timeout)
-            self.admission = Admission(
-                self.registry,
-                RecordDict({"dataset": class_names_record(self.data.class_names)}),
-                check=self._check_summary,
-                on_ready=self._on_ready,
-                on_refused=self._on_refused,
-            )
-            self.admission.ask(grid, nodes)
-            self.data.prepare(config, self.models)  # while the clients prepare
-            needed = self.minimum if config.run.min_nodes else 0
-            summaries = self.admission.wait(grid, needed, config.run.round_timeout)
-        if len(self.idle) == len(summaries):
-            raise DataError(
-                "No client has anything to train on: all samples are incomplete and "
-                "incomplete='drop'. Use incomplete='mask', or fewer holes."
-            )
-        # Summed over processes that work side by side, unlike the other, wall-clock, figures.
-        journal.seconds["features"] = self.data.test.seconds["features"] + sum(
-            summary["seconds"]["features"] for summary in summaries
-        )
-        self.threshold = self.state.threshold if self.state else fallback_threshold(summaries)
-        self.data.save_completions(self.out, config, self.models, self.threshold)
-        with journal.phase("probe"):
-            saved = self.out / PROBE if self.state else None
-            self.data.prepare_probe(config, self.models, saved)
-            if self.data.probe:
-                save_probe(self.out / PROBE, self.data.probe)
-        if self.state:
-            self._check_state(self.state, summaries)
-        self.models.release()
-        return summaries
-
-    def _check_state(self, state: RunState, summaries: list[Summary]) -> None:
-        require_same("probe", state.probe, self.data.probe and self.data.probe.digest)
-        require_same("frozen encoder", state.models, self._fingerprints())
-        for key in differing_clients(state.data, _data_hashes(summaries)):
-            log(WARNING, "Client %s has other samples than in the interrupted run.", key)
-
-    def _check_summary(self, summary: Summary) -> str | None:
-        ours, theirs = feature_widths(self.data.reference), summary.get("widths")
-        if theirs != ours:
-            return (
-                f"its frozen features have widths {theirs} (tokens, pooled), those of this run "
-                f"{ours}: its frozen encoders are others"
-            )
-        try:
-            require_same_encoders([summary], self.identities)
-        except ModelError as error:
-            return str(error)
-        counts = summary.get("labels", [])
-        if len(counts) != self.data.num_classes:
-            return f"it knows {len(counts)} classes, this run has {self.data.num_classes}"
-        return None
-
-    def _on_ready(self, summary: Summary) -> None:
-        self.journal.event("client", summary)
-        if not summary["trainable"]:
-            self.idle.add(int(summary["partition-id"]))
-
-    def _on_refused(self, key: int, reason: str) -> None:
-        self.journal.event("client-refused", {"client": key, "reason": reason})
-
-    def _train(self, grid: Grid, summaries: list[Summary]) -> dict[str, torch.Tensor]:
-        """Run the rounds; return the model that was selected."""
-        config = self.config
-        initial = self.network.state_dict()
-        if self.point:
-            initial = fitting(self.point.tensors, initial)
-        arrays = pack(initial, config.run.wire_dtype)
-        size = check_message_size(wrap(arrays), config.run.max_message_mb)
-        log(INFO, "Model message: %d bytes each way.", size)
-        strategy = self._strategy()
-        last = config.run.num_server_rounds
-        if self.point and self.best.exhausted:
-            last = self.point.server_round
-            log(INFO, "Training had ended early, with round %d: no further one is run.", last)
-        result = strategy.start(
-            grid,
-            arrays,
-            last,
-            timeout=config.run.round_timeout,
-            train_config=self._message_config(),
-            evaluate_config=self._message_config(),
-            evaluate_fn=self.scorer.evaluate,
-            first_round=self.point.server_round + 1 if self.point else 1,
-        )
-        self.selected, final = self.best.selected(self.last_round, unpack(result.arrays))
-        return final
-
-    def _message_config(self) -> ConfigRecord:
-        names = class_names_record(self.data.class_names)
-        return ConfigRecord({**names, GATE_FALLBACK: self.threshold})
-
-    def _strategy(self) -> FedMVP:
-        config = self.config
-        self.last_round = self.point.server_round if self.point else 0
-        strategy = FedMVP(
-            self.data.probe,
-            ProbeRepresenter(self.network, self.device),
-            weighting=config.method.client_weighting,
-            graph_temperature=config.method.graph_temperature,
-            refine=ProbeTuner(self.network, config) if config.tunes_on_probe else None,
-            parcel=True,
-            seed=config.run.seed,
-            evaluate_every=config.run.evaluate_every,
-            min_replies=config.run.min_replies,
-            round_retries=config.run.round_retries,
-            checkpoint_dir=self.out / CHECKPOINTS,
-            checkpoint_metadata=self._state,
-            check_training=self._check_training,
-            check_evaluation=self._check_evaluation,
-            on_round=self.journal.round,
-            on_retry=self._on_retry,
-            on_evaluate=self._on_evaluate,
-            on_rejected=self._on_rejected,
-            on_finished=self._on_finished,
-            admit=self.admission,
-            idle=self.idle,
-            evaluate_metrics_aggr_fn=average_client_metrics,
-            node_timeout=config.run.node_timeout,
-            fraction_train=config.run.fraction_train,
-            fraction_evaluate=config.run.fraction_evaluate,
-            min_train_nodes=_MIN_CLIENTS,
-            min_evaluate_nodes=_MIN_CLIENTS if config.run.fraction_evaluate else 0,
-            min_available_nodes=self.minimum,
-        )
-        strategy.nodes.know(self.registry)
-        return strategy
-
-    def _check_training(self, client: int, metrics: MetricRecord) -> str | None:
-        # The most it can be: a client without a pair counts all its completions as accepted.
-        return wrong_losses(metrics, self.admission.told(client, "trainable"))
-
-    def _check_evaluation(self, client: int, metrics: MetricRecord) -> str | None:
-        return wrong_scores(metrics, self.admission.told(client, "held-out"))
-
-    def _on_rejected(self, server_round: int, rejected: list[Rejection]) -> None:
-        reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
-        self.journal.event("evaluation-rejected", {"round": server_round, "rejected": reasons})
-
-    def _on_retry(self, server_round: int, attempt: int, rejected: list[Rejection]) -> None:
-        reasons = [{"client": r.client, "reason": r.reason} for r in rejected]
-        self.journal.event(
-            "round-failed", {"round": server_round, "attempt": attempt, "rejected": reasons}
-        )
-
-    def _on_evaluate(self, server_round: int, metrics: MetricRecord) -> None:
-        scores = unflatten_scores(metrics)
-        self.journal.event("evaluation", {"round": server_round, "where": "clients", **scores})
-
-    def _on_finished(self, finished: FinishedRound) -> bool:
-        """Keep the best model; whether the run is to end here."""
-        self.last_round = finished.server_round
-        return self.best.offer(finished, self.scorer.validation_score(finished))
-
-    def _state(self) -> dict[str, Any]:
-        """What the checkpoint of the round that just ended holds besides the arrays."""
-        size, digest = self.journal.mark()
-        return RunState(
-            config=self.config.to_run_config(),
-            class_names=list(self.data.class_names),
-            probe=self.data.probe.digest if self.data.probe else None,
-            models=self._fingerprints(),
-            threshold=self.threshold,
-            history_bytes=size,
-            history_hash=digest,
-            bytes=self.journal.bytes,
-            seconds=self.journal.all_seconds(),
-            selection=self.best.selection,
-            names=self.registry.names,
-            clients=len(self.admission.summaries),
-            data=_data_hashes(self.admission.ready()),
-        ).to_json()
-
-    def _fingerprints(self) -> dict[str, str]:
-        return {
-            "image": self.models.fingerprint("image_encoder"),
-            "text": self.models.fingerprint("text_encoder"),
-        }
-
-    def _finish(self, final: dict[str, torch.Tensor]) -> None:
-        self.network.load_state_dict(final)
-        save_model(
-            self.out / "model.safetensors",
-            self.network.state_dict(),
-            self.config,
-            self.data.class_names,
-        )
-        summaries = self.admission.ready()
-        self.journal.finish(
-            {
-                **self.scorer.of_selected(self.selected, self.out),
-                "scores-from": "server" if self.scorer.has_test else "clients",
-                "rounds": {"last": self.last_round, "selected": self.selected},
-                "completions": total_completions(summaries),
-                "models": self.identities,
-                "hashes": run_hashes(
-                    summaries, self.data.probe.digest if self.data.probe else None
-                ),
-                "clients": len(summaries),
-            }
-        )
+    )
 
 
-def _data_hashes(summaries: list[Summary]) -> dict[str, str]:
-    return {str(s["partition-id"]): record_hash(s["hashes"]) for s in summaries}
+def _check(config: RunConfig, folder: RunFolder) -> None:
+    """Look for everything wrong; of a failure, leave a result where there is none yet."""
+    if config.run.tensorboard:
+        require_tensorboard()
+    try:
+        preflight(config, 0).raise_problems()
+    except Exception as error:
+        if folder.newest_round() or folder.completed:
+            log(WARNING, "%s still holds an earlier run, as it was.", folder.path)
+        else:
+            folder.clear()
+            Journal(config, folder).fail(error)
+        raise

@@ -14,7 +14,8 @@ import torch
 
 from fedmvp_assets.build import bars, card, words
 from fedmvp_assets.build.bank import FlowerBank, load_bank
-from fedmvp_assets.build.judge import Judge, train_judge
+from fedmvp_assets.build.judge import Judge
+from fedmvp_assets.build.transplant import captioner_to_encoder
 from fedmvp_flwr.data.sources.flora_render import IMAGE_SIZE
 from fedmvp_flwr.pretraining.autoencoder import (
     load_autoencoder,
@@ -22,24 +23,14 @@ from fedmvp_flwr.pretraining.autoencoder import (
     save_autoencoder,
     train_autoencoder,
 )
-from fedmvp_flwr.pretraining.captioner import (
-    CaptionerTrainer,
-    build_captioner,
-    save_captioner,
-    train_captioner,
-)
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner
 from fedmvp_flwr.pretraining.checkpoints import use_average
-from fedmvp_flwr.pretraining.encoder import (
-    EncoderTrainer,
-    build_encoder,
-    save_encoder,
-    train_encoder,
-)
-from fedmvp_flwr.pretraining.generator import build_generator, save_generator, train_generator
-from fedmvp_flwr.pretraining.job import Job
+from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
+from fedmvp_flwr.pretraining.generator import build_generator, save_generator
+from fedmvp_flwr.pretraining.job import Job, seeded, train
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.shape import Shape
-from fedmvp_flwr.pretraining.transplant import captioner_to_encoder, encoder_to_captioner
+from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Of training on one CPU core; the published models took about as long.
@@ -112,25 +103,21 @@ class Builder:
     def build_captioner(self) -> None:
         """Train and save the captioner; its image tower starts from the encoder's, if there."""
         job = self._job("captioner")
-
-        def start(trainer: CaptionerTrainer) -> None:
-            if job.checkpoint("encoder").exists():
-                encoder = use_average(build_encoder(job), job.checkpoint("encoder"))
-                encoder_to_captioner(encoder, trainer)
-
-        trainer, _ = train_captioner(job, start)
+        trainer = job.build(CaptionerTrainer)
+        if job.checkpoint("encoder").exists():
+            encoder = use_average(job.build(EncoderTrainer), job.checkpoint("encoder"))
+            encoder_to_captioner(encoder, trainer)
+        train(job, trainer)
         save_captioner(trainer, job.tokenizer, SHAPE, self.models / "captioner")
 
     def build_encoder(self) -> None:
         """Train and save the encoder; its image tower starts from the captioner's, if there."""
         job = self._job("encoder")
-
-        def start(trainer: EncoderTrainer) -> None:
-            if job.checkpoint("captioner").exists():
-                captioner = use_average(build_captioner(job), job.checkpoint("captioner"))
-                captioner_to_encoder(captioner, trainer)
-
-        trainer, _ = train_encoder(job, start)
+        trainer = job.build(EncoderTrainer)
+        if job.checkpoint("captioner").exists():
+            captioner = use_average(job.build(CaptionerTrainer), job.checkpoint("captioner"))
+            captioner_to_encoder(captioner, trainer)
+        train(job, trainer)
         save_encoder(trainer, job.tokenizer, SHAPE, self.models / "encoder")
 
     def build_autoencoder(self) -> None:
@@ -141,7 +128,8 @@ class Builder:
     def build_generator(self) -> None:
         """Train and save the generator."""
         job, autoencoder = self._job("generator"), load_autoencoder(self.work / "autoencoder")
-        trainer, _ = train_generator(job, autoencoder)
+        trainer = build_generator(job, autoencoder)
+        train(job, trainer)
         save_generator(trainer, autoencoder, job.tokenizer, SHAPE, self.models / "generator")
 
     def build_decoder(self) -> None:
@@ -154,7 +142,8 @@ class Builder:
 
     def build_judge(self) -> None:
         """Train the judge, which stays in the work folder."""
-        train_judge(self._job("judge"))
+        job = self._job("judge")
+        train(job, seeded(job.seed, Judge))
 
     def build_bars(self) -> None:
         """Measure the saved models and write metrics.json."""

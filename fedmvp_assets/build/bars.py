@@ -16,9 +16,9 @@ from fedmvp_assets.build.judge import Judge, accuracy, to_pixels
 from fedmvp_flwr.base.seeds import numpy_generator, seed_for
 from fedmvp_flwr.data.sources import flora
 from fedmvp_flwr.pretraining.bank import pixels_of
+from fedmvp_flwr.pretraining.measure import recall
 
 NUM_RETRIEVED = 200  # pairs that a caption or a picture is searched among
-_TOP = 5
 _BATCH = 50
 _BYTES_PER_MB = 1_000_000
 # What the project asks of the models: (path into the metrics, at least).
@@ -53,8 +53,8 @@ def measure_encoder(folder: Path, bank: FlowerBank, seed: int) -> Metrics:
         text = F.normalize(model.encode_text(tokenizer(texts)), dim=1)
     similarity = image @ text.T
     return {
-        "image-to-text-r5": _recall(similarity),
-        "text-to-image-r5": _recall(similarity.T),
+        "image-to-text-r5": recall(similarity),
+        "text-to-image-r5": recall(similarity.T),
         "pairs": len(specs),
     }
 
@@ -187,11 +187,6 @@ def _generate(pipeline: Any, call: Metrics, prompts: list[str], seed: int) -> Te
         output = pipeline(prompt=part, generator=noise, output_type="pil", **call)
         images += [np.asarray(image.convert("RGB")) for image in output.images]
     return to_pixels(images)
-
-
-def _recall(similarity: Tensor) -> float:
-    top = similarity.topk(_TOP, dim=1).indices
-    return float((top == torch.arange(len(top))[:, None]).any(dim=1).float().mean())
 
 
 def _share(values: list[bool]) -> float:

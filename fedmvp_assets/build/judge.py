@@ -9,17 +9,20 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_assets.build.bank import ATTRIBUTES
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.job import Draw, Trainer
+from fedmvp_flwr.pretraining.loop import Rates
 
 _CHANNELS = (24, 48, 96)  # each layer halves the picture
-_RATES = Rates(batch=64, learning_rate=3e-3, matrix_rate=0.02, ema_decay=0.98)
 _MAX_BLUR = 0.5  # share of a blurred copy: generated pictures are softer than drawn ones
 _MAX_NOISE = 0.06  # of pixels in [-1, 1]
 _PREDICT_BATCH = 250
 
 
-class Judge(nn.Module):
+class Judge(Trainer):
     """Strided convolutions, mean and maximum over the picture, one linear head per attribute."""
+
+    name = "judge"
+    rates = Rates(batch=64, learning_rate=3e-3, matrix_rate=0.02, ema_decay=0.98)
 
     def __init__(self) -> None:
         super().__init__()
@@ -46,6 +49,13 @@ class Judge(nn.Module):
         hidden = F.silu(self.hidden(pooled))
         return [head(hidden) for head in self.heads]
 
+    def loss(self, draw: Draw) -> Tensor:
+        """Mean cross-entropy on drawn flowers, slightly blurred and noisy ones among them."""
+        logits = self(_soften(draw.pixels, draw.noise))
+        target = draw.attributes
+        losses = [F.cross_entropy(part, target[:, i]) for i, part in enumerate(logits)]
+        return torch.stack(losses).mean()
+
     @torch.inference_mode()
     def predict(self, pixels: Tensor) -> Tensor:
         """Value indices (B, 5)."""
@@ -56,20 +66,6 @@ class Judge(nn.Module):
                 for part in pixels.split(_PREDICT_BATCH)
             ]
         )
-
-
-def train_judge(job: Job) -> Judge:
-    """Train the judge on drawn flowers, slightly blurred and noisy ones among them."""
-    judge = seeded(job.seed, Judge).to(job.device)
-
-    def loss_of(draw: Draw) -> Tensor:
-        target = draw.attributes
-        logits = judge(_soften(draw.pixels, draw.noise))
-        losses = [F.cross_entropy(part, target[:, i]) for i, part in enumerate(logits)]
-        return torch.stack(losses).mean()
-
-    train(job, "judge", _RATES, loss_of, judge)
-    return judge.cpu()
 
 
 def accuracy(judge: Judge, pixels: Tensor, attributes: Tensor) -> dict[str, float]:

@@ -11,9 +11,8 @@ from torch import Tensor
 
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.errors import CheckpointError
+from fedmvp_flwr.base.run_folder import ROUND_FILE, ROUND_FILES
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
-
-ROUND_FILE = "round-{:05d}.safetensors"
 
 
 @dataclass(frozen=True)
@@ -79,4 +78,4 @@ class CheckpointStore:
         raise AssertionError("unreachable: the oldest one returns or raises")
 
     def _paths(self) -> list[Path]:
-        return sorted(self.folder.glob("round-*.safetensors"))
+        return sorted(self.folder.glob(ROUND_FILES))

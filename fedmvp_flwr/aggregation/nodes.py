@@ -53,38 +53,42 @@ class NodeRegistry:
     the log says so.
 
     Args:
-        admit: called with the connected nodes; returns those that may take part.
+        names: keys of the nodes that told a name, of the earlier run whose keys are to be kept.
     """
 
-    def __init__(self, admit: Admit | None = None) -> None:
-        self._admit = admit
+    def __init__(self, names: Mapping[str, int] | None = None) -> None:
         self._keys: dict[int, int] = {}
-        self.names: dict[str, int] = {}
-        """Keys of the nodes that told a name; give an earlier run's to keep its keys."""
+        self.names = dict(names or {})
 
     def key(self, node_id: int) -> int:
         """The node's key; its node id if it was never asked."""
         return self._keys.get(node_id, node_id)
 
-    def know(self, other: "NodeRegistry") -> None:
-        """Share the keys of another registry, from now on."""
-        self._keys, self.names = other._keys, other.names
-
-    def connected(self, grid: Grid, minimum: int, timeout: float) -> list[int]:
+    def connected(
+        self, grid: Grid, minimum: int, timeout: float, admit: Admit | None = None
+    ) -> list[int]:
         """Ids of the nodes that may take part, ordered by key, once there are `minimum` of them.
+
+        Args:
+            grid: where the nodes are.
+            minimum: number of nodes to wait for.
+            timeout: seconds to wait.
+            admit: called with the connected nodes; returns those that may take part.
 
         Raises:
             RoundError: fewer nodes after `timeout` seconds.
         """
-        node_ids = self.present(grid, minimum, timeout)
+        node_ids = self.present(grid, minimum, timeout, admit)
         self.identify(grid, node_ids, timeout)
         return sorted(node_ids, key=self.key)
 
-    def present(self, grid: Grid, minimum: int, timeout: float) -> list[int]:
+    def present(
+        self, grid: Grid, minimum: int, timeout: float, admit: Admit | None = None
+    ) -> list[int]:
         """The same in any order, without asking the nodes who they are."""
         deadline = time.monotonic() + timeout
         announced = -1
-        while len(node_ids := self._admitted(grid)) < minimum:
+        while len(node_ids := _admitted(grid, admit)) < minimum:
             if time.monotonic() > deadline:
                 raise RoundError(
                     f"Only {len(node_ids)} of at least {minimum} nodes connected within "
@@ -150,9 +154,10 @@ class NodeRegistry:
             return "told no partition-id and no name"
         return f"told {'name' if isinstance(told, str) else 'partition-id'} {told}, taken"
 
-    def _admitted(self, grid: Grid) -> list[int]:
-        node_ids = list(grid.get_node_ids())
-        return list(self._admit(grid, node_ids)) if self._admit else node_ids
+
+def _admitted(grid: Grid, admit: Admit | None) -> list[int]:
+    node_ids = list(grid.get_node_ids())
+    return list(admit(grid, node_ids)) if admit else node_ids
 
 
 def identities(replies: Iterable[Message]) -> Iterable[tuple[int, int | str]]:

@@ -9,7 +9,12 @@ from flwr.app import ArrayRecord, Message
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.compression import unpacked_bytes, unwrap
-from fedmvp_flwr.aggregation.reply_metrics import MetricCheck, disagreements, sole_record, weight_of
+from fedmvp_flwr.aggregation.reply_metrics import (
+    MetricCheck,
+    any_metrics,
+    disagreements,
+    weight_of,
+)
 from fedmvp_flwr.aggregation.wire import fits, read, unpack
 
 _T = TypeVar("_T")
@@ -50,6 +55,7 @@ def check_replies(
     replies: Iterable[tuple[int, Message]],
     reference: ArrayRecord,
     weighted_by_key: str,
+    metric_check: MetricCheck = any_metrics,
 ) -> tuple[list[Reply], list[Rejection]]:
     """Sort the replies of a round into valid and rejected ones, each ordered by client.
 
@@ -63,20 +69,25 @@ def check_replies(
         replies: (client key, message) of each reply, in any order.
         reference: the global arrays that were sent.
         weighted_by_key: name of the metric that holds the number of examples.
+        metric_check: looks at the metrics first, so that replies which it refuses, or fails at,
+            have no say in what is usual.
     """
     expected = {
         name: (tuple(array.shape), read(name, array).dtype) for name, array in reference.items()
     }
     most = _WIDEST * unpacked_bytes(reference)
-    return _sort(
-        replies,
-        lambda client, message: _check(client, message, expected, weighted_by_key, most),
-        lambda reply: (reply.client, reply.message),
-    )
+
+    def check(client: int, message: Message) -> Reply:
+        weight = weight_of(client, message, weighted_by_key, metric_check)
+        return _check(client, message, expected, weight, most)
+
+    return _sort(replies, check, lambda reply: (reply.client, reply.message))
 
 
 def check_evaluations(
-    replies: Iterable[tuple[int, Message]], weighted_by_key: str
+    replies: Iterable[tuple[int, Message]],
+    weighted_by_key: str,
+    metric_check: MetricCheck = any_metrics,
 ) -> tuple[list[Message], list[Rejection]]:
     """Sort the replies of an evaluation into valid and rejected ones, each ordered by client.
 
@@ -86,43 +97,15 @@ def check_evaluations(
     Args:
         replies: (client key, message) of each reply, in any order.
         weighted_by_key: name of the metric that holds the number of examples.
+        metric_check: as in `check_replies`.
     """
 
     def check(client: int, message: Message) -> tuple[int, Message]:
-        weight_of(message, weighted_by_key)
+        weight_of(client, message, weighted_by_key, metric_check)
         return client, message
 
     valid, rejected = _sort(replies, check, lambda item: item)
     return [message for _, message in valid], rejected
-
-
-def refuse(
-    replies: Iterable[tuple[int, Message]], check: MetricCheck
-) -> tuple[list[tuple[int, Message]], list[Rejection]]:
-    """Take out the replies whose metrics a check refuses, or fails at.
-
-    Args:
-        replies: (client key, message) of each reply.
-        check: sees the metrics before anything else is checked, so that replies which it refuses
-            have no say in what is usual.
-
-    Returns:
-        The others in their order, those without one record of metrics included: what is wrong with
-        them is for `check_replies` and `check_evaluations` to say.
-    """
-    kept: list[tuple[int, Message]] = []
-    rejected: list[Rejection] = []
-    for client, message in replies:
-        try:
-            metrics = sole_record(message)
-            reason = None if metrics is None else check(client, metrics)
-        except Exception as error:  # whatever the values of anyone lead the check to
-            reason = _reason(error)
-        if reason is None:
-            kept.append((client, message))
-        else:
-            rejected.append(Rejection(client, reason[:_LONGEST]))
-    return kept, rejected
 
 
 def _sort(
@@ -152,10 +135,9 @@ def _check(
     client: int,
     message: Message,
     expected: dict[str, tuple[tuple[int, ...], torch.dtype]],
-    weighted_by_key: str,
+    weight: float,
     most: int,
 ) -> Reply:
-    weight = weight_of(message, weighted_by_key)
     arrays = list(message.content.array_records.values())
     if len(arrays) != 1:
         raise ValueError(f"expected one ArrayRecord, got {len(arrays)}")

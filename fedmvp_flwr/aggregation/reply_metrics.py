@@ -19,18 +19,29 @@ _Name = tuple[str, int | None]
 """A metric's name; of a list, with its length."""
 
 
-def weight_of(message: Message, weighted_by_key: str) -> float:
+def any_metrics(client: int, metrics: MetricRecord) -> str | None:
+    """A check that refuses nothing."""
+    return None
+
+
+def weight_of(
+    client: int, message: Message, weighted_by_key: str, check: MetricCheck = any_metrics
+) -> float:
     """The number of examples that a reply names.
 
     Raises:
-        ValueError: the reply carries an error, not exactly one record of metrics, a metric that is
-            not finite, or no number of examples above 0 and below 2^53.
+        ValueError: the reply carries an error, not exactly one record of metrics, one that the
+            check refuses, a metric that is not finite, or no number of examples above 0 and below
+            2^53.
     """
     if message.has_error():
         raise ValueError(f"it failed: {message.error.reason} (code {message.error.code})")
     records = list(message.content.metric_records.values())
     if len(records) != 1:
         raise ValueError(f"expected one MetricRecord, got {len(records)}")
+    refused = check(client, records[0])
+    if refused is not None:
+        raise ValueError(refused)
     for name, value in records[0].items():
         if not all(math.isfinite(v) for v in (value if isinstance(value, list) else [value])):
             raise ValueError(f"metric '{name}' is not finite")
@@ -40,14 +51,6 @@ def weight_of(message: Message, weighted_by_key: str) -> float:
             f"metric '{weighted_by_key}' must be positive and below 2^53, got {weight}"
         )
     return float(weight)
-
-
-def sole_record(message: Message) -> MetricRecord | None:
-    """The metrics of a reply that carries exactly one record of them, otherwise None."""
-    if message.has_error():
-        return None
-    records = list(message.content.metric_records.values())
-    return records[0] if len(records) == 1 else None
 
 
 def disagreements(messages: Sequence[Message]) -> list[str | None]:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 from typing import get_args
 
-from fedmvp_flwr.aggregation.choices import Weighting
+from fedmvp_flwr.aggregation.choices import GRAPH_WEIGHTINGS, Weighting
 
 
 def client_weights(
@@ -33,7 +33,7 @@ def client_weights(
     if not num_examples or not all(n > 0 and math.isfinite(n) for n in num_examples):
         raise ValueError(f"every client needs a positive num_examples, got {list(num_examples)}.")
     weights = [1.0] * len(num_examples)
-    if weighting in ("importance", "importance-examples"):
+    if weighting in GRAPH_WEIGHTINGS:
         if importance is None or len(importance) != len(weights):
             raise ValueError(f"weighting {weighting!r} needs the importance of every client.")
         if not all(s >= 0 and math.isfinite(s) for s in importance):

@@ -5,12 +5,14 @@ generated) and `generated` (a frozen model made it), never zeros as a hidden cod
 """
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from typing import Self
 
 import torch
 from torch import Tensor
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import MODALITIES
 
 
 @dataclass(frozen=True)
@@ -50,13 +52,20 @@ class ModalityBatch:
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "ModalityBatch":
         """Apply one function to every tensor."""
-        return ModalityBatch(
-            function(self.tokens),
-            function(self.mask),
-            function(self.pooled),
-            function(self.present),
-            function(self.generated),
-        )
+        return ModalityBatch(*map(function, vars(self).values()))
+
+    def tensors(self, prefix: str) -> dict[str, Tensor]:
+        """Every tensor by its name behind a prefix."""
+        return {f"{prefix}{name}": tensor for name, tensor in vars(self).items()}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], prefix: str) -> Self:
+        """The inverse of `tensors`.
+
+        Raises:
+            KeyError: one is not there.
+        """
+        return cls(*(tensors[f"{prefix}{field.name}"] for field in fields(cls)))
 
     def trim(self) -> "ModalityBatch":
         """Cut the token axis at the last valid token of any sample; one column always stays."""
@@ -85,6 +94,28 @@ class Batch:
     def __len__(self) -> int:
         """Number of samples."""
         return len(self.labels)
+
+    @property
+    def widths(self) -> dict[str, list[int]]:
+        """By modality: width of the tokens and of the pooled embedding."""
+        return {n: [m.tokens.shape[2], m.pooled.shape[1]] for n, m in self.modalities.items()}
+
+    def tensors(self, prefix: str = "") -> dict[str, Tensor]:
+        """Every tensor by modality and name, and the labels, each behind a prefix."""
+        found = {f"{prefix}labels": self.labels}
+        for name, m in self.modalities.items():
+            found |= m.tensors(f"{prefix}{name}.")
+        return found
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor], prefix: str = "") -> Self:
+        """The inverse of `tensors`, for a batch of all modalities.
+
+        Raises:
+            KeyError: one is not there.
+        """
+        modalities = {n: ModalityBatch.of_tensors(tensors, f"{prefix}{n}.") for n in MODALITIES}
+        return cls(modalities, tensors[f"{prefix}labels"])
 
     def select(self, index: Tensor) -> "Batch":
         """Return the samples at `index` (any torch index of the first axis)."""

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 IMAGE = "image"
 TEXT = "text"
-VALIDATION = "val"  # split that models are selected on; the other names are in `splits`
+TRAIN, TEST, VALIDATION = "train", "test", "val"  # splits; models are selected on the last
 MODALITIES = (IMAGE, TEXT)  # sorted: every dict of modalities is in this order
 
 

@@ -57,7 +57,7 @@ def fields_table(fields: Mapping[str, Any]) -> Table:
     """Names and values, one a line."""
     table = Table.grid(padding=(0, 2))
     for name, value in fields.items():
-        table.add_row(name.replace("_", " "), str(value))
+        table.add_row(name, str(value))
     return table
 
 

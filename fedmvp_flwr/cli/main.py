@@ -13,7 +13,7 @@ from fedmvp_flwr.cli.pretrain import pretrain
 from fedmvp_flwr.cli.quality import quality
 from fedmvp_flwr.cli.report import report
 from fedmvp_flwr.cli.simulate import simulate
-from fedmvp_flwr.simulation.summary import render_error
+from fedmvp_flwr.simulation.outcome_view import render_error
 
 app = typer.Typer(
     help="FedMVP on Flower: federated image-text learning with missing modalities.",
@@ -22,13 +22,8 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-app.command()(simulate)
-app.command()(complete)
-app.command("export-flora")(export_flora)
-app.command()(preflight)
-app.command()(quality)
-app.command()(pretrain)
-app.command()(report)
+for command in (simulate, complete, export_flora, preflight, quality, pretrain, report):
+    app.command()(command)
 
 
 def main() -> None:

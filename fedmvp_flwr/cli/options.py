@@ -12,6 +12,7 @@ from fedmvp_flwr.simulation.flower_app import (
     FlowerApp,
     absolute_paths,
     check_keys,
+    load_app,
     parse_overrides,
 )
 
@@ -41,28 +42,45 @@ CacheOption = Annotated[
 ]
 
 
-def candidates() -> tuple[Path, ...]:
-    """Folders that may hold the Flower app when none is named."""
-    return CHECKOUT, Path.cwd()
+def find_app(given: Path | None) -> FlowerApp:
+    """The given app, or the one of the checkout or of the current folder.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    folders = (given,) if given else (CHECKOUT, Path.cwd())
+    found = [folder for folder in folders if (folder / "pyproject.toml").is_file()]
+    return load_app(found[0] if found else folders[-1])
 
 
-def overrides(run_config: list[str] | None, cache: Path | None) -> dict[str, ConfigValue]:
+def given_settings(run_config: list[str] | None, cache: Path | None) -> dict[str, ConfigValue]:
     """Settings of the command line: those of `--run-config`, then `--cache`."""
     given = parse_overrides(run_config or [])
     return given | ({} if cache is None else {"cache-dir": str(cache)})
 
 
-def build_config(flower_app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> RunConfig:
-    """The app's defaults with the overrides on top.
+def build_config(flower_app: FlowerApp, settings: Mapping[str, ConfigValue]) -> RunConfig:
+    """The app's defaults with some settings on top.
 
     Args:
         flower_app: whose defaults hold.
-        overrides: relative paths in it are taken from the current folder.
+        settings: relative paths in it are taken from the current folder.
 
     Raises:
         ConfigError: an unknown key or a bad value.
     """
-    absolute = absolute_paths(overrides, Path.cwd())
+    absolute = absolute_paths(settings, Path.cwd())
     config = RunConfig.from_run_config(flower_app.defaults | absolute)
     check_keys(flower_app, absolute)
     return config
+
+
+def config_of(
+    app_dir: Path | None, run_config: list[str] | None, cache: Path | None = None
+) -> RunConfig:
+    """What `--app`, `--run-config` and `--cache` add up to.
+
+    Raises:
+        ConfigError: no app, an unknown key or a bad value.
+    """
+    return build_config(find_app(app_dir), given_settings(run_config, cache))

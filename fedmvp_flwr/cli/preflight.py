@@ -13,11 +13,8 @@ from fedmvp_flwr.cli.options import (
     CacheOption,
     NumClientsOption,
     RunConfigOption,
-    build_config,
-    candidates,
-    overrides,
+    config_of,
 )
-from fedmvp_flwr.simulation.flower_app import find_app
 
 _ROUNDED = 100  # from here on no decimals
 
@@ -38,7 +35,7 @@ def preflight(
     """Check data, split, holes and models of every client, without training anything."""
     from fedmvp_flwr.preflight.checks import preflight as check
 
-    config = build_config(find_app(app_dir, candidates()), overrides(run_config, cache))
+    config = config_of(app_dir, run_config, cache)
     console = Console()
     with interruptible():
         report = check(config, num_clients, timed)

@@ -13,11 +13,9 @@ from fedmvp_flwr.cli.options import (
     CacheOption,
     NumClientsOption,
     RunConfigOption,
-    build_config,
-    candidates,
-    overrides,
+    config_of,
 )
-from fedmvp_flwr.simulation.flower_app import find_app, parse_overrides
+from fedmvp_flwr.simulation.flower_app import parse_overrides
 
 
 def complete(
@@ -37,14 +35,14 @@ def complete(
     from fedmvp_flwr.cli.prepare_clients import prepare_all, prepare_one
     from fedmvp_flwr.config.node import read_node
 
-    config = build_config(find_app(app_dir, candidates()), overrides(run_config, cache))
+    config = config_of(app_dir, run_config, cache)
     console = Console()
     with interruptible(), progress_bars(console) as show:
         if node is None:
             summary = prepare_all(config, num_clients, show)
         else:
-            summary = prepare_one(config, read_node(parse_overrides([node]), config), show)
-    console.print(fields_table(vars(summary)))
+            summary = prepare_one(config, read_node(parse_overrides([node]), config.run), show)
+    console.print(fields_table(summary))
 
 
 def export_flora(
@@ -54,12 +52,14 @@ def export_flora(
     num_clients: NumClientsOption = 3,
 ) -> None:
     """Write the embedded data, dealt to clients and with their holes, as folders for own nodes."""
+    from fedmvp_flwr.config.folders import cache_folder
     from fedmvp_flwr.data.dealing.export import export_parts
     from fedmvp_flwr.data.sources.registry import load_dataset
 
-    config = build_config(find_app(app_dir, candidates()), overrides(run_config, None))
+    config = config_of(app_dir, run_config)
     console = Console()
     with interruptible():
-        folders = export_parts(load_dataset(config), config, num_clients, target.resolve())
+        dataset = load_dataset(config.data, cache_folder(config.run))
+        folders = export_parts(dataset, config, num_clients, target.resolve())
     for folder in folders:
         console.print(str(folder), soft_wrap=True)

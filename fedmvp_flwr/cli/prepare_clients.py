@@ -1,46 +1,23 @@
 """Doing the expensive part ahead of a run: `fedmvp complete`."""
 
-from dataclasses import dataclass
-from typing import Any
-
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.client.preparation import prepare_client
 from fedmvp_flwr.client.prepared_file import save_client
 from fedmvp_flwr.client.work import node_dataset
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node, require_lasting
 from fedmvp_flwr.data.sources.registry import load_dataset
-from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.protocol.summary import Completions, Summary
 from fedmvp_flwr.server.data import prepare_server_test
 from fedmvp_flwr.server.probe_source import prepare_probe
 
 
-@dataclass(frozen=True)
-class PreparationSummary:
-    """What was done ahead of a run.
-
-    Attributes:
-        clients: number of clients whose samples are ready.
-        samples: their training samples, all together.
-        made: completions that were made now.
-        reused: completions that the store had already.
-        rejected: completions that the quality gate turns down.
-        probe: whether the probe is ready.
-    """
-
-    clients: int
-    samples: int
-    made: int
-    reused: int
-    rejected: int
-    probe: bool
-
-
 def prepare_one(
     config: RunConfig, node: Node, on_progress: Progress | None = None
-) -> PreparationSummary:
+) -> dict[str, int]:
     """Complete and encode what one node owns, so that its rounds need no foundation model.
 
     Args:
@@ -49,23 +26,27 @@ def prepare_one(
         node: the node.
         on_progress: called with (stage, done, total).
 
+    Returns:
+        How many training samples are ready, and how many completions were made, were in the store
+        already, and are turned down by the quality gate.
+
     Raises:
         ConfigError: nothing but Flower's id would tell the node from others.
         FedMVPError: what a run would meet as well.
     """
     require_lasting(node)
-    classes = load_dataset(config).class_names
+    classes = load_dataset(config.data, cache_folder(config.run)).class_names
     own = node.own(config)
-    models = FoundationModels.from_config(own, str(resolve_device(config.run.device)))
+    models = frozen_models(own, str(resolve_device(config.run.device)))
     dataset = node_dataset(node, config, classes)
     data = prepare_client(dataset, own, node, models, on_progress)
     save_client(config, node, classes, data)
-    return _summed([data.summary], probe=False)
+    return _summed([data.summary])
 
 
 def prepare_all(
     config: RunConfig, num_clients: int, on_progress: Progress | None = None
-) -> PreparationSummary:
+) -> dict[str, int]:
     """Complete and encode the samples of every client, the server's test set and the probe.
 
     Args:
@@ -73,30 +54,30 @@ def prepare_all(
         num_clients: how many clients share the training samples.
         on_progress: called with (stage, done, total).
 
+    Returns:
+        As for `prepare_one`.
+
     Raises:
         FedMVPError: what a run would meet as well.
     """
-    dataset = load_dataset(config)
-    models = FoundationModels.from_config(config, str(resolve_device(config.run.device)))
+    dataset = load_dataset(config.data, cache_folder(config.run))
+    models = frozen_models(config, str(resolve_device(config.run.device)))
     summaries = []
     for client in range(num_clients):
-        node = Node(client, num_clients, cache_folder(config))
+        node = Node(client, num_clients, cache_folder(config.run))
         summaries.append(prepare_client(dataset, config, node, models).summary)
         if on_progress:
             on_progress("clients", client + 1, num_clients)
     prepare_server_test(dataset, config, models, on_progress)
     if config.needs_probe:
         prepare_probe(dataset, config, models)
-    return _summed(summaries, probe=config.needs_probe)
+    return _summed(summaries)
 
 
-def _summed(summaries: list[dict[str, Any]], *, probe: bool) -> PreparationSummary:
-    counts = [c for summary in summaries for c in summary["completions"].values()]
-    return PreparationSummary(
-        clients=len(summaries),
-        samples=sum(summary["samples"] for summary in summaries),
-        made=sum(c["made"] for c in counts),
-        reused=sum(c["reused"] for c in counts),
-        rejected=sum(c["rejected"] for c in counts),
-        probe=probe,
-    )
+def _summed(summaries: list[Summary]) -> dict[str, int]:
+    counts = [made for summary in summaries for made in summary.completions.values()]
+    return {
+        "clients": len(summaries),
+        "samples": sum(summary.samples for summary in summaries),
+        **{kind: sum(getattr(c, kind) for c in counts) for kind in Completions.model_fields},
+    }

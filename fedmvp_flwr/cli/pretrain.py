@@ -9,8 +9,13 @@ from rich.console import Console
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.cli.console import fields_table, interruptible, progress_bars
-from fedmvp_flwr.cli.options import AppOption, RunConfigOption, build_config, candidates, overrides
-from fedmvp_flwr.simulation.flower_app import find_app
+from fedmvp_flwr.cli.options import (
+    AppOption,
+    RunConfigOption,
+    build_config,
+    find_app,
+    given_settings,
+)
 
 
 def pretrain(
@@ -31,11 +36,11 @@ def pretrain(
     run_config: RunConfigOption = None,
 ) -> None:
     """Build a small encoder, captioner and generator from a public split of your data."""
-    from fedmvp_flwr.pretraining import procedure as pretraining
+    from fedmvp_flwr.pretraining import pretrain as pretraining
     from fedmvp_flwr.pretraining.shape import Shape
 
-    chosen = overrides(run_config, None) | {"dataset": data, "device": device}
-    config = build_config(find_app(app_dir, candidates()), chosen)
+    chosen = given_settings(run_config, None) | {"dataset": data, "device": device}
+    config = build_config(find_app(app_dir), chosen)
     console = Console()
     settings = pretraining.PretrainSettings(
         split=split,

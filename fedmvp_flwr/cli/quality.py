@@ -6,6 +6,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.cli.console import dated, interruptible, progress_bars, rows_table
 from fedmvp_flwr.cli.options import (
     DEFAULT_CLIENTS,
@@ -13,11 +15,8 @@ from fedmvp_flwr.cli.options import (
     CacheOption,
     NumClientsOption,
     RunConfigOption,
-    build_config,
-    candidates,
-    overrides,
+    config_of,
 )
-from fedmvp_flwr.simulation.flower_app import find_app
 
 
 def quality(
@@ -39,10 +38,11 @@ def quality(
 ) -> None:
     """Complete complete pairs anyway, and report how close that comes to the truth."""
     from fedmvp_flwr.quality.page import write_quality
-    from fedmvp_flwr.quality.procedure import default_folder, run_quality
+    from fedmvp_flwr.quality.procedure import run_quality
 
-    config = build_config(find_app(app_dir, candidates()), overrides(run_config, cache))
-    folder = default_folder(out, f"quality-{dated()}")
+    config = config_of(app_dir, run_config, cache)
+    chosen_out = out or Path("runs") / f"quality-{dated()}"
+    folder = expanded(chosen_out, ConfigError, "--out").absolute()
     console = Console()
     names = tuple(name.strip() for name in templates.split(",") if name.strip())
     with interruptible(), progress_bars(console) as show:

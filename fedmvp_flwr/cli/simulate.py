@@ -1,14 +1,12 @@
 """`fedmvp simulate`: the whole federation on this machine."""
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated
 
 import typer
 from rich.console import Console
 
-from fedmvp_flwr.base.errors import ConfigError
-from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.cli.console import ExitCode, dated, fields_table, interruptible
 from fedmvp_flwr.cli.options import (
     DEFAULT_CLIENTS,
@@ -16,18 +14,22 @@ from fedmvp_flwr.cli.options import (
     CacheOption,
     RunConfigOption,
     build_config,
-    candidates,
-    overrides,
+    find_app,
+    given_settings,
 )
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.separate_process import preflight_apart
-from fedmvp_flwr.server.results import clear_results, is_completed, require_overwritable
-from fedmvp_flwr.simulation.events import Event
-from fedmvp_flwr.simulation.flower_app import ConfigValue, find_app
-from fedmvp_flwr.simulation.launcher import MIN_CLIENTS, read_result, run_simulation
-from fedmvp_flwr.simulation.progress import ProgressView
-from fedmvp_flwr.simulation.summary import list_files, render_error, render_failure, render_result
+from fedmvp_flwr.simulation.flower_app import ConfigValue
+from fedmvp_flwr.simulation.launcher import run_simulation
+from fedmvp_flwr.simulation.outcome_view import (
+    list_files,
+    render_error,
+    render_failure,
+    render_result,
+)
+from fedmvp_flwr.simulation.progress_view import ProgressView
 
+_LAST_PORT = 65535
 _PORT_VARIABLE = "FLWR_LOCAL_SUPERLINK_HTTP_API_PORT"
 
 
@@ -36,10 +38,12 @@ def simulate(
     run_config: RunConfigOption = None,
     num_clients: Annotated[
         int | None,
-        typer.Option(help="Number of clients. Default: 10; with --resume that of the run."),
+        typer.Option(min=2, help="Number of clients. Default: 10; with --resume that of the run."),
     ] = None,
-    num_cpus: Annotated[int, typer.Option(help="CPUs per client.")] = 1,
-    num_gpus: Annotated[float, typer.Option(help="GPUs per client; 0.25: four share one.")] = 0.0,
+    num_cpus: Annotated[int, typer.Option(min=1, help="CPUs per client.")] = 1,
+    num_gpus: Annotated[
+        float, typer.Option(min=0, help="GPUs per client; 0.25: four share one.")
+    ] = 0.0,
     out: Annotated[
         Path | None, typer.Option(help="Folder of the results. Default: runs/DATE-TIME.")
     ] = None,
@@ -54,7 +58,12 @@ def simulate(
     cache: CacheOption = None,
     port: Annotated[
         int | None,
-        typer.Option(envvar=_PORT_VARIABLE, help="Port of the SuperLink. Default: a free one."),
+        typer.Option(
+            envvar=_PORT_VARIABLE,
+            min=1,
+            max=_LAST_PORT,
+            help="Port of the SuperLink. Default: a free one.",
+        ),
     ] = None,
     check: Annotated[
         bool,
@@ -65,70 +74,40 @@ def simulate(
 ) -> None:
     """Run the whole federation on this machine, and stop all that was started for it."""
     console = Console()
-    flower_app = find_app(app_dir, candidates())
-    chosen = overrides(run_config, cache)
+    flower_app = find_app(app_dir)
+    chosen = given_settings(run_config, cache)
     if resume is not None:
-        settings, of_run = resumed_settings(resume, flower_app.defaults)
+        settings, of_run = resumed_settings(resume)
         chosen = settings | chosen | {"resume": str(resume)}
         num_clients = num_clients or of_run
         out = out or resume
-    chosen_out = out or Path(str(chosen.get("out-dir") or f"runs/{dated()}"))
-    chosen_out = expanded(chosen_out, ConfigError, "out-dir")
-    own = flower_app.ships_library
-    replaces = own and replaces_completed(chosen_out, str(chosen.get("resume") or ""))
+    out = out or Path(str(chosen.get("out-dir") or f"runs/{dated()}"))
+    num_clients = DEFAULT_CLIENTS if num_clients is None else num_clients
+    if check and flower_app.ships_library:
+        config = build_config(flower_app, chosen | {"out-dir": str(out)})
+        with interruptible():
+            require_sound(config, num_clients, console, quiet=quiet)
     rounds = (flower_app.defaults | chosen).get("num-server-rounds")
     view = ProgressView(console, rounds if isinstance(rounds, int) else None, quiet=quiet)
-    clients = DEFAULT_CLIENTS if num_clients is None else num_clients
-    if check and own and clients >= MIN_CLIENTS:
-        config = build_config(flower_app, chosen | {"out-dir": str(chosen_out)})
-        with interruptible():
-            require_sound(config, clients, console, quiet=quiet)
-
-    def on_event(event: Event) -> None:
-        # The folder is claimed and its `result.json` deleted by now. The rest goes, too: without
-        # that file, the ServerApp would take the completed run for an interrupted one.
-        if replaces and event.get("step") == "superlink":
-            clear_results(chosen_out)
-        view.on_event(event)
-
     with interruptible(), view:
         outcome = run_simulation(
             flower_app.path,
             run_config=chosen,
-            num_clients=clients,
+            num_clients=num_clients,
             num_cpus=num_cpus,
             num_gpus=num_gpus,
-            out=chosen_out,
+            out=out,
             port=port,
-            validate=RunConfig.from_run_config if own else None,
-            on_event=on_event,
-            on_log=view.on_log if verbose else _ignore,
+            on_event=view.on_event,
+            on_log=view.on_log if verbose else lambda line: None,
         )
-    if outcome.exit_code:
+    if outcome.problem:
         Console(stderr=True).print(render_failure(outcome))
-        raise typer.Exit(outcome.exit_code)
-    console.print(render_result(read_result(outcome.out) or {}))
+        raise typer.Exit(ExitCode.FAILED)
+    console.print(render_result(RunFolder(outcome.out).read_result() or {}))
     for line in list_files(outcome.out):
         # soft_wrap: paths stay in one piece
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-
-
-def replaces_completed(out: Path, resume: str) -> bool:
-    """Whether the new run takes the place of a completed one.
-
-    Args:
-        out: folder of the results.
-        resume: folder of the run that is gone on with, or empty.
-
-    Raises:
-        ConfigError: it would take the place of a run that was not completed, or one of the two
-            lies in the home folder of nobody.
-    """
-    out = expanded(out, ConfigError, "out-dir")
-    if resume and expanded(resume, ConfigError, "resume").resolve() == out.resolve():
-        return False
-    require_overwritable(out)
-    return is_completed(out)
 
 
 def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: bool) -> None:
@@ -150,25 +129,15 @@ def require_sound(config: RunConfig, clients: int, console: Console, *, quiet: b
         console.print(fields_table(report.summary()))
 
 
-def _ignore(line: str) -> None:
-    """Pass over a line of the log; run.log has it."""
-
-
-def resumed_settings(
-    folder: Path, known: Mapping[str, ConfigValue]
-) -> tuple[dict[str, ConfigValue], int]:
-    """Settings and number of clients of an interrupted run.
-
-    Args:
-        folder: of its results.
-        known: keys of this version.
+def resumed_settings(folder: Path) -> tuple[dict[str, ConfigValue], int]:
+    """Settings and number of clients of the interrupted run in a folder.
 
     Raises:
-        CheckpointError: the folder holds no run that can be gone on with.
+        CheckpointError: it holds no run that can be gone on with.
     """
     from fedmvp_flwr.server.resume import load_resume_point
 
     state = load_resume_point(folder).state
     # Where it wrote to need not be the folder's name today.
-    settings = {k: v for k, v in state.config.items() if k in known and k not in ("out-dir",)}
+    settings = {k: v for k, v in state.config.items() if k != "out-dir"}
     return settings, state.clients

@@ -3,15 +3,15 @@
 This module needs torch alone: a deployed node imports it for every message.
 """
 
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
 
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.completion.gating import accept, conditions, training_batch
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.model.evaluation import Conditions
+from fedmvp_flwr.protocol.summary import Summary
 
 
 @dataclass(frozen=True)
@@ -19,30 +19,30 @@ class ClientData:
     """A client's features, what is real and what was completed kept apart.
 
     Attributes:
-        config: the run's settings.
+        completion: the run's gate, and what becomes of remaining holes.
         train_set: the samples to train on.
         held_out: its held-out samples.
         threshold: of the quality gate.
-        summary: JSON values about the client that the server may know (counts, no content).
+        summary: numbers about the client that the server may know, no content.
     """
 
-    config: RunConfig
+    completion: CompletionSettings
     train_set: PreparedSet
     held_out: PreparedSet
     threshold: float
-    summary: dict[str, Any] = field(default_factory=dict)
+    summary: Summary
 
     @cached_property
     def train(self) -> Batch:
         """What the client trains on; empty if `incomplete='drop'` leaves nothing."""
-        accepted = accept(self.train_set, self.threshold, self.config)
-        return training_batch(self.train_set, accepted, self.config)
+        accepted = accept(self.train_set, self.threshold, self.completion)
+        return training_batch(self.train_set, accepted, self.completion)
 
     @cached_property
     def test(self) -> Conditions:
         """The held-out samples under every condition of missingness."""
-        return conditions(self.held_out, self.threshold, self.config)
+        return conditions(self.held_out, self.threshold, self.completion)
 
     def gated(self, fallback: float) -> "ClientData":
         """The same with another threshold, if the client has no pair to calibrate its own by."""
-        return self if self.summary["complete"] else replace(self, threshold=fallback)
+        return self if self.summary.complete else replace(self, threshold=fallback)

@@ -4,27 +4,23 @@ Clients, the server and `fedmvp complete` all come through here, so that whoever
 fills the store and the others find it filled.
 """
 
-from collections.abc import Mapping
-from typing import Any
-
 import torch
-from torch import Tensor
 
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import MODALITIES, Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.gating import ACCEPT_ALL, accept, calibrate_threshold, training_batch
-from fedmvp_flwr.completion.pipeline import Request, prepare_sets
-from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.pipeline import prepare
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.data.dealing.client_samples import ClientSamples, client_samples
+from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.protocol.summary import feature_widths
+from fedmvp_flwr.protocol.summary import Completions, Summary
 
 
 def prepare_client(
@@ -50,68 +46,49 @@ def prepare_client(
         Its features. With `incomplete='drop'` there may be nothing to train on; the summary's
         `trainable` says so.
     """
-    samples = client_samples(dataset, config, node)
-    wanted = completion_requests(samples.train, config)
-    pool = retrieval_pool(samples.train, dataset, config)
+    samples = client_samples(dataset, node, config.data, config.missing, config.run)
+    pool = completion_pool(config.completion, config.data.public_split, dataset, samples.train)
+    completer = completer_for(config.completion, models, config.data.data_seed, pool)
+    requests = [
+        Request(samples.train, holes(samples.train), completer, dataset.class_names),
+        Request(samples.test, all_sides(samples.test), completer),
+    ]
     with FeatureStore(node.cache_dir) as store:
-        train, test = prepare_sets(
-            [
-                Request(samples.train, wanted, dataset.class_names, pool),
-                Request(samples.test, held_out_requests(samples.test, config), (), pool),
-            ],
-            models=models,
-            store=store,
-            config=config,
-            on_progress=on_progress,
-        )
+        train, test = prepare(requests, store, on_progress)
     has_pair = any(sample.complete for sample in samples.train)
     threshold = (
         calibrate_threshold(train.pair_similarity, config.completion.quality_gate)
         if has_pair
         else fallback
     )
-    accepted = accept(train, threshold, config)
-    summary = {
-        "partition-id": node.partition_id,
-        **_summary(dataset, samples, train, accepted, threshold, models),
-        "trainable": len(training_batch(train, accepted, config)),
-    }
-    return ClientData(config, train, test, threshold, summary)
-
-
-def _summary(
-    dataset: Dataset,
-    samples: ClientSamples,
-    train: PreparedSet,
-    accepted: Mapping[str, Tensor],
-    threshold: float,
-    models: FoundationModels,
-) -> dict[str, Any]:
+    accepted = accept(train, threshold, config.completion)
     labels = torch.tensor([sample.label for sample in samples.train])
-    return {
-        "samples": len(samples.train),
-        "held-out": len(samples.test),
-        "complete": sum(sample.complete for sample in samples.train),
-        "missing": {
-            name: sum(not sample.has(name) for sample in samples.train) for name in MODALITIES
-        },
-        "labels": torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
-        "completions": {
-            name: {
-                "made": train.made.get(name, 0),
-                "reused": train.reused.get(name, 0),
-                "rejected": int((train.completed[name].present & ~accepted[name]).sum()),
-            }
+    summary = Summary(
+        partition_id=node.partition_id,
+        name=node.name,
+        samples=len(samples.train),
+        held_out=len(samples.test),
+        complete=sum(sample.complete for sample in samples.train),
+        trainable=len(training_batch(train, accepted, config.completion)),
+        missing={m: sum(not sample.has(m) for sample in samples.train) for m in MODALITIES},
+        labels=torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
+        completions={
+            name: Completions(
+                made=train.made.get(name, 0),
+                reused=train.reused.get(name, 0),
+                rejected=int((train.completed[name].present & ~accepted[name]).sum()),
+            )
             for name in accepted
         },
-        "gate-threshold": threshold,
-        "widths": feature_widths(train.real),
-        "seconds": dict(train.seconds),
-        "models": models.identities(),
-        "hashes": {
+        gate_threshold=threshold,
+        widths=train.real.widths,
+        seconds=dict(train.seconds),
+        models=models.identities(),
+        hashes={
             "split": samples.split_hash,
             "mask": samples.mask_hash,
             "test-mask": samples.test_mask_hash,
             "keys": record_hash({"keys": list(train.keys)}),
         },
-    }
+    )
+    return ClientData(config.completion, train, test, threshold, summary)

@@ -20,11 +20,11 @@ from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.protocol.summary import read_summary
 
 _FOLDER = "prepared"
-_FIELDS = ("tokens", "mask", "pooled", "present", "generated")
 _KEPT = 3  # newest files of each client
-_SERVERS = (*FREE_KEYS, "class-names-file", "probe-file")  # keys that mean nothing at a node
+_SERVERS = (*FREE_KEYS, "class-names-file", "probe-source")  # keys that mean nothing at a node
 _NAME_LENGTH = 16  # characters of a hash
 
 
@@ -39,7 +39,7 @@ def save_client(config: RunConfig, node: Node, classes: Sequence[str], data: Cli
     metadata = {
         "digest": tensors_digest(tensors),
         "threshold": data.threshold,
-        "summary": data.summary,
+        "summary": data.summary.to_json(),
     }
     try:
         save_tensors(path, _apart(tensors), metadata)
@@ -61,11 +61,11 @@ def load_client(config: RunConfig, node: Node, classes: Sequence[str]) -> Client
         if tensors_digest(tensors) != metadata["digest"]:
             return None
         return ClientData(
-            config,
+            config.completion,
             _set("train", tensors),
             _set("held-out", tensors),
             float(metadata["threshold"]),
-            dict(metadata["summary"]),
+            read_summary(metadata["summary"]),
         )
     except (CheckpointError, KeyError, TypeError, ValueError):
         return None
@@ -102,41 +102,24 @@ def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
 
 
 def _set_tensors(prefix: str, prepared: PreparedSet) -> dict[str, Tensor]:
-    tensors = _batch_tensors(f"{prefix}.real", prepared.real)
+    tensors = prepared.real.tensors(f"{prefix}.real.")
     for name in MODALITIES:
-        tensors |= _modality_tensors(f"{prefix}.completed.{name}", prepared.completed[name])
+        tensors |= prepared.completed[name].tensors(f"{prefix}.completed.{name}.")
         tensors[f"{prefix}.similarity.{name}"] = prepared.similarity[name]
     return tensors | {f"{prefix}.pair_similarity": prepared.pair_similarity}
 
 
 def _set(prefix: str, tensors: dict[str, Tensor]) -> PreparedSet:
-    real = _batch(f"{prefix}.real", tensors)
+    real = Batch.of_tensors(tensors, f"{prefix}.real.")
     nothing: dict[str, Any] = {"made": {}, "reused": {}, "seconds": {}}
     return PreparedSet(
         keys=tuple(map(str, range(len(real)))),
         real=real,
-        completed={name: _modality(f"{prefix}.completed.{name}", tensors) for name in MODALITIES},
+        completed={
+            name: ModalityBatch.of_tensors(tensors, f"{prefix}.completed.{name}.")
+            for name in MODALITIES
+        },
         similarity={name: tensors[f"{prefix}.similarity.{name}"] for name in MODALITIES},
         pair_similarity=tensors[f"{prefix}.pair_similarity"],
         **nothing,
     )
-
-
-def _batch_tensors(prefix: str, batch: Batch) -> dict[str, Tensor]:
-    tensors = {f"{prefix}.labels": batch.labels}
-    for name, modality in batch.modalities.items():
-        tensors |= _modality_tensors(f"{prefix}.{name}", modality)
-    return tensors
-
-
-def _modality_tensors(prefix: str, modality: ModalityBatch) -> dict[str, Tensor]:
-    return {f"{prefix}.{field}": getattr(modality, field) for field in _FIELDS}
-
-
-def _batch(prefix: str, tensors: dict[str, Tensor]) -> Batch:
-    modalities = {name: _modality(f"{prefix}.{name}", tensors) for name in MODALITIES}
-    return Batch(modalities, tensors[f"{prefix}.labels"])
-
-
-def _modality(prefix: str, tensors: dict[str, Tensor]) -> ModalityBatch:
-    return ModalityBatch(*(tensors[f"{prefix}.{field}"] for field in _FIELDS))

@@ -18,7 +18,6 @@ from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.prepared_file import load_client, save_client
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.model.network import FedMVPNetwork
 
 if TYPE_CHECKING:
     from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -39,15 +38,15 @@ def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Datas
     if node.data_path is not None:
         from fedmvp_flwr.data.sources.folder import load_folder
 
-        return load_folder(node.data_path, node.own(config), classes)
-    from fedmvp_flwr.data.sources.registry import load_dataset
+        return load_folder(node.data_path, config.data, node.cache_dir, classes)
+    from fedmvp_flwr.data.sources.registry import load_dataset, source_of
 
-    if config.data.dataset == "nodes":
+    if source_of(config.data.dataset)[0].at_nodes:
         raise ConfigError(
-            "dataset='nodes', but this node has no data-path. Start it with --node-config "
-            "'data-path=\"/folder\"'."
+            f"dataset='{config.data.dataset}', but this node has no data-path. Start it with "
+            "--node-config 'data-path=\"/folder\"'."
         )
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, node.cache_dir)
     if tuple(classes) != dataset.class_names:
         raise DataError(
             f"The server's {len(classes)} classes are not those of dataset='{config.data.dataset}' "
@@ -88,9 +87,9 @@ def _client_data(config: RunConfig, node: Node, classes: tuple[str, ...]) -> Cli
 
 @lru_cache(maxsize=1)
 def _models(config: RunConfig) -> "FoundationModels":
-    from fedmvp_flwr.foundation.bundle import FoundationModels
+    from fedmvp_flwr.completion.registry import frozen_models
 
-    return FoundationModels.from_config(config, str(resolve_device(config.run.device)))
+    return frozen_models(config, str(resolve_device(config.run.device)))
 
 
 def release_models() -> None:
@@ -100,35 +99,12 @@ def release_models() -> None:
         give_back()
 
 
-def build_network(config: RunConfig, data: ClientData, num_classes: int) -> FedMVPNetwork:
-    """The run's network for the widths of the node's features."""
-    modalities = data.train_set.real.modalities
-    return FedMVPNetwork.from_config(
-        config,
-        {name: m.tokens.shape[2] for name, m in modalities.items()},
-        {name: m.pooled.shape[1] for name, m in modalities.items()},
-        num_classes,
-    )
-
-
-def tellable(error: Exception, node: Node) -> str:
-    """What the server may know of a node's problem.
-
-    Of a node's own folder that is what kind of thing is wrong, and how often: names of files and
-    samples stay in the node's log.
-    """
-    if node.data_path is None:
-        return str(error)
-    expected = isinstance(error, FedMVPError)
-    _logger.error("%s", error, exc_info=None if expected else error)
-    kinds = ", ".join(_KINDS.findall(str(error)))
-    what = f"{type(error).__name__} ({kinds})" if kinds else type(error).__name__
-    return f"{what}: its data or settings cannot be used; its own log says why"
-
-
 @contextmanager
 def discreet(node: Node) -> Iterator[None]:
     """Replace any error by what the server may know of it: Flower sends it an error's text.
+
+    Of a node's own folder that is what kind of thing is wrong, and how often: names of files and
+    samples stay in the node's log.
 
     Raises:
         DataError: in the place of an error at a node with a folder of its own.
@@ -138,4 +114,9 @@ def discreet(node: Node) -> Iterator[None]:
     except Exception as error:
         if node.data_path is None:
             raise
-        raise DataError(tellable(error, node)) from None
+        _logger.error("%s", error, exc_info=None if isinstance(error, FedMVPError) else error)
+        kinds = ", ".join(_KINDS.findall(str(error)))
+        raise DataError(
+            f"{type(error).__name__}{f' ({kinds})' if kinds else ''}: its data or settings cannot "
+            "be used; its own log says why"
+        ) from None

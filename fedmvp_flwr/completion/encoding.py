@@ -1,13 +1,18 @@
 """Frozen features of contents by digest, of one pair of encoders: from the store, or computed."""
 
+import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from typing import cast
+
+import torch
+from safetensors.torch import load, save
 
 from fedmvp_flwr.base.errors import StoreError
 from fedmvp_flwr.base.features import ModalityBatch, ModalityFeatures, stack_modality
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import Content
-from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.base.samples import IMAGE, TEXT
+from fedmvp_flwr.completion.contents import Content
+from fedmvp_flwr.completion.store import FeatureStore, key_for
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
 
 _AT_ONCE = 256  # values in memory as bytes beside what is made of them
 
@@ -47,19 +52,19 @@ class Encoding:
         by_key = {}
         for modality, contents in digests.items():
             if modality not in self._widths:
-                by_key[codec.widths_key(modality, self._models)] = (modality, "")
+                by_key[widths_key(modality, self._models)] = (modality, "")
             for digest in contents:
                 if (modality, digest) not in self.features:
-                    by_key[codec.features_key(modality, digest, self._models)] = (modality, digest)
+                    by_key[features_key(modality, digest, self._models)] = (modality, digest)
         keys = list(by_key)
         for start in range(0, len(keys), _AT_ONCE):
             found = self._store.get_many(keys[start : start + _AT_ONCE])
             for key, value in found.items():
                 modality, digest = by_key[key]
                 if digest:
-                    self._keep(modality, digest, codec.features_from_bytes(value))
+                    self._keep(modality, digest, features_from_bytes(value))
                 else:
-                    self._widths[modality] = codec.widths_from_bytes(value)
+                    self._widths[modality] = widths_from_bytes(value)
 
     def fetch_tokens(self, modality: str, digests: Iterable[str]) -> None:
         """Fetch the tokens of contents that were kept without them.
@@ -88,14 +93,14 @@ class Encoding:
         encoder = self._models.encoder(modality)
         if modality not in self._widths:
             self._widths[modality] = (encoder.token_width, encoder.pooled_width)
-            key = codec.widths_key(modality, self._models)
-            items[key] = codec.widths_to_bytes(self._widths[modality])
+            key = widths_key(modality, self._models)
+            items[key] = widths_to_bytes(self._widths[modality])
             self._store.put_many(items)
         encoded = encoder.encode([contents[digest] for digest in missing])
         for digest, features in zip(missing, encoded, strict=True):
             self._keep(modality, digest, features)
-            key = codec.features_key(modality, digest, self._models)
-            items[key] = codec.features_to_bytes(features)
+            key = features_key(modality, digest, self._models)
+            items[key] = features_to_bytes(features)
         return items
 
     def _keep(self, modality: str, digest: str, features: ModalityFeatures) -> None:
@@ -112,3 +117,41 @@ class Encoding:
         if modality not in self._widths:
             self.encode(modality, {})
         return stack_modality(features, [generated] * len(features), *self._widths[modality])
+
+
+def features_key(modality: str, digest: str, models: FoundationModels) -> str:
+    """Return the key of the features of a content: digest, encoder and what shapes the tokens."""
+    return key_for("features", digest=digest, **_encoder_parts(modality, models))
+
+
+def widths_key(modality: str, models: FoundationModels) -> str:
+    """Return the key of an encoder's widths, which even an empty batch must know."""
+    return key_for("widths", **_encoder_parts(modality, models))
+
+
+def features_to_bytes(features: ModalityFeatures) -> bytes:
+    """Encode features as safetensors, in float16."""
+    tensors = {"tokens": features.tokens, "pooled": features.pooled}
+    return save({name: t.to(torch.float16).contiguous() for name, t in tensors.items()})
+
+
+def features_from_bytes(value: bytes) -> ModalityFeatures:
+    """Decode what `features_to_bytes` wrote."""
+    tensors = load(value)
+    return ModalityFeatures(tensors["tokens"], tensors["pooled"])
+
+
+def widths_to_bytes(widths: tuple[int, int]) -> bytes:
+    """Encode (token width, pooled width)."""
+    return json.dumps(widths).encode()
+
+
+def widths_from_bytes(value: bytes) -> tuple[int, int]:
+    """Decode what `widths_to_bytes` wrote."""
+    return cast(tuple[int, int], tuple(json.loads(value)))
+
+
+def _encoder_parts(modality: str, models: FoundationModels) -> dict[str, str | int]:
+    shape = {IMAGE: models.settings.image_grid, TEXT: models.settings.text_max_tokens}
+    encoder = models.fingerprint(ENCODER_ROLES[modality])
+    return {"modality": modality, "encoder": encoder, "shape": shape[modality]}

@@ -14,7 +14,7 @@ from torch import Tensor
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.samples import MODALITIES, other_modality
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.model.evaluation import Conditions, only
 
 ACCEPT_ALL = -1.0  # no cosine lies below it
@@ -62,54 +62,37 @@ def gate(similarity: Tensor, threshold: float) -> Tensor:
     return similarity >= threshold
 
 
-def accept_completions(
-    similarity: Mapping[str, Tensor], real_pairs: Tensor, quantile: float
+def accept(
+    prepared: PreparedSet, threshold: float, completion: CompletionSettings
 ) -> dict[str, Tensor]:
-    """Gate the completions of one owner by its own real pairs.
-
-    Args:
-        similarity: by modality (N,), NaN where nothing was completed.
-        real_pairs: (M,) similarities of the owner's real pairs, NaN entries are left out.
-        quantile: the setting `quality-gate`; 0 accepts every completion.
-
-    Returns:
-        By modality (N,) bool; with `quantile` 0 all True, whether there is a completion or not.
-    """
-    if quantile == 0:
-        return {m: torch.ones_like(values, dtype=torch.bool) for m, values in similarity.items()}
-    threshold = calibrate_threshold(real_pairs, quantile)
-    return {name: gate(values, threshold) for name, values in similarity.items()}
-
-
-def accept(prepared: PreparedSet, threshold: float, config: RunConfig) -> dict[str, Tensor]:
     """By modality, (N,) bool: the completions that pass the quality gate, if there is one."""
     return {
         name: made.present & gate(prepared.similarity[name], threshold)
-        if config.completion.quality_gate
+        if completion.quality_gate
         else made.present
         for name, made in prepared.completed.items()
     }
 
 
 def training_batch(
-    prepared: PreparedSet, accepted: Mapping[str, Tensor], config: RunConfig
+    prepared: PreparedSet, accepted: Mapping[str, Tensor], completion: CompletionSettings
 ) -> Batch:
     """The samples that a client trains on; `incomplete` decides about the remaining holes."""
     batch = prepared.batch(accepted)
-    if config.completion.incomplete == "mask":
+    if completion.incomplete == "mask":
         return batch
     whole = torch.stack([m.present for m in batch.modalities.values()]).all(dim=0)
     return batch.select(whole.nonzero().flatten())
 
 
-def conditions(test: PreparedSet, threshold: float, config: RunConfig) -> Conditions:
+def conditions(test: PreparedSet, threshold: float, completion: CompletionSettings) -> Conditions:
     """The test set under every condition, without and with completion.
 
     `complete` are the samples that have both modalities, `image-only` and `text-only` those that
     have that one, with the other hidden. Where the test set has holes, `given` are all samples as
     they are.
     """
-    accepted = accept(test, threshold, config)
+    accepted = accept(test, threshold, completion)
     there = {name: m.present for name, m in test.real.modalities.items()}
     whole = torch.stack(list(there.values())).all(dim=0)
     plain = {"complete": _some(test.real, whole)}

@@ -4,28 +4,31 @@ Everything is looked up in the feature store first and written to it chunk by ch
 crash loses at most one chunk and a second run loads no model and decodes no image.
 """
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Sample
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.assembly import assemble
-from fedmvp_flwr.completion.chunk_passes import (
+from fedmvp_flwr.completion.completer import Completer, NoCompleter
+from fedmvp_flwr.completion.contents import (
+    SOURCE_OF,
+    CompletionRecord,
+    content_digest,
+    content_key,
+    image_from_bytes,
+    load_image,
+)
+from fedmvp_flwr.completion.passes import (
     pass_over_generated_images,
     pass_over_images,
     pass_over_neighbours,
     pass_over_texts,
 )
-from fedmvp_flwr.completion.completers import SOURCE_OF, NamesCompletions
-from fedmvp_flwr.completion.plan import class_name_for, content_digest, load_image
-from fedmvp_flwr.completion.preparation_state import Work
+from fedmvp_flwr.completion.preparation import Preparation
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.registry import completer_for
-from fedmvp_flwr.completion.retrieval import RetrievalCompleter
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 if TYPE_CHECKING:
@@ -35,33 +38,8 @@ if TYPE_CHECKING:
 _PASSES = (pass_over_images, pass_over_generated_images, pass_over_texts, pass_over_neighbours)
 
 
-@dataclass(frozen=True)
-class Request:
-    """Samples, and what is asked for of them.
-
-    Attributes:
-        samples: N samples; a modality that is None is a hole.
-        complete: by modality, N flags: make this modality of the sample from its other one, also
-            where the real one is there (test sets). Ignored if `completion` is `none`.
-        class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
-            whose labels may never enter a prompt.
-        pool: complete samples that `completion = "retrieval"` may take from; a sample of the pool
-            is never completed by itself, and one with nothing to take from stays as it is.
-    """
-
-    samples: Sequence[Sample]
-    complete: Mapping[str, Sequence[bool]]
-    class_names: Sequence[str] = ()
-    pool: Sequence[Sample] = ()
-
-
-def prepare_sets(
-    requests: Sequence[Request],
-    *,
-    models: FoundationModels,
-    store: FeatureStore,
-    config: RunConfig,
-    on_progress: Progress | None = None,
+def prepare(
+    requests: Sequence[Request], store: FeatureStore, on_progress: Progress | None = None
 ) -> list[PreparedSet]:
     """Complete samples and compute their frozen features, each thing at most once ever.
 
@@ -69,77 +47,60 @@ def prepare_sets(
     while images are encoded, which takes the most of it.
 
     Args:
-        requests: at least one; what one makes, the later ones find.
-        models: the frozen models; only those that have something to compute are loaded.
+        requests: what one makes, the later ones find.
         store: where everything is kept.
-        config: prompts, seed and batch size; the models know their own settings.
         on_progress: called with (stage, done, total) after each chunk.
 
     Raises:
-        DataError: flags do not fit the samples, a sample has nothing to complete from, or an image
-            cannot be decoded.
+        DataError: a sample has nothing to complete from, or an image cannot be decoded.
         ModelError: a model is missing, or the quality gate is on and the encoders share no space.
         StoreError: the store cannot be used.
     """
-    works = [
-        Work(r.samples, r.complete, models, store, config, r.class_names, r.pool, on_progress)
-        for r in requests
-    ]
+    preparations = [Preparation(request, store, on_progress) for request in requests]
     for one_pass in _PASSES:
-        for work in works:
-            work.look_up()
-            one_pass(work)
-    return [assemble(works.pop(0)) for _ in requests]
+        for preparation in preparations:
+            preparation.look_up()
+            one_pass(preparation)
+    return [preparations.pop(0).result() for _ in requests]
 
 
-def prepare_samples(
-    samples: Sequence[Sample],
-    *,
-    complete: Mapping[str, Sequence[bool]],
-    models: FoundationModels,
-    store: FeatureStore,
-    config: RunConfig,
-    class_names: Sequence[str] = (),
-    pool: Sequence[Sample] = (),
-    on_progress: Progress | None = None,
-) -> PreparedSet:
-    """Prepare the samples of one request; see `Request` and `prepare_sets`."""
-    request = Request(samples, complete, class_names, pool)
-    return prepare_sets(
-        [request], models=models, store=store, config=config, on_progress=on_progress
-    )[0]
+def encode(samples: Sequence[Sample], models: FoundationModels, store: FeatureStore) -> PreparedSet:
+    """Compute the frozen features of samples as they are; see `prepare`."""
+    nothing = NoCompleter(models, CompletionSettings.model_validate({}))
+    return prepare([Request(samples, {}, nothing)], store)[0]
 
 
 def load_completion(
+    completer: Completer,
     sample: Sample,
     modality: str,
-    *,
-    models: FoundationModels,
     store: FeatureStore,
-    config: RunConfig,
     class_names: Sequence[str] = (),
-    pool: Sequence[Sample] = (),
-    completer: NamesCompletions | None = None,
 ) -> "str | Image | None":
     """Return the stored completion of a sample's modality; None if there is none.
 
-    The arguments are those of `prepare_samples`; nothing is computed and no model is loaded. For
-    many samples `completer_for(models, config, pool)` is made once and handed over.
+    Nothing is computed and no model is loaded.
+
+    Args:
+        completer: the one that made it.
+        sample: what it was made for.
+        modality: text or image.
+        store: where it is kept.
+        class_names: as in the `Request` that it was made for.
     """
-    completer = completer or completer_for(models, config, pool)
     digest = content_digest(sample, SOURCE_OF[modality])
-    if completer is None or digest is None:
+    if digest is None or not completer.completes:
         return None
-    key = completer.key(modality, digest, class_name_for(sample, config, class_names), sample.key)
+    class_name = completer.class_name(sample, class_names)
+    key = completer.key(modality, digest, class_name, sample.key)
     value = store.get_many([key]).get(key) if key is not None else None
     if value is None:
         return None
-    record = codec.CompletionRecord.from_bytes(value)
+    record = CompletionRecord.from_bytes(value)
     if record.text is not None:
         return record.text
-    if isinstance(completer, RetrievalCompleter):
-        owner = completer.image(record.digest)
-        return load_image(owner) if owner else None
-    content = codec.content_key(record.digest)
+    if record.digest in completer.pool_digests[modality]:
+        return load_image(completer.pool[completer.pool_digests[modality].index(record.digest)])
+    content = content_key(record.digest)
     found = store.get_many([content])
-    return codec.image_from_bytes(found[content]) if found else None
+    return image_from_bytes(found[content]) if found else None

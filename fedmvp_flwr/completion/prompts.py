@@ -4,12 +4,12 @@ From coarse to fine, as the paper has it: a class-agnostic coarse prompt first, 
 asked for in detail. No template names a class, unless the caller passes one.
 """
 
-import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.nearest import did_you_mean
 
 _ANSWER_SLOT = "{}"
 _PHRASE_MARK = "=>"
@@ -118,9 +118,8 @@ def template_named(name: str) -> PromptTemplate:
         ConfigError: no such template, with the nearest known name.
     """
     if name not in TEMPLATES:
-        near = difflib.get_close_matches(name, TEMPLATES, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise ConfigError(f"prompt-template='{name}' is none of {', '.join(TEMPLATES)}.{hint}")
+        near = did_you_mean(name, TEMPLATES)
+        raise ConfigError(f"prompt-template='{name}' is none of {', '.join(TEMPLATES)}{near}.")
     return TEMPLATES[name]
 
 

@@ -1,30 +1,65 @@
 """The ways of completion by the setting `completion`. A new one is one class and one line here."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 
+from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.base.samples import Sample
-from fedmvp_flwr.completion.completers import FoundationCompleter, NamesCompletions
+from fedmvp_flwr.completion.completer import Completer, NoCompleter
+from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.completion.retrieval import RetrievalCompleter
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.config.completion import CompletionSettings
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
 
-Way = Callable[[FoundationModels, RunConfig, Sequence[Sample]], NamesCompletions]
-
-WAYS: dict[str, Way] = {
-    "foundation": lambda models, config, _: FoundationCompleter(models, config),
+COMPLETERS: dict[str, type[Completer]] = {
+    "foundation": FoundationCompleter,
     "retrieval": RetrievalCompleter,
+    "none": NoCompleter,
 }
 
 
-def completer_for(
-    models: FoundationModels, config: RunConfig, pool: Sequence[Sample] = ()
-) -> NamesCompletions | None:
-    """Return the completer that `completion` names, None for `none`.
+def completer_class(settings: CompletionSettings) -> type[Completer]:
+    """Return the way of completion that the setting `completion` names.
 
-    Args:
-        models: the frozen models.
-        config: names the way and its settings.
-        pool: the samples that `retrieval` may take from.
+    Raises:
+        ConfigError: there is none of this name; names the nearest.
     """
-    make = WAYS.get(config.completion.kind)
-    return make(models, config, pool) if make else None
+    if settings.kind not in COMPLETERS:
+        raise ConfigError(
+            f"completion='{settings.kind}': expected one of {', '.join(COMPLETERS)}"
+            f"{did_you_mean(settings.kind, COMPLETERS)}"
+        )
+    return COMPLETERS[settings.kind]
+
+
+def completer_for(
+    settings: CompletionSettings,
+    models: FoundationModels,
+    seed: int = 0,
+    pool: Sequence[Sample] = (),
+) -> Completer:
+    """Make the completer of a run; the arguments are those of `Completer`.
+
+    Raises:
+        ConfigError: no such way, or settings that it cannot use.
+    """
+    return completer_class(settings)(models, settings, seed, pool)
+
+
+def gate_encoder(settings: CompletionSettings) -> str:
+    """Return the image-text model that judges completions, empty if nothing else does."""
+    judged = completer_class(settings).completes and settings.quality_gate
+    return settings.gate_encoder if judged else ""
+
+
+def frozen_models(config: RunConfig, device: str = "cpu") -> FoundationModels:
+    """Name the frozen models that a run needs; nothing is loaded.
+
+    Raises:
+        ConfigError: no such way of completion.
+        ModelError: one of the models is not there or not known.
+    """
+    models = FoundationModels(config.models, device, gate_encoder(config.completion))
+    models.require([*ENCODER_ROLES.values(), *completer_class(config.completion).roles])
+    return models

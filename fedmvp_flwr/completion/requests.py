@@ -1,56 +1,86 @@
-"""Which holes are completed: those of training samples, and everything that a test may hide."""
+"""What is asked of a set of samples: which of their modalities are completed, and how."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
 
-from fedmvp_flwr.base.progress import Progress
-from fedmvp_flwr.base.samples import MODALITIES, Sample, other_modality
-from fedmvp_flwr.completion.pipeline import prepare_samples
-from fedmvp_flwr.completion.plan import check_gate
-from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import MODALITIES, Sample
+from fedmvp_flwr.completion.completer import Completer, Wanted
+from fedmvp_flwr.completion.contents import SOURCE_OF, content_digest
 
-
-def require_comparable(models: FoundationModels, config: RunConfig) -> None:
-    """Raise a ModelError if the quality gate is on but has nothing to measure with."""
-    if config.completion.kind != "none":
-        check_gate(models, config)
+Flags = Mapping[str, Sequence[bool]]  # by modality (N,)
 
 
-def completion_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
-    """Which holes of the samples are to be completed: all of them, or none."""
-    wanted = config.completion.kind != "none"
-    return {name: [wanted and not sample.has(name) for sample in samples] for name in MODALITIES}
+def holes(samples: Sequence[Sample]) -> dict[str, list[bool]]:
+    """What training samples ask for: each modality that is missing."""
+    return {name: [not sample.has(name) for sample in samples] for name in MODALITIES}
 
 
-def held_out_requests(samples: tuple[Sample, ...], config: RunConfig) -> dict[str, list[bool]]:
-    """Which modalities of test samples are completed: each from the other one, if that is there."""
-    wanted = config.completion.kind != "none"
-    return {
-        name: [wanted and sample.has(other_modality(name)) for sample in samples]
-        for name in MODALITIES
-    }
+def all_sides(samples: Sequence[Sample]) -> dict[str, list[bool]]:
+    """What test samples ask for: each modality, from the other one, if that is there."""
+    return {name: [sample.has(SOURCE_OF[name]) for sample in samples] for name in MODALITIES}
 
 
-def prepare_test(
-    samples: tuple[Sample, ...],
-    config: RunConfig,
-    models: FoundationModels,
-    store: FeatureStore,
-    on_progress: Progress | None = None,
-    pool: Sequence[Sample] = (),
-) -> PreparedSet:
-    """Encode test samples and complete each modality from the other one, where that is there.
+@dataclass(frozen=True)
+class Request:
+    """Samples, and what is asked for of them.
 
-    Retrieval takes from `pool`, never from other test samples.
+    Attributes:
+        samples: N samples; a modality that is None is a hole.
+        complete: by modality, N flags: make this modality of the sample from its other one, also
+            where the real one is there (test sets). Ignored by a completer that completes nothing.
+        completer: makes the completions. A sample of its pool is never completed by itself, and one
+            with nothing to take from stays as it is.
+        class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
+            whose labels may never enter a prompt.
+
+    Raises:
+        DataError: the flags do not fit the samples.
     """
-    return prepare_samples(
-        samples,
-        complete=held_out_requests(samples, config),
-        models=models,
-        store=store,
-        config=config,
-        pool=pool,
-        on_progress=on_progress,
-    )
+
+    samples: Sequence[Sample]
+    complete: Flags
+    completer: Completer
+    class_names: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        """Check the flags."""
+        lengths = {modality: len(flags) for modality, flags in self.complete.items()}
+        count = len(self.samples)
+        if not set(lengths) <= set(MODALITIES) or any(n != count for n in lengths.values()):
+            raise DataError(
+                f"The flags of what to complete are {lengths} (modality: number); expected {count} "
+                f"flags for some of {', '.join(MODALITIES)}."
+            )
+
+    @cached_property
+    def digests(self) -> dict[str, list[str | None]]:
+        """By modality, the N digests of the real contents, None at holes."""
+        return {m: [content_digest(sample, m) for sample in self.samples] for m in MODALITIES}
+
+    @cached_property
+    def wanted(self) -> dict[str, list[Wanted | None]]:
+        """By modality what each of the N samples asks for, None where nothing.
+
+        Raises:
+            DataError: a sample lacks what its completion would be made from.
+        """
+        return {
+            modality: [
+                self._wanted(row, modality) if flag and self.completer.completes else None
+                for row, flag in enumerate(self.complete.get(modality, [False] * len(self.samples)))
+            ]
+            for modality in MODALITIES
+        }
+
+    def _wanted(self, row: int, modality: str) -> Wanted | None:
+        sample, digest = self.samples[row], self.digests[SOURCE_OF[modality]][row]
+        if digest is None:
+            raise DataError(
+                f"Sample '{sample.key}': its {modality} cannot be completed, because it has "
+                f"no {SOURCE_OF[modality]} either. Leave it out."
+            )
+        class_name = self.completer.class_name(sample, self.class_names)
+        key = self.completer.key(modality, digest, class_name, sample.key)
+        return None if key is None else Wanted(key, digest, class_name, sample.key)

@@ -4,11 +4,10 @@ It sits on SQLite (write-ahead log): as fast as LMDB for values of 10 to 20 KB, 
 memory-mapped file, a truncated or overwritten file ends in an error instead of a killed process
 (measured in docs/performance.md). Values are never trusted: each carries a checksum over its key
 and its bytes. What is damaged is dropped and computed again; a file that is damaged as a whole is
-set aside, and its intact values are taken over.
+renamed, and a new one begun.
 """
 
 import contextlib
-import functools
 import hashlib
 import json
 import logging
@@ -16,7 +15,6 @@ import os
 import sqlite3
 import threading
 import time
-import weakref
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import TypeVar
@@ -43,8 +41,6 @@ _ENVIRONMENT = {
     sqlite3.SQLITE_NOMEM: "memory ran out",
 }
 _SHORT_READ = {sqlite3.SQLITE_IOERR_SHORT_READ}  # an I/O error only by name: a truncated file
-_stores: "weakref.WeakSet[FeatureStore]" = weakref.WeakSet()
-_paused: "list[FeatureStore]" = []  # during a fork only
 
 
 def key_for(kind: str, **parts: object) -> str:
@@ -59,7 +55,9 @@ def key_for(kind: str, **parts: object) -> str:
 
 
 class FeatureStore:
-    """Values by key; safe under concurrent threads and processes, also after a fork.
+    """Values by key; safe under concurrent threads and processes.
+
+    SQLite's connections must not cross a fork: close the store before one.
 
     Args:
         root: the store's folder, created if absent.
@@ -69,15 +67,12 @@ class FeatureStore:
     """
 
     def __init__(self, root: Path) -> None:
-        """Remember the folder; it is opened at first use, per process."""
+        """Remember the folder; it is opened at first use."""
         self.root = Path(root)
         self.path = self.root / _FILE
-        self.damaged = 0  # entries that failed their checksum, and files set aside
         self._lock = threading.RLock()
         self._connection: sqlite3.Connection | None = None
-        self._inode = 0
-        _close_before_forks()
-        _stores.add(self)
+        self._inode: int | None = None  # of the file that was opened, or tried
 
     def __enter__(self) -> "FeatureStore":
         """Return the store itself."""
@@ -88,21 +83,12 @@ class FeatureStore:
         self.close()
 
     def close(self) -> None:
-        """Close the connection of this process; a later use opens it again."""
+        """Close the connection; a later use opens it again."""
         with self._lock:
             if self._connection is not None:
                 with contextlib.suppress(sqlite3.Error):
                     self._connection.close()
             self._connection = None
-
-    def pause(self) -> None:
-        """Close the connection and let no thread open it again until `resume`."""
-        self._lock.acquire()
-        self.close()
-
-    def resume(self) -> None:
-        """End a `pause`."""
-        self._lock.release()
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
         """Return the values that are there and intact, by key.
@@ -111,9 +97,7 @@ class FeatureStore:
             StoreError: the store cannot be opened or read.
         """
         wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
-        if not wanted:
-            return {}
-        return self._guarded(lambda connection: self._read(connection, wanted))
+        return self._guarded(lambda connection: self._read(connection, wanted)) if wanted else {}
 
     def contains(self, keys: Iterable[str]) -> set[str]:
         """Return which of the keys are there, without reading and checking their values.
@@ -122,10 +106,8 @@ class FeatureStore:
             StoreError: the store cannot be opened or read.
         """
         wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
-        if not wanted:
-            return set()
         return self._guarded(
-            lambda connection: {key.hex() for key in table.present(connection, wanted)}
+            lambda connection: {key.hex() for (key,) in table.select(connection, wanted, "key")}
         )
 
     def put_many(self, items: Mapping[str, bytes]) -> None:
@@ -148,13 +130,12 @@ class FeatureStore:
             else:
                 bad.append(row[0])
         if bad:
-            self.damaged += len(bad)
             _logger.warning("%d damaged entries of %s are computed again", len(bad), self.path)
             table.delete(connection, bad)
         return found
 
     def _guarded(self, action: Callable[[sqlite3.Connection], _T]) -> _T:
-        """Run an action; on a damaged file, rebuild the store and run it once more."""
+        """Run an action; on a damaged file, begin a new one and run it once more."""
         with self._lock:
             try:
                 return action(self._open())
@@ -176,6 +157,7 @@ class FeatureStore:
             self.root.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise self._error(error) from error
+        self._inode = self._present_inode()
         for attempt in range(1, _OPEN_TRIES + 1):
             try:
                 self._connection = table.connect(self.path)
@@ -185,39 +167,30 @@ class FeatureStore:
                     raise
                 time.sleep(_OPEN_PAUSE_SECONDS * attempt)
         assert self._connection is not None
-        self._inode = self.path.stat().st_ino
+        self._inode = self._present_inode()
         return self._connection
 
+    def _present_inode(self) -> int | None:
+        with contextlib.suppress(FileNotFoundError):
+            return self.path.stat().st_ino
+        return None
+
     def _set_aside(self, error: BaseException) -> None:
-        """Rename a damaged file and take over its intact values."""
-        opened = self._inode if self._connection is not None else None
+        """Rename a damaged file, unless another process has done so already."""
         self.close()
-        self.damaged += 1
-        try:
-            if opened is not None and self.path.stat().st_ino != opened:
-                return  # another process has set it aside already
-        except FileNotFoundError:
+        if self._present_inode() != self._inode:
             return
-        aside = self.path.with_name(
-            f"{_FILE}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{self.damaged}"
-        )
+        aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
         try:
             for suffix in ("", *_SIDE_FILES):
                 with contextlib.suppress(FileNotFoundError):
                     Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         except OSError as failure:
             raise self._error(failure) from failure
-        saved = 0
-        with contextlib.suppress(sqlite3.Error):
-            for rows in table.salvage(aside):
-                table.insert(self._open(), rows)
-                saved += len(rows)
         _logger.warning(
-            "The feature store was damaged (%s); it is kept as %s, %d intact entries were taken "
-            "over, the others are computed again.",
+            "The feature store was damaged (%s); it is kept as %s, everything is computed again.",
             error,
             aside,
-            saved,
         )
 
     def _error(self, error: BaseException) -> StoreError:
@@ -230,26 +203,6 @@ class FeatureStore:
             f"The feature store {self.path} cannot be used: {reason} ({error}). Make room or "
             "allow writing there, or choose another folder with cache-dir."
         )
-
-
-@functools.cache
-def _close_before_forks() -> None:
-    """Close every store before this process forks: SQLite's connections must not cross a fork."""
-    if hasattr(os, "register_at_fork"):
-        os.register_at_fork(
-            before=_pause_stores, after_in_parent=_resume_stores, after_in_child=_resume_stores
-        )
-
-
-def _pause_stores() -> None:
-    _paused.extend(_stores)
-    for store in _paused:
-        store.pause()
-
-
-def _resume_stores() -> None:
-    while _paused:
-        _paused.pop().resume()
 
 
 def _code(error: BaseException) -> int:

@@ -7,16 +7,13 @@ Each module here holds the settings of one subject.
 
 from fedmvp_flwr.aggregation.choices import Weighting, WireDtype
 from fedmvp_flwr.config.method import Method
-from fedmvp_flwr.config.models import Dtype
-from fedmvp_flwr.config.run import FREE_KEYS, SelectionMetric
+from fedmvp_flwr.config.run import FREE_KEYS
 from fedmvp_flwr.config.run_config import RunConfig
 
 __all__ = [
     "FREE_KEYS",
-    "Dtype",
     "Method",
     "RunConfig",
-    "SelectionMetric",
     "Weighting",
     "WireDtype",
 ]

@@ -10,7 +10,7 @@ from fedmvp_flwr.config.section import Section
 class CompletionSettings(Section):
     """Way, prompts, gate and sources of the completions."""
 
-    kind: Literal["foundation", "retrieval", "none"] = Field(
+    kind: str = Field(
         "foundation",
         alias="completion",
         description="`foundation`: frozen models fill the holes. `retrieval`: the nearest complete "
@@ -51,4 +51,3 @@ class CompletionSettings(Section):
         description="Where `retrieval` looks: the client's `own` complete pairs, or a `public` "
         "split that everyone holds.",
     )
-    completion_seed: int = Field(0, ge=0, description="Fixes the completions, apart from `seed`.")

@@ -2,12 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from fedmvp_flwr.config.section import Section, one_of
-
-_PARTITIONS = ("dirichlet", "iid", "pathological", "shards")
-_PARTITIONS_WITH_NAME = ("column", "file")
+from fedmvp_flwr.config.section import Section
 
 
 class DataSettings(Section):
@@ -16,10 +13,9 @@ class DataSettings(Section):
     # Which samples, and who has them
     dataset: str = Field(
         "flora",
-        description="`flora`, the embedded data; `flora:N`, another set of the same species; "
-        "`folder:PATH`, `hf:NAME-or-PATH`, `cub:PATH`, `flowers:PATH`, `coco:PATH`, "
-        "`flickr30k:PATH`, `fashion:PATH`: your own, see docs/data.md; `nodes`: every node has "
-        "its own folder, the server none, see docs/deploy.md.",
+        description="`flora`, the embedded data (`flora:N`: another set of the same species); "
+        "`SOURCE:PATH`, your own, with a source of docs/data.md; `nodes`: every node has its own "
+        "folder, the server none, see docs/deploy.md.",
     )
     train_samples: int = Field(
         1500, ge=1, description="Flora: training samples, all clients together."
@@ -29,15 +25,9 @@ class DataSettings(Section):
     )
     test_samples: int = Field(500, ge=1, description="Flora: test samples.")
     partition: str = Field(
-        "dirichlet",
-        description="How the training samples are dealt to the clients: `dirichlet`, `iid`, "
-        "`shards`, `pathological`, `column:NAME` (a natural owner) or `file:PATH`.",
-    )
-    dirichlet_alpha: float = Field(
-        0.1, gt=0, description="Label skew of `dirichlet`; smaller is more skewed."
-    )
-    classes_per_client: int = Field(
-        2, ge=1, description="Classes of a client with `pathological`, shards with `shards`."
+        "dirichlet:0.1",
+        description="How the training samples are dealt to the clients, with a number or a name "
+        "after the colon where it takes one: docs/data.md.",
     )
 
     # Your own data (docs/data.md)
@@ -80,15 +70,17 @@ class DataSettings(Section):
         "official",
         description="`cub`, `flowers`: the split of the archive, or one of the paper's sizes.",
     )
-    split_seed: int = Field(
-        0, ge=0, description="Fixes that share and the choice of captions, apart from `seed`."
+    data_seed: int = Field(
+        0,
+        ge=0,
+        description="Fixes that share, the choice of captions, the completions and the probe, "
+        "apart from `seed`.",
     )
     captions: Literal["sampled", "first", "joined"] = Field(
         "sampled",
-        description="Of several texts of a sample: one drawn by its key and `split-seed`, the "
+        description="Of several texts of a sample: one drawn by its key and `data-seed`, the "
         "first, or all in a row.",
     )
-    text_max_chars: int = Field(100_000, ge=1, description="A longer text counts as a bad sample.")
     class_names_file: str = Field(
         "",
         description="Text file of the class names in the order of the labels, one a line, each "
@@ -100,14 +92,3 @@ class DataSettings(Section):
     bad_samples: Literal["refuse", "skip"] = Field(
         "refuse", description="Broken, unsafe or contradictory samples: `refuse` to run, or `skip`."
     )
-
-    @field_validator("partition")
-    @classmethod
-    def _check_partition(cls, value: str) -> str:
-        return one_of(value, _PARTITIONS, _PARTITIONS_WITH_NAME)
-
-    @property
-    def owner_column(self) -> str:
-        """Column that `partition='column:NAME'` deals by; empty for other partitions."""
-        kind, _, name = self.partition.partition(":")
-        return name if kind == "column" else ""

@@ -4,32 +4,29 @@ from pathlib import Path
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.run import RunSettings
 
+LOG_FILE = "events.jsonl"  # of a node, in its cache folder
 _HOME = Path("~/.fedmvp")
 
 
-def cache_folder(config: RunConfig) -> Path:
+def cache_folder(run: RunSettings) -> Path:
     """Absolute folder of the feature store.
 
     Raises:
         ConfigError: it lies in the home folder of nobody.
     """
-    return _cache(config.run.cache_dir)
+    return expanded(run.cache_dir or _HOME / "cache", ConfigError, "cache-dir").absolute()
 
 
-def _cache(chosen: str) -> Path:
-    return expanded(chosen or _HOME / "cache", ConfigError, "cache-dir").absolute()
-
-
-def output_folder(config: RunConfig, run_id: int) -> Path:
+def output_folder(run: RunSettings, run_id: int) -> Path:
     """Absolute folder of a run's results: the one it goes on with, where none is given.
 
     Raises:
         ConfigError: the folder cannot be written, or lies in the home folder of nobody.
     """
-    chosen = config.run.out_dir or config.run.resume or _HOME / "runs" / str(run_id)
-    key = "resume" if config.run.resume and not config.run.out_dir else "out-dir"
+    chosen = run.out_dir or run.resume or _HOME / "runs" / str(run_id)
+    key = "resume" if run.resume and not run.out_dir else "out-dir"
     return require_writable(expanded(chosen, ConfigError, key).absolute(), "out-dir")
 
 
@@ -49,6 +46,3 @@ def require_writable(folder: Path, key: str) -> Path:
             f"{key}='{folder}' cannot be written ({error.strerror}). Choose another folder."
         ) from error
     return folder
-
-
-LOG_FILE = "events.jsonl"

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from fedmvp_flwr.aggregation.choices import Weighting
+from fedmvp_flwr.aggregation.choices import GRAPH_WEIGHTINGS, Weighting
 from fedmvp_flwr.config.section import Section
 
 Method = Literal["fedmvp", "fedavg"]
@@ -50,4 +50,4 @@ class MethodSettings(Section):
     @property
     def uses_graph(self) -> bool:
         """Whether the weights of the clients come from the similarity graph."""
-        return self.client_weighting in ("importance", "importance-examples")
+        return self.client_weighting in GRAPH_WEIGHTINGS

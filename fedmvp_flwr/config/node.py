@@ -1,6 +1,5 @@
 """Who a node is and where its things lie: the one place that reads Flower's node config."""
 
-import difflib
 import logging
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -9,8 +8,10 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import _cache
+from fedmvp_flwr.config.folders import LOG_FILE, cache_folder
+from fedmvp_flwr.config.run import RunSettings
 
 _logger = logging.getLogger(__name__)
 
@@ -63,7 +64,7 @@ class Node:
         return config.changed(**changes)
 
 
-def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 0) -> Node:
+def read_node(node_config: Mapping[str, Any], run: RunSettings, node_id: int = 0) -> Node:
     """Read a node's identity from Flower's `context.node_config`.
 
     A node with `data-path` keeps its features in its own `cache-dir` (default: ~/.fedmvp/cache):
@@ -71,24 +72,25 @@ def read_node(node_config: Mapping[str, Any], config: RunConfig, node_id: int = 
 
     Args:
         node_config: what `--node-config` gave.
-        config: the run's settings.
+        run: names the cache folder of nodes that take a part of the run's data set.
         node_id: Flower's id of the node.
 
     Raises:
         ConfigError: an unknown key, a folder that is not there, a partition that is not told or
             out of range; all of it at once.
     """
-    problems = [_unknown(key) for key in node_config if key not in _KEYS]
-    data_path = _folder(node_config.get("data-path", ""), problems)
-    own_cache = _expanded("cache-dir", node_config.get("cache-dir", ""), problems)
-    partition_id, num_partitions = _partition(node_config, bool(data_path), problems)
+    problems = [
+        f"unknown key '{key}'{did_you_mean(key, _KEYS)}" for key in node_config if key not in _KEYS
+    ]
+    paths = _paths(node_config, problems)
+    own_data = bool(node_config.get("data-path"))
+    partition_id, num_partitions = _numbers(node_config, own_data, problems)
     if problems:
         raise ConfigError(f"The node config {dict(node_config)}: {'; '.join(problems)}. {_HINT}")
-    folder = (
-        own_cache.absolute() if own_cache else _cache("" if data_path else config.run.cache_dir)
-    )
+    chosen = run.model_copy(update={"cache_dir": ""}) if own_data else run
+    cache = paths["cache-dir"].absolute() if "cache-dir" in paths else cache_folder(chosen)
     name = str(node_config.get("name", ""))
-    node = Node(partition_id, num_partitions, folder, data_path, name, node_id)
+    node = Node(partition_id, num_partitions, cache, paths.get("data-path"), name, node_id)
     if not node.lasting and node_id:
         _warn_of_no_name(node)
     return node
@@ -110,8 +112,6 @@ def require_lasting(node: Node) -> None:
 
 
 def _warn_of_no_name(node: Node) -> None:
-    from fedmvp_flwr.config.folders import LOG_FILE  # imports this module
-
     if (node.cache_dir / LOG_FILE).exists():  # each message may be a process: it was said then
         return
     _logger.warning(
@@ -121,51 +121,38 @@ def _warn_of_no_name(node: Node) -> None:
     )
 
 
-def _unknown(key: str) -> str:
-    near = difflib.get_close_matches(key, _KEYS, n=1)
-    return f"unknown key '{key}'" + (f", did you mean '{near[0]}'?" if near else "")
+def _paths(node_config: Mapping[str, Any], problems: list[str]) -> dict[str, Path]:
+    paths = {}
+    for key in ("data-path", "cache-dir"):
+        if node_config.get(key):
+            try:
+                paths[key] = expanded(str(node_config[key]), ConfigError, key)
+            except ConfigError as error:
+                problems.append(str(error).removesuffix("."))
+    data_path = paths.get("data-path")
+    if data_path and not data_path.is_absolute():
+        problems.append(f"data-path='{data_path}' is not absolute")
+    elif data_path and not data_path.is_dir():
+        problems.append(f"data-path='{data_path}' is no folder on this machine")
+    return paths
 
 
-def _expanded(key: str, value: object, problems: list[str]) -> Path | None:
-    if not value:
-        return None
-    try:
-        return expanded(str(value), ConfigError, key)
-    except ConfigError as error:
-        problems.append(str(error).removesuffix("."))
-        return None
-
-
-def _folder(value: object, problems: list[str]) -> Path | None:
-    if not value:
-        return None
-    path = _expanded("data-path", value, problems)
-    if path is None:
-        return Path(str(value))  # it is named, though not there
-    if not path.is_absolute():
-        problems.append(f"data-path='{value}' is not absolute")
-    elif not path.is_dir():
-        problems.append(f"data-path='{value}' is no folder on this machine")
-    return path
-
-
-def _partition(
-    node_config: Mapping[str, Any], has_data: bool, problems: list[str]
+def _numbers(
+    node_config: Mapping[str, Any], own_data: bool, problems: list[str]
 ) -> tuple[int, int]:
-    if has_data and "partition-id" not in node_config:
-        return -1, 0
-    needed = ("partition-id",) if has_data else ("partition-id", "num-partitions")
-    missing = [key for key in needed if key not in node_config]
+    """Number of the part, -1 for none, and number of parts, 0 with a folder of its own."""
+    keys = ("partition-id",) if own_data else ("partition-id", "num-partitions")
+    missing = [key for key in keys if key not in node_config]
     if missing:
-        what = "neither data-path nor" if len(missing) == len(needed) else "no"
-        problems.append(f"it names {what} {' and '.join(missing)}")
+        if not own_data:
+            what = "neither data-path nor" if len(missing) == len(keys) else "no"
+            problems.append(f"it names {what} {' and '.join(missing)}")
         return -1, 0
     try:
-        partition_id = int(node_config["partition-id"])
-        number = 0 if has_data else int(node_config["num-partitions"])
+        number, parts = ([int(node_config[key]) for key in keys] + [0])[:2]
     except (TypeError, ValueError) as error:
         problems.append(f"partition-id and num-partitions must be whole numbers ({error})")
         return -1, 0
-    if partition_id < 0 or (not has_data and partition_id >= number):
-        problems.append(f"partition-id={partition_id} is not in [0, num-partitions={number})")
-    return partition_id, number
+    if number < 0 or (not own_data and number >= parts):
+        problems.append(f"partition-id={number} is not in [0, num-partitions={parts})")
+    return number, parts

@@ -2,29 +2,26 @@
 
 from typing import Literal
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from fedmvp_flwr.config.section import Section
+from fedmvp_flwr.config.section import Section, one_of
 
 
 class ProbeSettings(Section):
     """Where the probe comes from, and what the server does with it."""
 
-    probe_source: Literal["generated", "public"] = Field(
+    probe_source: str = Field(
         "generated",
         description="`generated`: the probe is generated from class descriptions, as in the paper. "
-        "`public`: it is real pairs of the public split.",
+        "`public`: it is real pairs of the public split. `file:PATH`: a saved one, "
+        "`probe.safetensors` in the `out-dir` of a run, or one of `probes/*.safetensors` in the "
+        "`cache-dir`.",
     )
     probe_per_class: int = Field(
         8,
         ge=1,
         description="Synthetic probe samples per class; with `probe-source='public'` at most so "
         "many real pairs of each class.",
-    )
-    probe_file: str = Field(
-        "",
-        description="Use this saved probe instead of making one: `probe.safetensors` in the "
-        "`out-dir` of a run, or one of `probes/*.safetensors` in the `cache-dir`.",
     )
     probe_tuning: Literal["auto", "on", "off"] = Field(
         "auto",
@@ -36,8 +33,19 @@ class ProbeSettings(Section):
         0.25, gt=0, description="Learning rate on the probe, as a share of the round's."
     )
 
+    @field_validator("probe_source")
+    @classmethod
+    def _check_source(cls, value: str) -> str:
+        return one_of(value, ("generated", "public"), ("file",))
+
+    @property
+    def file(self) -> str:
+        """The saved probe, or empty."""
+        kind, _, path = self.probe_source.partition(":")
+        return path if kind == "file" else ""
+
     @model_validator(mode="after")
     def _enough_to_compare(self) -> "ProbeSettings":
-        if self.probe_per_class == 1 and not self.probe_file:
+        if self.probe_per_class == 1 and not self.file:
             raise ValueError("probe-per-class=1 leaves too little to compare clients on; use >= 2")
         return self

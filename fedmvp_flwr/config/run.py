@@ -1,20 +1,17 @@
 """Settings of the run as a whole: how long, with whom, where to, what goes on the wire."""
 
-from typing import Literal
-
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from fedmvp_flwr.aggregation.choices import WireDtype
-from fedmvp_flwr.config.section import Section
+from fedmvp_flwr.config.section import Section, one_of
 
-SelectionMetric = Literal[
-    "accuracy.complete",
-    "accuracy.image-only",
-    "accuracy.text-only",
-    "macro-f1.complete",
-    "macro-f1.image-only",
-    "macro-f1.text-only",
-]
+SELECTION_METRICS = tuple(
+    f"{measure}.{condition}"
+    for measure in ("accuracy", "macro-f1")
+    for condition in ("complete", "image-only", "text-only")
+)
+
+_SELECTORS = ("none", "server", "clients")
 
 FREE_KEYS = (
     "num-server-rounds",
@@ -78,13 +75,11 @@ class RunSettings(Section):
         description="Folder of an interrupted run: go on after its last finished round, with the "
         "same settings. Without `out-dir` the results go there, too.",
     )
-    selection: Literal["none", "server", "clients"] = Field(
+    selection: str = Field(
         "none",
         description="Keep the model of the best round by the `server`'s validation split, or by "
-        "the held-out samples of the `clients`; `none`: of the last round.",
-    )
-    selection_metric: SelectionMetric = Field(
-        "accuracy.complete", description="What the best round is best in."
+        "the held-out samples of the `clients`; `none`: of the last round. What it is best in may "
+        "follow: `server:macro-f1.text-only`; `accuracy.complete` otherwise.",
     )
     early_stopping_patience: int = Field(
         0,
@@ -93,13 +88,31 @@ class RunSettings(Section):
         "0: never.",
     )
 
+    @field_validator("selection")
+    @classmethod
+    def _check_selection(cls, value: str) -> str:
+        by, colon, metric = value.partition(":")
+        if by == "none" or by not in _SELECTORS or not colon:
+            return one_of(value, _SELECTORS, ())
+        return f"{by}:{one_of(metric, SELECTION_METRICS, ())}"
+
+    @property
+    def selected_by(self) -> str:
+        """Whose scores select the model: `none`, `server` or `clients`."""
+        return self.selection.partition(":")[0]
+
+    @property
+    def selection_metric(self) -> str:
+        """What the best round is best in."""
+        return self.selection.partition(":")[2] or SELECTION_METRICS[0]
+
     @model_validator(mode="after")
     def _selection_has_scores(self) -> "RunSettings":
-        if self.early_stopping_patience and self.selection == "none":
+        if self.early_stopping_patience and self.selected_by == "none":
             raise ValueError(
                 f"early-stopping-patience={self.early_stopping_patience} needs a validation score: "
                 "set selection='server' or selection='clients'"
             )
-        if self.selection == "clients" and not self.fraction_evaluate:
+        if self.selected_by == "clients" and not self.fraction_evaluate:
             raise ValueError("selection='clients' needs clients that evaluate: fraction-evaluate>0")
         return self

@@ -1,6 +1,5 @@
 """`RunConfig`: the settings of a run, a section for each subject, built once from flat keys."""
 
-import difflib
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -8,6 +7,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.config.method import MethodSettings
@@ -70,8 +70,7 @@ class RunConfig(BaseModel):
             except ValidationError as error:
                 problems += [_describe(dict(item)) for item in error.errors()]
         if problems:
-            text = "; ".join(problems)
-            raise ConfigError(f"Wrong run-config: {text}" + ("" if text.endswith("?") else "."))
+            raise ConfigError(f"Wrong run-config: {'; '.join(problems)}.")
         return cls.model_validate(sections)
 
     def changed(self, **settings: Any) -> "RunConfig":  # noqa: ANN401 - values of any key
@@ -112,8 +111,7 @@ class RunConfig(BaseModel):
     @property
     def generates_probe(self) -> bool:
         """Whether the image generator has to make the probe."""
-        probe = self.probe
-        return self.needs_probe and not probe.probe_file and probe.probe_source == "generated"
+        return self.needs_probe and self.probe.probe_source == "generated"
 
 
 def _sections() -> Iterator[tuple[str, type[Section]]]:
@@ -126,9 +124,7 @@ def _sections() -> Iterator[tuple[str, type[Section]]]:
 def _unknown_key(key: str, value: object, known: tuple[str, ...]) -> str:
     if key in REPLACED:
         return f"key '{key}' is gone: {REPLACED[key].format(value=value)}"
-    near = difflib.get_close_matches(key, known, n=1)
-    hint = f", did you mean '{near[0]}'?" if near else ""
-    return f"unknown key '{key}'{hint}"
+    return f"unknown key '{key}'{did_you_mean(key, known)}"
 
 
 def _describe(item: dict[str, Any]) -> str:

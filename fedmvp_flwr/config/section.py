@@ -1,8 +1,8 @@
 """What every section of the run-config has in common."""
 
-import difflib
-
 from pydantic import BaseModel, ConfigDict
+
+from fedmvp_flwr.base.nearest import did_you_mean
 
 
 def kebab(name: str) -> str:
@@ -37,6 +37,5 @@ def one_of(value: str, words: tuple[str, ...], prefixes: tuple[str, ...]) -> str
     prefix, colon, rest = value.partition(":")
     if value in words or (colon and prefix in prefixes and rest.strip()):
         return value
-    near = difflib.get_close_matches(prefix, [*words, *prefixes], n=1)
     allowed = ", ".join([*words, *(f"{prefix}:..." for prefix in prefixes)])
-    raise ValueError(f"expected {allowed}" + (f"; did you mean '{near[0]}'?" if near else ""))
+    raise ValueError(f"expected {allowed}{did_you_mean(prefix, [*words, *prefixes])}")

@@ -1,16 +1,17 @@
 """The frozen models of a run: known by their fingerprints, loaded only when one has to work."""
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Protocol, cast
 
 from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.base.samples import IMAGE, TEXT
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.folders.fingerprint import model_fingerprint, space_fingerprint
+from fedmvp_flwr.config.models import ModelSettings
+from fedmvp_flwr.foundation.fingerprint import model_fingerprint, space_fingerprint
 from fedmvp_flwr.foundation.folders.hub import revision_of
 from fedmvp_flwr.foundation.protocols import Captioner, ImageEncoder, ImageGenerator, TextEncoder
-from fedmvp_flwr.foundation.specs import LoadContext, ModelSpec, Role, load_model, parse_spec
+from fedmvp_flwr.foundation.registry import load_model, parse_spec
+from fedmvp_flwr.foundation.spec import LoadContext, ModelSpec, Role
 
 ENCODER_ROLES: dict[str, Role] = {IMAGE: "image_encoder", TEXT: "text_encoder"}
 GENERATOR_ROLES: dict[str, Role] = {IMAGE: "image_generator", TEXT: "captioner"}
@@ -28,49 +29,42 @@ class Encoder(Protocol):
 
 
 class FoundationModels:
-    """The four frozen models that a configuration names, each loaded at its first use.
+    """The four frozen models that the settings name, each loaded at its first use.
 
     Args:
-        config: names the models and their settings.
+        settings: name the models.
         device: where they compute: "cpu", "cuda" or "cuda:N".
+        gate_encoder: spec of the image-text model that judges completions, if it is another one.
+        key: the run-config key that names all of them; default: each has that of its role.
     """
 
-    def __init__(self, config: RunConfig, device: str = "cpu") -> None:
+    def __init__(
+        self,
+        settings: ModelSettings,
+        device: str = "cpu",
+        gate_encoder: str = "",
+        key: str = "",
+    ) -> None:
         """See the class."""
-        self.config = config
-        self.device = device
+        self.settings, self.device = settings, device
+        self._gate_encoder, self._key = gate_encoder, key
         self._specs: dict[Role, ModelSpec] = {}
         self._fingerprints: dict[Role, str] = {}
         self._loaded: dict[Role, Any] = {}
         self._shared: dict[str, Any] = {}
-        self._key = ""  # names the run-config key in errors, if it is not the role's own
 
-    @classmethod
-    def from_config(
-        cls, config: RunConfig, device: str = "cpu", roles: Sequence[Role] | None = None
-    ) -> "FoundationModels":
-        """Name the models of a run; nothing is loaded.
+    def require(self, roles: Iterable[Role]) -> None:
+        """Find and fingerprint models, and those of the gate; nothing is loaded.
 
-        Args:
-            config: names the models and their settings.
-            device: where they compute.
-            roles: checked and fingerprinted at once; the others when they are asked for. Default:
-                both encoders, and the generative models if `completion` is `foundation`.
+        The others are looked for when they are asked for.
 
         Raises:
             ModelError: one of these models is not there or not known.
         """
-        models = cls(config, device)
-        if roles is None:
-            roles = list(ENCODER_ROLES.values())
-            if config.completion.kind == "foundation":
-                roles += list(GENERATOR_ROLES.values())
         for role in roles:
-            models.fingerprint(role)
-        if models.gate is not models:
-            for role in ENCODER_ROLES.values():
-                models.gate.fingerprint(role)
-        return models
+            self.fingerprint(role)
+        if self.gate is not self:
+            self.gate.require(ENCODER_ROLES.values())
 
     @functools.cached_property
     def gate(self) -> "FoundationModels":
@@ -79,24 +73,16 @@ class FoundationModels:
         Only the pooled embeddings of the gate's encoders are looked at, so that their tokens are
         kept to one.
         """
-        config = self.config
-        if (
-            not config.completion.gate_encoder
-            or config.completion.kind == "none"
-            or not config.completion.quality_gate
-        ):
+        if not self._gate_encoder:
             return self
-        spec = config.completion.gate_encoder
         update = {
-            "image_encoder": spec,
-            "text_encoder": spec,
-            "gate_encoder": "",
+            "image_encoder": self._gate_encoder,
+            "text_encoder": self._gate_encoder,
             "image_grid": 1,
             "text_max_tokens": 1,
         }
-        gate = FoundationModels(config.changed(**update), self.device)
-        gate._key = "gate-encoder"
-        return gate
+        settings = self.settings.model_copy(update=update)
+        return FoundationModels(settings, device=self.device, key="gate-encoder")
 
     def identities(self) -> dict[str, dict[str, str | None]]:
         """Return what names the models that have been asked for: spec, fingerprint, hub revision.
@@ -106,9 +92,9 @@ class FoundationModels:
         """
         named = {
             role.replace("_", "-"): {
-                "spec": str(getattr(self.config.models, role)),
+                "spec": self.spec(role).text,
                 "fingerprint": fingerprint,
-                "revision": revision_of(self._spec(role).folder),
+                "revision": revision_of(self.spec(role).folder),
             }
             for role, fingerprint in sorted(self._fingerprints.items())
         }
@@ -116,18 +102,28 @@ class FoundationModels:
             named["gate-encoder"] = self.gate.identities()["image-encoder"]
         return named
 
-    def spec(self, role: Role) -> ModelSpec:
-        """Return where a role's model lies.
-
-        Raises:
-            ModelError: the model is not there or not known.
-        """
-        return self._spec(role)
-
     @property
     def models_loaded(self) -> tuple[Role, ...]:
         """The roles whose model is in memory, those of the gate left out."""
         return tuple(sorted(self._loaded))
+
+    def spec(self, role: Role) -> ModelSpec:
+        """Return where a role's model lies and how it is called.
+
+        Raises:
+            ModelError: the model is not there or not known.
+        """
+        if role not in self._specs:
+            self._specs[role] = parse_spec(role, getattr(self.settings, role), self._key)
+        return self._specs[role]
+
+    def at_once(self, role: Role) -> int:
+        """How many items a call of a role's model takes.
+
+        Raises:
+            ModelError: the model is not there or not known.
+        """
+        return self.spec(role).options.batch or self.settings.foundation_batch_size
 
     def fingerprint(self, role: Role) -> str:
         """Return the content name of a role's model.
@@ -136,12 +132,12 @@ class FoundationModels:
             ModelError: the model is not there or not known.
         """
         if role not in self._fingerprints:
-            self._fingerprints[role] = model_fingerprint(self._spec(role))
+            self._fingerprints[role] = model_fingerprint(self.spec(role))
         return self._fingerprints[role]
 
     def space(self, modality: str) -> str | None:
         """Return the name of the space of a modality's pooled embeddings, None if its own."""
-        return space_fingerprint(self._spec(ENCODER_ROLES[modality]))
+        return space_fingerprint(self.spec(ENCODER_ROLES[modality]))
 
     @functools.cached_property
     def comparable(self) -> bool:
@@ -181,21 +177,8 @@ class FoundationModels:
         if self.gate is not self:
             self.gate.release()
 
-    def _spec(self, role: Role) -> ModelSpec:
-        if role not in self._specs:
-            self._specs[role] = parse_spec(role, getattr(self.config.models, role), self._key)
-        return self._specs[role]
-
     def _load(self, role: Role) -> Any:  # noqa: ANN401 - one protocol per role
         if role not in self._loaded:
-            spec = self._spec(role)
-            context = LoadContext(
-                spec.folder,
-                self.device,
-                self.config,
-                self._shared,
-                spec.architecture,
-                spec.weights,
-            )
-            self._loaded[role] = load_model(spec, context)
+            context = LoadContext(self.spec(role), self.device, self.settings, self._shared)
+            self._loaded[role] = load_model(context)
         return self._loaded[role]

@@ -1,6 +1,6 @@
 """What a frozen foundation model must offer, whatever library it comes from.
 
-A new library is one file that implements one of these protocols and one line in `specs.py`.
+A new library is one file that implements one of these protocols and one line in `registry.py`.
 """
 
 from collections.abc import Sequence

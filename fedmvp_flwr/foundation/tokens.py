@@ -16,35 +16,14 @@ def pool_to_grid(maps: Tensor, grid: int) -> Tensor:
     Raises:
         ModelError: the maps have fewer rows or columns than the grid.
     """
-    require_grid(int(maps.shape[-2]), int(maps.shape[-1]), grid)
-    pooled = torch.nn.functional.adaptive_avg_pool2d(maps.float(), grid)
-    return pooled.flatten(2).transpose(1, 2)
-
-
-def require_grid(rows: int, columns: int, grid: int) -> None:
-    """Refuse a grid that is finer than the image encoder's token map.
-
-    Args:
-        rows: of the map.
-        columns: of the map.
-        grid: rows and columns that the map is to be pooled to.
-
-    Raises:
-        ModelError: the map has fewer rows or columns than the grid.
-    """
+    rows, columns = int(maps.shape[-2]), int(maps.shape[-1])
     if min(rows, columns) < grid:
         raise ModelError(
             f"image-grid={grid}: the image encoder's token map has only {(rows, columns)} rows and "
             "columns; choose at most that many."
         )
-
-
-def rows_and_columns(value: object) -> tuple[int, int] | None:
-    """Read a size in a model's config: one positive number or two; None if it is neither."""
-    rows, columns = value if isinstance(value, list) and len(value) == 2 else (value, value)
-    if isinstance(rows, int) and isinstance(columns, int) and min(rows, columns) > 0:
-        return rows, columns
-    return None
+    pooled = torch.nn.functional.adaptive_avg_pool2d(maps.float(), grid)
+    return pooled.flatten(2).transpose(1, 2)
 
 
 def patch_maps(tokens: Tensor, rows: int, columns: int) -> tuple[Tensor, int]:

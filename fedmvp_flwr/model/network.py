@@ -1,13 +1,13 @@
 """All that is trained and travels: the joint encoder and its classifier."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_flwr.base.features import Batch
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.training import TrainingSettings
 from fedmvp_flwr.model.joint_encoder import JointEncoder
 
 _UNIT_VECTOR_GAIN = 10.0  # logits of unit vectors need a wide range to become confident
@@ -76,26 +76,29 @@ class FedMVPNetwork(nn.Module):
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}.")
+        self.num_classes = num_classes
         self.encoder = JointEncoder(token_widths, pooled_widths, width, layers, heads, dropout)
         self.classifier = Classifier(width, num_classes, dropout)
 
     @classmethod
-    def from_config(
-        cls,
-        config: RunConfig,
-        token_widths: Mapping[str, int],
-        pooled_widths: Mapping[str, int],
-        num_classes: int,
+    def from_settings(
+        cls, training: TrainingSettings, widths: Mapping[str, Sequence[int]], num_classes: int
     ) -> "FedMVPNetwork":
-        """Build the network of a run for the widths of its frozen encoders."""
+        """Build the network of a run.
+
+        Args:
+            training: size and dropout.
+            widths: of the frozen tokens and pooled embeddings by modality, see `Batch.widths`.
+            num_classes: C >= 2.
+        """
         return cls(
-            token_widths,
-            pooled_widths,
+            {name: tokens for name, (tokens, _) in widths.items()},
+            {name: pooled for name, (_, pooled) in widths.items()},
             num_classes,
-            config.training.model_width,
-            config.training.model_layers,
-            config.training.model_heads,
-            config.training.model_dropout,
+            training.model_width,
+            training.model_layers,
+            training.model_heads,
+            training.model_dropout,
         )
 
     def forward(self, batch: Batch) -> Output:

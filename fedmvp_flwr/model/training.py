@@ -10,7 +10,8 @@ from torch import Tensor
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.method import MethodSettings
+from fedmvp_flwr.config.training import TrainingSettings
 from fedmvp_flwr.model.adamw import AdamW
 from fedmvp_flwr.model.losses import (
     multimodal_contrastive_matching_loss,
@@ -42,7 +43,7 @@ class LossParts:
 
 
 def fedmvp_loss(
-    output: Output, labels: Tensor, present: Mapping[str, Tensor], config: RunConfig
+    output: Output, labels: Tensor, present: Mapping[str, Tensor], method: MethodSettings
 ) -> LossParts:
     """The training loss (paper, section 3.2, equation of the total loss).
 
@@ -50,7 +51,7 @@ def fedmvp_loss(
         output: the network's output for B samples.
         labels: (B,) class indices.
         present: by modality, (B,) bool: the samples whose modality vector means something.
-        config: `method` and the weights of the parts.
+        method: its name and the weights of the parts.
 
     Returns:
         The parts; for `fedavg` all but the cross-entropy are 0 and not computed.
@@ -59,12 +60,12 @@ def fedmvp_loss(
     supervised = joint_ce.mean()
     zero = supervised.new_zeros(())
     matching, margin, auxiliary = zero, zero, zero
-    if config.method.name == "fedmvp":
+    if method.name == "fedmvp":
         for name, vectors in output.modality.items():
             mask = present[name]
             ce = F.cross_entropy(output.modality_logits[name], labels, reduction="none")
             matching = matching + multimodal_contrastive_matching_loss(
-                output.joint, vectors, config.method.temperature, mask
+                output.joint, vectors, method.temperature, mask
             )
             margin = margin + representation_aligned_margin_loss(
                 output.joint, vectors, joint_ce, ce, mask
@@ -72,14 +73,14 @@ def fedmvp_loss(
             auxiliary = auxiliary + (ce * mask).sum() / mask.sum().clamp_min(1)
     total = (
         supervised
-        + config.method.alpha * matching
-        + config.method.beta * margin
-        + config.method.auxiliary_weight * auxiliary
+        + method.alpha * matching
+        + method.beta * margin
+        + method.auxiliary_weight * auxiliary
     )
     return LossParts(total, supervised, matching, margin, auxiliary)
 
 
-def drop_modalities(batch: Batch, config: RunConfig, generator: torch.Generator) -> Batch:
+def drop_modalities(batch: Batch, method: MethodSettings, generator: torch.Generator) -> Batch:
     """Hide modalities at random, so that the model learns to do without any of them.
 
     A generated modality is hidden with `generated-dropout`: completion may help, but the model
@@ -93,26 +94,27 @@ def drop_modalities(batch: Batch, config: RunConfig, generator: torch.Generator)
     present = torch.stack([batch.modalities[name].present for name in names])
     generated = torch.stack([batch.modalities[name].generated for name in names])
     pair = present.all(dim=0) & ~generated.any(dim=0)
-    share = config.method.modality_dropout / len(names)  # one draw decides whether, and which one
+    share = method.modality_dropout / len(names)  # one draw decides whether, and which one
     slot = torch.arange(len(names), device=device)[:, None] * share
     one_of_pair = (slot <= draw[0]) & (draw[0] < slot + share)
-    hidden = torch.where(pair, one_of_pair, generated & (draw < config.method.generated_dropout))
+    hidden = torch.where(pair, one_of_pair, generated & (draw < method.generated_dropout))
     hidden &= (present & ~hidden).any(dim=0)
     return batch.hide(dict(zip(names, hidden, strict=True)))
 
 
-def learning_rate_at(server_round: int, config: RunConfig) -> float:
-    """Cosine from the peak in round 1 to a small rest in the last round."""
-    progress = (server_round - 1) / max(config.run.num_server_rounds - 1, 1)
+def cosine_decay(server_round: int, last_round: int) -> float:
+    """Share of the learning rate: from 1 in round 1 to a small rest in the last round."""
+    progress = (server_round - 1) / max(last_round - 1, 1)
     cosine = (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0))) / 2
-    return config.training.learning_rate * (_FINAL_RATE + (1 - _FINAL_RATE) * cosine)
+    return _FINAL_RATE + (1 - _FINAL_RATE) * cosine
 
 
 def train(
     network: FedMVPNetwork,
     batch: Batch,
-    config: RunConfig,
-    server_round: int,
+    method: MethodSettings,
+    training: TrainingSettings,
+    learning_rate: float,
     generator: torch.Generator,
 ) -> dict[str, float]:
     """Train the network in place for the local epochs of one round.
@@ -120,8 +122,9 @@ def train(
     Args:
         network: on the device to train on.
         batch: all training samples of the client, each with at least one modality present.
-        config: the run's settings.
-        server_round: 1-based; decides the learning rate.
+        method: which losses, and how often a modality is hidden.
+        training: epochs, batch size and weight decay.
+        learning_rate: of this round, see `cosine_decay`.
         generator: CPU generator of the order and of the modality dropout. Dropout inside the
             network draws from torch's global generator, which the caller forks and seeds.
 
@@ -137,19 +140,17 @@ def train(
             "complete pair; otherwise check its data."
         )
     device = next(network.parameters()).device
-    optimizer = AdamW(
-        network.parameters(), learning_rate_at(server_round, config), config.training.weight_decay
-    )
+    optimizer = AdamW(network.parameters(), learning_rate, training.weight_decay)
     network.train()
     sums: dict[str, float] = {}
-    for _ in range(config.training.local_epochs):
+    for _ in range(training.local_epochs):
         sums = dict.fromkeys((field.name for field in fields(LossParts)), 0.0)
         order = torch.randperm(len(batch), generator=generator)
-        for index in order.split(config.training.batch_size):
+        for index in order.split(training.batch_size):
             chosen = batch.select(index).trim().to(device)
-            shown = drop_modalities(chosen, config, generator)
+            shown = drop_modalities(chosen, method, generator)
             present = {name: m.present for name, m in chosen.modalities.items()}
-            parts = fedmvp_loss(network(shown), chosen.labels, present, config)
+            parts = fedmvp_loss(network(shown), chosen.labels, present, method)
             optimizer.zero_grad()
             parts.total.backward()
             torch.nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)

@@ -2,27 +2,21 @@
 
 from collections.abc import Sequence
 
-from fedmvp_flwr.base.samples import IMAGE, TEXT, Dataset
+from fedmvp_flwr.base.samples import IMAGE, TEST, TEXT, TRAIN, VALIDATION, Dataset
+from fedmvp_flwr.completion.pool import takes_public_pairs
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
-from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.config.completion import CompletionSettings
+from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.data.reading.entries import LoadedDataset
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN, VALIDATION
 
 Row = dict[str, int]
 _SHOWN = 10
 
 
-def client_row(dataset: Dataset, config: RunConfig, client: int, num_clients: int) -> Row:
-    """Count what one client would own; its split and its masks are saved.
-
-    Raises:
-        DataError: the split or a mask cannot be made.
-    """
-    node = Node(client, num_clients, cache_folder(config))
-    samples = client_samples(dataset, config, node)
+def client_row(client: int, samples: ClientSamples) -> Row:
+    """Count what one client would own."""
     return {
         "client": client,
         "samples": len(samples.train),
@@ -46,7 +40,12 @@ def data_notes(dataset: Dataset, config: RunConfig, rows: Sequence[Row]) -> list
     notes = [f"{len(dataset.class_names)} classes; samples: {sizes}."]
     if isinstance(dataset, LoadedDataset):
         notes += [f"Found: {line}" for line in dataset.findings.summary()]
-    notes.append(_test_note(dataset, config))
+    if dataset.splits[TEST]:
+        tested = whole_test_mask(dataset.splits[TEST], config.missing, config.run.seed).present
+        lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
+        notes.append(f"Test set of the server: {', '.join(lacking)}.")
+    else:
+        notes.append("The server has no test set.")
     notes += _unused_splits(dataset, config)
     train = {sample.label for sample in dataset.splits[TRAIN]}
     test = {sample.label for sample in dataset.splits[TEST]}
@@ -54,30 +53,16 @@ def data_notes(dataset: Dataset, config: RunConfig, rows: Sequence[Row]) -> list
     if untrained:
         shown = ", ".join(untrained[:_SHOWN]) + (", ..." if len(untrained) > _SHOWN else "")
         notes.append(f"{len(untrained)} classes are tested but nobody trains on them: {shown}.")
-    return notes + _client_notes(config, rows)
-
-
-def _test_note(dataset: Dataset, config: RunConfig) -> str:
-    samples = dataset.splits[TEST]
-    if not samples:
-        return "The server has no test set."
-    tested = whole_test_mask(samples, config).present
-    lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
-    return f"Test set of the server: {', '.join(lacking)}."
+    return notes + _client_notes(config.completion, config.run.fraction_evaluate, rows)
 
 
 def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
     """A line on samples that have a split of their own which this run has no use for."""
     used = {TRAIN, TEST}
-    if config.run.selection != "none":
+    if config.run.selected_by != "none":
         used.add(VALIDATION)
-    retrieves = (
-        config.completion.kind == "retrieval" and config.completion.retrieval_source == "public"
-    )
-    probes = (
-        config.needs_probe and not config.probe.probe_file and config.probe.probe_source == "public"
-    )
-    if retrieves or probes:
+    probes = config.needs_probe and config.probe.probe_source == "public"
+    if probes or takes_public_pairs(config.completion):
         used.add(config.data.public_split)
     unused = [
         f"{name} ({len(samples)} samples)"
@@ -93,17 +78,20 @@ def _unused_splits(dataset: Dataset, config: RunConfig) -> list[str]:
     ]
 
 
-def _client_notes(config: RunConfig, rows: Sequence[Row]) -> list[str]:
+def _client_notes(
+    completion: CompletionSettings, fraction_evaluate: float, rows: Sequence[Row]
+) -> list[str]:
     notes = []
+    completes = completer_class(completion).completes
     pairless = [row["client"] for row in rows if not row["complete"]]
-    if pairless and config.completion.incomplete == "drop" and config.completion.kind == "none":
+    if pairless and completion.incomplete == "drop" and not completes:
         notes.append(f"Clients {pairless} have nothing to train on: they only evaluate.")
-    elif pairless and config.completion.kind != "none" and config.completion.quality_gate:
+    elif pairless and completes and completion.quality_gate:
         rule = "the median of the others'" if len(pairless) < len(rows) else "-1: all are accepted"
         notes.append(
             f"Clients {pairless} have no complete pair: the threshold of their gate is {rule}."
         )
     unevaluated = [row["client"] for row in rows if not row["held out"]]
-    if unevaluated and config.run.fraction_evaluate:
+    if unevaluated and fraction_evaluate:
         notes.append(f"Clients {unevaluated} have no held-out sample to evaluate on.")
     return notes

@@ -1,6 +1,7 @@
 """What a preflight found: a report that holds JSON values only."""
 
 import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -9,6 +10,7 @@ from fedmvp_flwr.base.errors import DataError, FedMVPError
 
 _logger = logging.getLogger(__name__)
 _T = TypeVar("_T")
+_MINUTE = 60
 
 
 @dataclass
@@ -49,9 +51,12 @@ class PreflightReport:
         if self.work:
             left = [f"{row['left']} {row['work']}" for row in self.work if row["left"]]
             lines["still to do"] = ", ".join(left) or "nothing: the cache folder has everything"
+        if self.estimates.get("completion s"):
+            minutes = math.ceil(self.estimates["completion s"] / _MINUTE)
+            lines["completion takes"] = f"about {minutes} min in one process"
         if "disk MB" in self.estimates:
             lines["disk"] = (
-                f"at most {self.estimates['disk MB']:.0f} MB needed, "
+                f"about {self.estimates['disk MB']:.0f} MB needed, "
                 f"{self.estimates['free disk MB']:.0f} MB free"
             )
         return lines

@@ -7,15 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.plan import content_digest, wanted_completions
-from fedmvp_flwr.completion.registry import completer_for
-from fedmvp_flwr.completion.requests import completion_requests, held_out_requests
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.contents import CompletionRecord
+from fedmvp_flwr.completion.encoding import features_key
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_class, completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.data.dealing.client_samples import client_samples
+from fedmvp_flwr.data.dealing.client_samples import ClientSamples
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.server.probe_source import generated_probe_file
@@ -48,7 +48,7 @@ def count_work(
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
-    nodes: Sequence[Node],
+    owned: Sequence[ClientSamples],
     store: FeatureStore,
 ) -> Workload:
     """Count what clients and server need, and what of it the store has.
@@ -57,40 +57,32 @@ def count_work(
         dataset: the data set.
         config: the run's settings.
         models: the frozen models; none is loaded.
-        nodes: the clients.
+        owned: the samples of each client.
         store: the feature store that they share.
-
-    Raises:
-        DataError: a client's samples cannot be made.
     """
-    digests: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
+    contents: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
     completions: dict[str, set[str]] = {modality: set() for modality in MODALITIES}
-    jobs: list[tuple[Sequence[Sample], dict[str, list[bool]], tuple[Sample, ...], bool]] = []
-    for node in nodes:
-        samples = client_samples(dataset, config, node)
-        pool = retrieval_pool(samples.train, dataset, config)
-        jobs.append((samples.train, completion_requests(samples.train, config), pool, True))
-        jobs.append((samples.test, held_out_requests(samples.test, config), pool, False))
-    whole = dataset.splits["test"]
-    if whole:  # a server may own none
-        test = whole_test_mask(whole, config).apply(whole)
-        pool = retrieval_pool((), dataset, config)
-        jobs.append((test, held_out_requests(test, config), pool, False))
-    for samples_of_job, wanted, pool, named in jobs:
-        by_modality = {
-            m: [content_digest(sample, m) for sample in samples_of_job] for m in MODALITIES
-        }
-        names = dataset.class_names if named else ()
-        completer = completer_for(models, config, pool)
+
+    def add(request: Request) -> None:
         for modality in MODALITIES:
-            there = [*by_modality[modality], *(content_digest(s, modality) for s in pool)]
-            digests[modality] |= {digest for digest in there if digest is not None}
-        if completer is None:
-            continue
-        rows = wanted_completions(samples_of_job, by_modality, wanted, completer, config, names)
-        for modality in MODALITIES:
-            completions[modality] |= {item.key for item in rows[modality] if item}
-    work = _workload(digests, completions, models, store, config.completion.kind == "foundation")
+            there = [*request.digests[modality], *request.completer.pool_digests[modality]]
+            contents[modality] |= {digest for digest in there if digest is not None}
+            completions[modality] |= {item.key for item in request.wanted[modality] if item}
+
+    def completer(own: Sequence[Sample]) -> Completer:
+        pool = completion_pool(config.completion, config.data.public_split, dataset, own)
+        return completer_for(config.completion, models, config.data.data_seed, pool)
+
+    for client in owned:
+        its = completer(client.train)
+        add(Request(client.train, holes(client.train), its, dataset.class_names))
+        add(Request(client.test, all_sides(client.test), its))
+    if dataset.splits["test"]:  # a server may own none
+        mask = whole_test_mask(dataset.splits["test"], config.missing, config.run.seed)
+        test = mask.apply(dataset.splits["test"])
+        add(Request(test, all_sides(test), completer(())))
+    makes = completer_class(config.completion).makes()
+    work = _workload(contents, completions, models, store, makes)
     if config.generates_probe:
         pairs = len(dataset.class_names) * config.probe.probe_per_class
         made = generated_probe_file(dataset, config, models).is_file()
@@ -99,7 +91,7 @@ def count_work(
 
 
 def _workload(
-    digests: dict[str, set[str]],
+    contents: dict[str, set[str]],
     completions: dict[str, set[str]],
     models: FoundationModels,
     store: FeatureStore,
@@ -108,13 +100,13 @@ def _workload(
     work = Workload()
     for modality in MODALITIES:
         records = store.get_many(completions[modality])
-        known = digests[modality] | {
-            codec.CompletionRecord.from_bytes(value).digest for value in records.values()
+        known = contents[modality] | {
+            CompletionRecord.from_bytes(value).digest for value in records.values()
         }
         # What is not generated yet has no features yet; retrieval hands over what is encoded.
         ahead = len(completions[modality]) - len(records) if generated else 0
         for kinds, encoders in encodings(models):
-            there = store.contains([codec.features_key(modality, d, encoders) for d in known])
+            there = store.contains([features_key(modality, d, encoders) for d in known])
             work.total[kinds[modality]] = len(known) + ahead
             work.left[kinds[modality]] = len(known) - len(there) + ahead
         if generated:

@@ -4,22 +4,16 @@ It needs torch and whatever the data set's source needs; the command itself stay
 long as the run takes.
 """
 
-import dataclasses
-import json
-import subprocess
-import sys
-from typing import Any
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import active_children, get_context
 
 from fedmvp_flwr.base.errors import FedMVPError
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.findings import PreflightReport
 
-_MODULE = "fedmvp_flwr.preflight.separate_process"
-_SHOWN = 2000  # characters at the end of what a broken preflight said
-
 
 def preflight_apart(config: RunConfig, num_clients: int) -> PreflightReport:
-    """Check a run without loading a model into this process.
+    """Check a run, and time its models, without loading a library of them into this process.
 
     Args:
         config: the run's settings.
@@ -28,29 +22,21 @@ def preflight_apart(config: RunConfig, num_clients: int) -> PreflightReport:
     Raises:
         FedMVPError: the preflight itself broke down.
     """
-    question = json.dumps({"config": config.to_run_config(), "clients": num_clients})
-    done = subprocess.run(
-        [sys.executable, "-m", _MODULE], input=question, capture_output=True, text=True, check=False
-    )
-    try:
-        answer: dict[str, Any] = json.loads(done.stdout.splitlines()[-1])
-    except (ValueError, IndexError) as error:
-        raise FedMVPError(
-            f"The preflight broke down (code {done.returncode}); --no-preflight goes on without "
-            f"it. {done.stderr.strip()[-_SHOWN:]}"
-        ) from error
-    return PreflightReport(**answer)
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+        try:
+            return pool.submit(_preflight, config, num_clients).result()
+        except Exception as error:
+            raise FedMVPError(
+                f"The preflight broke down; --no-preflight goes on without it. "
+                f"{type(error).__name__}: {error}"
+            ) from error
+        except KeyboardInterrupt:
+            for process in active_children():  # nobody waits for its answer any more
+                process.terminate()
+            raise
 
 
-def main() -> None:
-    """Answer one question from the standard input with one line on the standard output."""
+def _preflight(config: RunConfig, num_clients: int) -> PreflightReport:
     from fedmvp_flwr.preflight.checks import preflight
 
-    question = json.load(sys.stdin)
-    config = RunConfig.from_run_config(question["config"])
-    report = preflight(config, question["clients"])
-    sys.stdout.write("\n" + json.dumps(dataclasses.asdict(report)) + "\n")
-
-
-if __name__ == "__main__":
-    main()
+    return preflight(config, num_clients, timed=True)

@@ -3,8 +3,7 @@
 from collections.abc import Sequence
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample, text_digest
-from fedmvp_flwr.completion.completers import Source
-from fedmvp_flwr.completion.plan import content_digest, load_image
+from fedmvp_flwr.completion.contents import Source, content_digest, load_image
 
 TIMED_SAMPLES = 8
 _BLANK_SIDE = 224  # pixels of an image that stands for those of the data

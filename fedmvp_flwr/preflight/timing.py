@@ -1,4 +1,4 @@
-"""How long the frozen models of a run take and how much disk it needs, from a few samples."""
+"""How long the frozen models of a run take, and what they leave in the store, on a few samples."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -6,26 +6,20 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
-from fedmvp_flwr.aggregation.wire import check_message_size, pack
 from fedmvp_flwr.base.errors import FedMVPError, ModelError
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
-from fedmvp_flwr.completion import codec
-from fedmvp_flwr.completion.completers import SOURCE_OF, Completion, FoundationCompleter, Source
-from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.contents import SOURCE_OF, Completion, Source, completion_items
+from fedmvp_flwr.completion.encoding import features_to_bytes
+from fedmvp_flwr.completion.foundation import FoundationCompleter
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
-from fedmvp_flwr.foundation.folders.completeness import declared_width
-from fedmvp_flwr.foundation.libraries.diffusers_generator import largest_side
-from fedmvp_flwr.foundation.specs import Role
-from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, GATED, PROBE, Workload, encodings
+from fedmvp_flwr.foundation.spec import Role
+from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, PROBE, encodings
 from fedmvp_flwr.preflight.timed_sources import timed_sources
 
 _PATIENCE = 30.0  # seconds for each of captioner and generator, after the first item
-_RECORD_BYTES = 2000.0  # of a caption with its prompts
-_HALF = 2  # bytes of a float16
 
 Widths = dict[str, tuple[int, int]]  # (token width, pooled width) by modality
 
@@ -45,6 +39,14 @@ class Timing:
     loading: float
     bytes_each: dict[str, float]
     widths: Widths
+
+    def seconds_for(self, left: Mapping[str, int]) -> float:
+        """Seconds until the store has what is left by kind of work, in one process from now on."""
+        return self.loading + sum(left[kind] * self.seconds[kind] for kind in left)
+
+    def bytes_for(self, left: Mapping[str, int]) -> float:
+        """Bytes that the store will take in addition."""
+        return sum(left[kind] * self.bytes_each[kind] for kind in left)
 
 
 def time_models(
@@ -76,23 +78,27 @@ def time_models(
             items = [source.content for source in given[modality]]
             spent, encoder = _timed(lambda: encoders.encoder(modality))  # noqa: B023 - called now
             loading += spent
-            with _at_work(encoders, ENCODER_ROLES[modality], encoders is not models):
+            with _at_work(encoders, ENCODER_ROLES[modality]):
                 encoder.encode(items[:1])  # the first call also warms up
                 spent, features = _timed(lambda: encoder.encode(items))  # noqa: B023
             if encoders is models:
                 widths[modality] = (encoder.token_width, encoder.pooled_width)
                 spent += decoding if modality == IMAGE else 0.0
             seconds[kinds[modality]] = spent / len(items)
-            sizes = [len(codec.features_to_bytes(item)) for item in features]
+            sizes = [len(features_to_bytes(item)) for item in features]
             bytes_each[kinds[modality]] = sum(sizes) / len(sizes)
-    for modality in _generated(config):
+    way = completer_class(config.completion)
+    # The probe's images are drawn, whatever fills the holes.
+    maker = (way if way.makes() else FoundationCompleter)(models, config.completion)
+    for modality in MODALITIES if way.makes() else (IMAGE,) if config.generates_probe else ():
         role, sources = GENERATOR_ROLES[modality], given[SOURCE_OF[modality]]
-        spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
-        loading += spent
+        if role in maker.roles:
+            spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
+            loading += spent
         with _at_work(models, role):
-            each, made = _time_completions(FoundationCompleter(models, config), modality, sources)
+            each, made = _time_completions(maker, modality, sources)
         seconds[COMPLETED[modality]] = each
-        sizes = [sum(map(len, codec.completion_items("", item)[1].values())) for item in made]
+        sizes = [sum(map(len, completion_items("", item)[1].values())) for item in made]
         bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
     if config.generates_probe:  # each pair is drawn and encoded, and its features are kept
         encoded = ENCODED.values()
@@ -101,15 +107,8 @@ def time_models(
     return Timing(seconds, loading, bytes_each, widths)
 
 
-def _generated(config: RunConfig) -> Sequence[str]:
-    """The modalities that are generated: to fill holes, or images for the probe alone."""
-    if config.completion.kind == "foundation":
-        return MODALITIES
-    return (IMAGE,) if config.generates_probe else ()
-
-
 def _time_completions(
-    completer: FoundationCompleter, modality: str, sources: Sequence[Source]
+    completer: Completer, modality: str, sources: Sequence[Source]
 ) -> tuple[float, list[Completion]]:
     """Seconds of each completion by a loaded model; what is slow is timed on fewer sources."""
     first, made = _timed(lambda: completer.complete(modality, sources[:1]))  # also warms up
@@ -120,103 +119,18 @@ def _time_completions(
     return spent / len(fewer), made
 
 
-def estimated_seconds(work: Workload, timing: Timing) -> float:
-    """Seconds until the store has everything, by one process, loading included."""
-    if work.done:
-        return 0.0
-    return timing.loading + sum(
-        count * timing.seconds.get(kind, 0.0) for kind, count in work.left.items()
-    )
-
-
-def estimated_bytes(work: Workload, timing: Timing) -> float:
-    """Bytes that the store will take in addition."""
-    return sum(count * timing.bytes_each.get(kind, 0.0) for kind, count in work.left.items())
-
-
-def most_bytes(
-    work: Workload, widths: Widths, models: FoundationModels, config: RunConfig
-) -> float:
-    """Bytes that the store takes in addition at most, without a look at any model's output.
-
-    Args:
-        work: what is left to do.
-        widths: of the encoders, see `declared_widths`.
-        models: the frozen models; none is loaded.
-        config: number of tokens, size of generated images.
-    """
-    each = _features_bytes(widths, config)
-    side = config.models.generator_size
-    if not side and work.left.get(COMPLETED[IMAGE]):
-        side = largest_side(models.spec("image_generator").folder)
-    sizes = {
-        **{ENCODED[m]: each[m] for m in MODALITIES},
-        **{GATED[m]: each[m] for m in MODALITIES},  # pooled alone: smaller than that
-        COMPLETED[IMAGE]: 3.0 * side * side,  # a PNG never takes much more than its pixels
-        COMPLETED[TEXT]: _RECORD_BYTES,
-        PROBE: sum(each.values()),
-    }
-    return sum(count * sizes.get(kind, 0.0) for kind, count in work.left.items())
-
-
-def declared_widths(models: FoundationModels) -> Widths:
-    """The encoders' widths at most, by what their folders say; none is loaded."""
-    largest = {m: declared_width(models.spec(ENCODER_ROLES[m])) for m in MODALITIES}
-    return {m: (width, width) for m, width in largest.items()}
-
-
-def prepared_bytes(rows: Sequence[Mapping[str, int]], widths: Widths, config: RunConfig) -> float:
-    """Bytes of the files that hold each client's features, real and completed, for the rounds."""
-    samples = sum(row["samples"] + row["held out"] for row in rows)
-    return 2.0 * samples * sum(_features_bytes(widths, config).values())
-
-
-def _features_bytes(widths: Widths, config: RunConfig) -> dict[str, float]:
-    tokens = {IMAGE: config.models.image_grid**2, TEXT: config.models.text_max_tokens}
-    return {m: float(_HALF * (tokens[m] * widths[m][0] + widths[m][1])) for m in MODALITIES}
-
-
-def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
-    """Bytes of the trainable arrays, which travel once each way per client and round.
-
-    Raises:
-        ConfigError: more than `max-message-mb`.
-    """
-    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        network = FedMVPNetwork.from_config(
-            config,
-            {name: pair[0] for name, pair in widths.items()},
-            {name: pair[1] for name, pair in widths.items()},
-            num_classes,
-        )
-    return check_message_size(
-        pack(network.state_dict(), config.run.wire_dtype), config.run.max_message_mb
-    )
-
-
-def known_widths(models: FoundationModels, store: FeatureStore) -> Widths | None:
-    """The encoders' widths, if the store has them: then nothing needs to be loaded for them."""
-    keys = {m: codec.widths_key(m, models) for m in MODALITIES}
-    found = store.get_many(keys.values())
-    if len(found) < len(set(keys.values())):
-        return None
-    return {m: codec.widths_from_bytes(found[key]) for m, key in keys.items()}
-
-
 @contextmanager
-def _at_work(models: FoundationModels, role: Role, gate: bool = False) -> Iterator[None]:
+def _at_work(models: FoundationModels, role: Role) -> Iterator[None]:
     """Raise a ModelError that names the model, for whatever its library raises."""
     try:
         yield
     except FedMVPError:
         raise
     except Exception as error:
-        key, spec = (
-            "gate-encoder" if gate else role.replace("_", "-"),
-            getattr(models.config.models, role),
-        )
+        spec = models.spec(role)
         raise ModelError(
-            f"{key}='{spec}' does not work on the first samples: {type(error).__name__}: {error}"
+            f"{spec.key}={spec.text!r} does not work on the first samples: "
+            f"{type(error).__name__}: {error}"
         ) from error
 
 

@@ -1,6 +1,5 @@
 """The generator's latent space: a small AutoencoderTiny (diffusers) that halves images twice."""
 
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +11,10 @@ from torch import Tensor, nn
 from fedmvp_flwr.base.seeds import numpy_generator
 from fedmvp_flwr.pretraining.bank import Bank, pixels_of
 from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train
+from fedmvp_flwr.pretraining.job import Draw, Job, Trainer, seeded, train
+from fedmvp_flwr.pretraining.loop import Rates
 from fedmvp_flwr.pretraining.shape import Shape
 
-NAME, DECODER_NAME = "autoencoder", "decoder"
-_RATES = Rates(batch=16, learning_rate=2e-3, matrix_rate=0.02, ema_decay=0.98)
-_REFINING = 0.5  # rates of the decoder's second training, as shares of the first's
 _LATENT_NOISE = 0.1  # of the latents' spread: the decoder must forgive the generator's slips
 _LATENT_PENALTY = 1e-3
 _STATISTICS = 512  # images that the latent scale is measured on
@@ -38,23 +35,21 @@ def build_autoencoder(shape: Shape) -> Any:  # noqa: ANN401 - diffusers is impor
     )
 
 
-class AutoencoderTrainer(nn.Module):
+class AutoencoderTrainer(Trainer):
     """The autoencoder and its loss."""
+
+    name = "autoencoder"
+    rates = Rates(batch=16, learning_rate=2e-3, matrix_rate=0.02, ema_decay=0.98)
 
     def __init__(self, model: Any) -> None:  # noqa: ANN401 - an untyped library's object
         super().__init__()
         self.model = model.to(memory_format=torch.channels_last)
 
-    def loss(self, pixels: Tensor, generator: torch.Generator) -> Tensor:
-        """Absolute and squared error of the decoded noisy latents, and a penalty on their size.
-
-        Args:
-            pixels: (B, 3, S, S) in [-1, 1].
-            generator: draws the noise.
-        """
-        pixels = pixels.contiguous(memory_format=torch.channels_last)
+    def loss(self, draw: Draw) -> Tensor:
+        """Absolute and squared error of the decoded noisy latents, and a penalty on their size."""
+        pixels = draw.pixels.contiguous(memory_format=torch.channels_last)
         latents = self.model.encoder(pixels)
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
+        noise = torch.randn(latents.shape, generator=draw.noise).to(latents.device)
         spread = _LATENT_NOISE * latents.detach().std()
         decoded = self.model.decoder(latents + spread * noise)
         error = F.l1_loss(decoded, pixels) + F.mse_loss(decoded, pixels)
@@ -62,21 +57,34 @@ class AutoencoderTrainer(nn.Module):
         return total
 
 
+class DecoderTrainer(AutoencoderTrainer):
+    """Trains the decoder on at half the rates, with the latents as they are."""
+
+    name = "decoder"
+    rates = Rates(batch=16, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)
+
+    def __init__(self, model: Any) -> None:  # noqa: ANN401 - an untyped library's object
+        super().__init__(model)
+        self.model.encoder.requires_grad_(False)
+
+    @property
+    def trained(self) -> nn.Module:
+        """The decoder alone."""
+        decoder: nn.Module = self.model.decoder
+        return decoder
+
+
 def train_autoencoder(job: Job) -> tuple[Any, Trained]:
     """Train the autoencoder on the images; returns it with its latent scale set."""
     trainer = seeded(job.seed, lambda: AutoencoderTrainer(build_autoencoder(job.shape)))
-    trainer.to(job.device)
-    trained = train(job, NAME, _RATES, _loss_of(trainer), trainer)
-    return set_scale(trainer.model.cpu(), job.bank, job.seed), trained
+    trained = train(job, trainer)
+    return set_scale(trainer.model, job.bank, job.seed), trained
 
 
 def refine_decoder(model: Any, job: Job) -> tuple[Any, Trained]:  # noqa: ANN401
-    """Train the decoder on, with the latents as they are: the generator need not be repeated."""
-    trainer = AutoencoderTrainer(model).to(job.device)
-    trainer.model.encoder.requires_grad_(False)
-    rates = _RATES.scaled(_REFINING)
-    trained = train(job, DECODER_NAME, rates, _loss_of(trainer), trainer.model.decoder)
-    return trainer.model.cpu().eval(), trained
+    """Train the decoder on: the generator need not be repeated."""
+    trained = train(job, DecoderTrainer(model))
+    return model.eval(), trained
 
 
 def save_autoencoder(model: Any, folder: Path) -> None:  # noqa: ANN401
@@ -122,10 +130,3 @@ def encode_bank(model: Any, bank: Bank, device: str = "cpu") -> Tensor:  # noqa:
     ]
     model.cpu()
     return torch.cat(parts)
-
-
-def _loss_of(trainer: AutoencoderTrainer) -> Callable[[Draw], Tensor]:
-    def loss_of(draw: Draw) -> Tensor:
-        return trainer.loss(draw.pixels, draw.noise)
-
-    return loss_of

@@ -1,21 +1,18 @@
 """A captioner: a small BLIP (transformers) that continues a prompt to a text about an image."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
-from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train_whole
+from fedmvp_flwr.pretraining.job import Draw, Job, Trainer
+from fedmvp_flwr.pretraining.loop import Rates
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
-NAME = "captioner"
-_RATES = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.01, ema_decay=0.99)
 _AUXILIARY = 0.5  # weight of the attribute heads on the image tokens, which are dropped later
 _MLP_RATIO = 3
 _IGNORED = -100  # label of what the loss skips, as everywhere in transformers
@@ -56,7 +53,7 @@ def build_blip(shape: Shape, tokenizer: Any) -> Any:  # noqa: ANN401 - transform
     return BlipForConditionalGeneration(config)
 
 
-class CaptionerTrainer(nn.Module):
+class CaptionerTrainer(Trainer):
     """The captioner and the attribute heads that help its image tokens along.
 
     Args:
@@ -64,6 +61,9 @@ class CaptionerTrainer(nn.Module):
         tokenizer: of its texts.
         attribute_sizes: number of values of each attribute.
     """
+
+    name = "captioner"
+    rates = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.01, ema_decay=0.99)
 
     def __init__(
         self,
@@ -75,17 +75,12 @@ class CaptionerTrainer(nn.Module):
         self.model = build_blip(shape, tokenizer)
         self.attributes = AttributeHeads(shape.width, attribute_sizes)
 
-    def loss(self, pixels: Tensor, attributes: Tensor, tokens: Tensor, labels: Tensor) -> Tensor:
-        """Next-word loss plus the attribute heads' loss.
-
-        Args:
-            pixels: (B, 3, S, S).
-            attributes: (B, A) value indices.
-            tokens: (k B, L) ids: a prompt and what follows for each image, then the next ones.
-            labels: (k B, L) ids, `_IGNORED` on prompts and padding.
-        """
-        seen = self.model.vision_model(pixel_values=pixels)[0]
-        told = self.attributes.loss(seen[:, 1:], attributes)
+    def loss(self, draw: Draw) -> Tensor:
+        """Next-word loss of what follows the prompts, plus the attribute heads' loss."""
+        pairs = draw.job.bank.caption_pairs(draw.index, draw.chance)
+        tokens, labels = encode_pairs(draw.job, pairs)  # (k B, L): all images, then all again
+        seen = self.model.vision_model(pixel_values=draw.pixels)[0]
+        told = self.attributes.loss(seen[:, 1:], draw.attributes)
         output = self.model.text_decoder(
             input_ids=tokens,
             attention_mask=(tokens != 0).long(),
@@ -94,28 +89,6 @@ class CaptionerTrainer(nn.Module):
         )
         total: Tensor = output.loss + _AUXILIARY * told
         return total
-
-
-def build_captioner(job: Job) -> CaptionerTrainer:
-    """The untrained captioner of a job."""
-    return seeded(job.seed, lambda: CaptionerTrainer(job.shape, job.tokenizer, job.attribute_sizes))
-
-
-def train_captioner(
-    job: Job, start: Callable[[CaptionerTrainer], None] | None = None
-) -> tuple[CaptionerTrainer, Trained]:
-    """Train the captioner on images, prompts and what follows them.
-
-    Args:
-        job: bank, budget and so on.
-        start: changes the untrained captioner, for example to the encoder's image tower.
-    """
-
-    def loss_of(trainer: CaptionerTrainer, draw: Draw) -> Tensor:
-        tokens, labels = encode_pairs(job, job.bank.caption_pairs(draw.index, draw.chance))
-        return trainer.loss(draw.pixels, draw.attributes, tokens, labels)
-
-    return train_whole(job, NAME, _RATES, build_captioner(job), loss_of, start)
 
 
 def save_captioner(

@@ -1,16 +1,15 @@
 """Checkpoints of a training: weights, their average, the optimiser and how far it has come."""
 
-import json
 import logging
 import math
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TypeVar
 
 import torch
-from safetensors import safe_open
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
+
+from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
 
 Model = TypeVar("Model", bound=nn.Module)
 _log = logging.getLogger(__name__)
@@ -33,7 +32,7 @@ class Trained:
 
 def use_average(model: Model, checkpoint: Path) -> Model:
     """Load the averaged (or else the plain) weights of a checkpoint, for a look before the end."""
-    tensors = load_file(checkpoint)
+    tensors, _ = load_tensors(checkpoint)
     prefix = "average." if any(k.startswith("average.") for k in tensors) else "model."
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     weights |= {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
@@ -53,12 +52,8 @@ def save_checkpoint(
     tensors |= {f"average.{k}": v for k, v in average.items()}
     for index, state in optimizer.state_dict()["state"].items():
         tensors |= {f"optimizer.{index}.{k}": torch.as_tensor(v) for k, v in state.items()}
-    values = {"step": trained.steps, "seconds": 60 * trained.minutes, "loss": trained.loss}
-    progress = json.dumps(values)
-    partial = path.with_suffix(".partial")
-    copies = {k: v.detach().clone().contiguous() for k, v in tensors.items()}
-    save_file(copies, partial, metadata={"progress": progress})
-    partial.replace(path)
+    copies = {k: v.detach().clone() for k, v in tensors.items()}  # some share their memory
+    save_tensors(path, copies, {"progress": asdict(trained)})
 
 
 def resume(
@@ -68,7 +63,7 @@ def resume(
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
         return Trained(0, 0.0, math.nan)
-    tensors = load_file(path)
+    tensors, metadata = load_tensors(path)
     model.load_state_dict(
         {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
     )
@@ -82,13 +77,11 @@ def resume(
     packed = optimizer.state_dict()
     packed["state"] = state
     optimizer.load_state_dict(packed)
-    trained = stored_progress(path)
+    trained = Trained(**metadata["progress"])
     _log.info("%s resumes at step %d", path.stem, trained.steps)
     return trained
 
 
 def stored_progress(checkpoint: Path) -> Trained:
     """What a checkpoint's training has come to so far."""
-    with safe_open(checkpoint, framework="pt") as file:
-        values = json.loads(file.metadata()["progress"])
-    return Trained(values["step"], values["seconds"] / 60, values.get("loss", math.nan))
+    return Trained(**load_tensors(checkpoint)[1]["progress"])

@@ -5,7 +5,6 @@ telling, which the joint encoder reads; they are dropped after the training.
 """
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,13 +15,11 @@ from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
-from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train_whole
+from fedmvp_flwr.pretraining.job import Draw, Trainer
+from fedmvp_flwr.pretraining.loop import Rates
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
-NAME = "encoder"
-_RATES = Rates(batch=96, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)
 _AUXILIARY = 0.5  # weight of the auxiliary losses
 _BAG = 10.0  # of the mean over the vocabulary, of which a text has few words
 _MAX_LOG_SCALE = 4.6  # of the contrastive logits, as CLIP's: a factor of 100
@@ -66,43 +63,45 @@ def preprocessing(shape: Shape) -> dict[str, Any]:
     }
 
 
-class EncoderTrainer(nn.Module):
+class EncoderTrainer(Trainer):
     """The CLIP model and the heads that are dropped later.
 
     Args:
         shape: sizes of the model.
-        vocabulary_size: number of tokens.
+        tokenizer: of its texts.
         attribute_sizes: number of values of each attribute.
     """
 
+    name = "encoder"
+    rates = Rates(batch=96, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)
+
     def __init__(
-        self, shape: Shape, vocabulary_size: int, attribute_sizes: tuple[int, ...] = ()
+        self,
+        shape: Shape,
+        tokenizer: Any,  # noqa: ANN401 - an untyped library's object
+        attribute_sizes: tuple[int, ...] = (),
     ) -> None:
         super().__init__()
         from open_clip import CLIP
 
-        self.config = model_config(shape, vocabulary_size)
+        self.config = model_config(shape, len(tokenizer))
         text = {k: v for k, v in self.config["text_cfg"].items() if k != "hf_tokenizer_name"}
         self.clip: Any = CLIP(shape.width, self.config["vision_cfg"], text)
         self.clip.visual.output_tokens = True
         self.attributes = AttributeHeads(shape.width, attribute_sizes)
-        self.vocabulary = nn.Linear(shape.width, vocabulary_size)
+        self.vocabulary = nn.Linear(shape.width, len(tokenizer))
 
-    def loss(self, pixels: Tensor, tokens: Tensor, attributes: Tensor) -> Tensor:
-        """Contrastive loss plus the auxiliary ones.
-
-        Args:
-            pixels: (B, 3, S, S).
-            tokens: (B, L) ids of a text per image.
-            attributes: (B, A) value indices.
-        """
-        pooled, patches = self.clip.visual(pixels)
+    def loss(self, draw: Draw) -> Tensor:
+        """Contrastive loss of images and their texts, plus the auxiliary ones."""
+        job = draw.job
+        tokens = job.tokens(job.bank.texts(draw.index, draw.chance)).input_ids  # (B, L)
+        pooled, patches = self.clip.visual(draw.pixels)
         texts, token_outputs = self._encode_text(tokens)
         image, text = F.normalize(pooled, dim=1), F.normalize(texts, dim=1)
         logits = self.clip.logit_scale.clamp(max=_MAX_LOG_SCALE).exp() * image @ text.T
         target = torch.arange(len(logits), device=logits.device)
         contrastive = (F.cross_entropy(logits, target) + F.cross_entropy(logits.T, target)) / 2
-        seen = self.attributes.loss(patches, attributes)
+        seen = self.attributes.loss(patches, draw.attributes)
         # Bag of words: every text token's mean must still tell which words there were.
         bag = torch.zeros(len(tokens), self.vocabulary.out_features, device=tokens.device)
         bag.scatter_(1, tokens, 1.0)
@@ -121,30 +120,6 @@ class EncoderTrainer(nn.Module):
         rows = torch.arange(len(tokens), device=tokens.device)
         ends = hidden[rows, tokens.argmax(dim=1)]
         return ends @ clip.text_projection, hidden
-
-
-def build_encoder(job: Job) -> EncoderTrainer:
-    """The untrained encoder of a job."""
-    return seeded(
-        job.seed, lambda: EncoderTrainer(job.shape, len(job.tokenizer), job.attribute_sizes)
-    )
-
-
-def train_encoder(
-    job: Job, start: Callable[[EncoderTrainer], None] | None = None
-) -> tuple[EncoderTrainer, Trained]:
-    """Train the encoder on images and their texts.
-
-    Args:
-        job: bank, budget and so on.
-        start: changes the untrained encoder, for example to the captioner's image tower.
-    """
-
-    def loss_of(trainer: EncoderTrainer, draw: Draw) -> Tensor:
-        tokens = job.tokens(job.bank.texts(draw.index, draw.chance)).input_ids
-        return trainer.loss(draw.pixels, tokens, draw.attributes)
-
-    return train_whole(job, NAME, _RATES, build_encoder(job), loss_of, start)
 
 
 def save_encoder(

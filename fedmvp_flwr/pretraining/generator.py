@@ -10,39 +10,47 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedmvp_flwr.pretraining.autoencoder import encode_bank
 from fedmvp_flwr.pretraining.captioner import load_in_single_precision
-from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Rates, seeded, train_whole
+from fedmvp_flwr.pretraining.job import Draw, Job, Trainer, seeded
+from fedmvp_flwr.pretraining.loop import Rates
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
-NAME = "generator"
-_RATES = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.015, ema_decay=0.998)
 # Of the logit of the noise share (logit-normal, Esser et al. 2024).
 _NOISE_MEAN, _NOISE_STD = 0.2, 1.2
 _TIMESTEPS = 1000
 _PATCH = 2  # of the latents
 
 
-class GeneratorTrainer(nn.Module):
+class GeneratorTrainer(Trainer):
     """Text encoder and latent transformer, trained together.
 
     Args:
         shape: sizes of the models.
-        vocabulary_size: number of tokens.
+        tokenizer: of its texts.
+        latents: (N, C, s, s) of the bank's images, to learn from.
     """
 
-    def __init__(self, shape: Shape, vocabulary_size: int) -> None:
+    name = "generator"
+    rates = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.015, ema_decay=0.998)
+
+    def __init__(
+        self,
+        shape: Shape,
+        tokenizer: Any,  # noqa: ANN401 - an untyped library's object
+        latents: Tensor | None = None,
+    ) -> None:
         super().__init__()
+        self._latents = latents
         from diffusers import PixArtTransformer2DModel
         from transformers import T5Config, T5EncoderModel
 
         self.text_encoder: Any = T5EncoderModel(
             T5Config(
-                vocab_size=vocabulary_size,
+                vocab_size=len(tokenizer),
                 d_model=shape.width,
                 d_kv=shape.width // shape.heads,
                 d_ff=2 * shape.width,
@@ -65,19 +73,15 @@ class GeneratorTrainer(nn.Module):
             use_additional_conditions=False,
         )
 
-    def loss(
-        self, latents: Tensor, ids: Tensor, mask: Tensor, generator: torch.Generator
-    ) -> Tensor:
-        """Squared error of the predicted flow.
-
-        Args:
-            latents: (B, C, s, s), scaled to unit variance.
-            ids: (B, L) prompt tokens.
-            mask: (B, L), 1 on real tokens.
-            generator: draws the noise and its share.
-        """
-        noise = torch.randn(latents.shape, generator=generator).to(latents.device)
-        logit = torch.randn(len(latents), generator=generator) * _NOISE_STD + _NOISE_MEAN
+    def loss(self, draw: Draw) -> Tensor:
+        """Squared error of the flow that is predicted from noisy latents and prompts."""
+        assert self._latents is not None
+        job = draw.job
+        tokens = job.tokens(job.bank.prompts(draw.index, draw.chance))
+        ids, mask = tokens.input_ids, tokens.attention_mask
+        latents = self._latents[torch.from_numpy(draw.index)].float().to(job.device)
+        noise = torch.randn(latents.shape, generator=draw.noise).to(latents.device)
+        logit = torch.randn(len(latents), generator=draw.noise) * _NOISE_STD + _NOISE_MEAN
         share = logit.sigmoid().to(latents.device)
         mixed = torch.lerp(latents, noise, share[:, None, None, None])
         predicted: Tensor = self.transformer(
@@ -90,25 +94,10 @@ class GeneratorTrainer(nn.Module):
         return F.mse_loss(predicted, noise - latents)
 
 
-def build_generator(job: Job) -> GeneratorTrainer:
-    """The untrained generator of a job."""
-    return seeded(job.seed, lambda: GeneratorTrainer(job.shape, len(job.tokenizer)))
-
-
-def train_generator(job: Job, autoencoder: Any) -> tuple[GeneratorTrainer, Trained]:  # noqa: ANN401
-    """Train the generator on the latents of the images and on prompts about them."""
-    latents = encode_bank(autoencoder, job.bank, job.device)
-
-    def loss_of(trainer: GeneratorTrainer, draw: Draw) -> Tensor:
-        tokens = job.tokens(job.bank.prompts(draw.index, draw.chance))
-        return trainer.loss(
-            latents[torch.from_numpy(draw.index)].float().to(job.device),
-            tokens.input_ids,
-            tokens.attention_mask,
-            draw.noise,
-        )
-
-    return train_whole(job, NAME, _RATES, build_generator(job), loss_of)
+def build_generator(job: Job, autoencoder: Any = None) -> GeneratorTrainer:  # noqa: ANN401
+    """The untrained generator of a job; it learns from the latents of the autoencoder."""
+    latents = None if autoencoder is None else encode_bank(autoencoder, job.bank, job.device)
+    return seeded(job.seed, lambda: GeneratorTrainer(job.shape, job.tokenizer, latents))
 
 
 def call_arguments(shape: Shape) -> dict[str, Any]:

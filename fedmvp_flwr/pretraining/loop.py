@@ -33,15 +33,30 @@ class Budget:
     minutes: float
 
 
+@dataclass(frozen=True)
+class Rates:
+    """How one kind of model is trained.
+
+    Attributes:
+        batch: images per step, at most.
+        learning_rate: peak of AdamW.
+        matrix_rate: if positive, the peak of Muon, which then trains the hidden matrices.
+        ema_decay: if positive, the model ends with the moving average of its weights.
+    """
+
+    batch: int
+    learning_rate: float
+    matrix_rate: float = 0.0
+    ema_decay: float = 0.0
+
+
 def fit(
     model: nn.Module,
     loss_of: Callable[[int], Tensor],
     budget: Budget,
+    rates: Rates,
     *,
-    learning_rate: float,
     checkpoint: Path,
-    ema_decay: float = 0.0,
-    matrix_rate: float = 0.0,
     on_progress: Callable[[float], None] | None = None,
 ) -> Trained:
     """Train a model in place, resuming from its checkpoint if there is one.
@@ -50,15 +65,14 @@ def fit(
         model: all trained parameters.
         loss_of: step number -> scalar loss; draws its batch from the step number alone.
         budget: when to stop; the learning rate follows the share that is used up.
-        learning_rate: peak of AdamW.
+        rates: how to train.
         checkpoint: .safetensors file of weights, optimiser and progress.
-        ema_decay: if positive, the model ends with the moving average of its weights.
-        matrix_rate: if positive, the peak rate of Muon, which then trains the hidden matrices.
         on_progress: called with the share of the budget that is used up.
     """
-    optimizer = _build_optimizer(model, learning_rate, matrix_rate)
+    optimizer = _build_optimizer(model, rates)
     peaks = [group["lr"] for group in optimizer.param_groups]
-    average = {k: v.detach().clone() for k, v in model.named_parameters()} if ema_decay else {}
+    averaged = model.named_parameters() if rates.ema_decay else ()
+    average = {name: value.detach().clone() for name, value in averaged}
     past = resume(checkpoint, model, optimizer, average)
     step, used = past.steps, 60 * past.minutes
     model.train()
@@ -88,7 +102,7 @@ def fit(
             whole = False
             optimizer.step()
             step += 1
-            _follow(average, model, min(ema_decay, (1 + step) / (10 + step)))
+            _follow(average, model, min(rates.ema_decay, (1 + step) / (10 + step)))
             whole = True
             if on_progress is not None:
                 on_progress(progress)
@@ -125,14 +139,14 @@ def _follow(average: dict[str, Tensor], model: nn.Module, decay: float) -> None:
             average[name].lerp_(value.detach(), 1 - decay)
 
 
-def _build_optimizer(
-    model: nn.Module, learning_rate: float, matrix_rate: float
-) -> torch.optim.Optimizer:
-    if not matrix_rate:
-        return torch.optim.AdamW(model.parameters(), learning_rate, weight_decay=_WEIGHT_DECAY)
+def _build_optimizer(model: nn.Module, rates: Rates) -> torch.optim.Optimizer:
+    if not rates.matrix_rate:
+        return torch.optim.AdamW(
+            model.parameters(), rates.learning_rate, weight_decay=_WEIGHT_DECAY
+        )
     optimizer = Muon(*split_parameters(model))
     for group in optimizer.param_groups:
-        group["lr"] = matrix_rate if group["muon"] else learning_rate
+        group["lr"] = rates.matrix_rate if group["muon"] else rates.learning_rate
     return optimizer
 
 

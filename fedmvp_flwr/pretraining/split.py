@@ -1,11 +1,12 @@
 """Which samples the models learn from, and which are kept for the figures in their card."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.base.seeds import seed_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.sources.registry import load_dataset
 
 HELD_OUT_SHARE = 0.1
@@ -30,22 +31,23 @@ class Pairs:
     class_names: tuple[str, ...]
 
 
-def load_pairs(config: RunConfig, split: str, seed: int) -> Pairs:
+def load_pairs(data: DataSettings, cache: Path, split: str, seed: int) -> Pairs:
     """Load a split of a data set and hold some complete samples of it out.
 
     Args:
-        config: names the data set and its columns.
+        data: names the data set and its columns.
+        cache: folder that keeps what is known of its images.
         split: name of the split; `a+b` joins two.
         seed: of the choice, which depends on it and on the samples' keys alone.
 
     Raises:
         DataError: no such split, or too few complete samples in it.
     """
-    dataset, samples = _load_split(config, split)
+    dataset, samples = _load_split(data, cache, split)
     pairs = [sample for sample in samples if sample.complete]
     if len(pairs) < LEAST_PAIRS:
         raise DataError(
-            f"Split '{split}' of {config.data.dataset} holds {len(pairs)} samples with image and "
+            f"Split '{split}' of {data.dataset} holds {len(pairs)} samples with image and "
             f"text (and {len(samples) - len(pairs)} without one of them); models need "
             f"{LEAST_PAIRS} at the very least, and some thousands to be of use."
         )
@@ -60,15 +62,15 @@ def load_pairs(config: RunConfig, split: str, seed: int) -> Pairs:
     )
 
 
-def _load_split(config: RunConfig, split: str) -> tuple[Dataset, list[Sample]]:
+def _load_split(data: DataSettings, cache: Path, split: str) -> tuple[Dataset, list[Sample]]:
     names = split.split("+")
     try:
-        dataset = load_dataset(config)
+        dataset = load_dataset(data, cache)
     except DataError as error:
         # Public data may well have no split to train or to test on: take it for both.
         update = {"train_split": split, "test_split": ""}
         try:
-            dataset = load_dataset(config.changed(**update))
+            dataset = load_dataset(data.model_copy(update=update), cache)
         except DataError:
             raise error from None
         names = ["train", "test"]
@@ -76,7 +78,7 @@ def _load_split(config: RunConfig, split: str) -> tuple[Dataset, list[Sample]]:
     if missing:
         there = ", ".join(f"'{name}' ({len(s)})" for name, s in sorted(dataset.splits.items()))
         raise DataError(
-            f"{config.data.dataset} has no split '{missing[0]}'; it has {there}. Name one "
+            f"{data.dataset} has no split '{missing[0]}'; it has {there}. Name one "
             "with --split (a+b joins two). Models must not learn from what clients own or are "
             "tested on."
         )

@@ -6,31 +6,38 @@ from pathlib import Path
 
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.pretraining.autoencoder import (
-    DECODER_NAME,
+    AutoencoderTrainer,
+    DecoderTrainer,
     load_autoencoder,
     refine_decoder,
     save_autoencoder,
     train_autoencoder,
 )
-from fedmvp_flwr.pretraining.autoencoder import NAME as AUTOENCODER
-from fedmvp_flwr.pretraining.captioner import NAME as CAPTIONER
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner, train_captioner
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner
 from fedmvp_flwr.pretraining.checkpoints import Trained, stored_progress, use_average
-from fedmvp_flwr.pretraining.encoder import NAME as ENCODER
-from fedmvp_flwr.pretraining.encoder import build_encoder, save_encoder, train_encoder
-from fedmvp_flwr.pretraining.generator import NAME as GENERATOR
-from fedmvp_flwr.pretraining.generator import save_generator, train_generator
-from fedmvp_flwr.pretraining.job import Job
+from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
+from fedmvp_flwr.pretraining.generator import GeneratorTrainer, build_generator, save_generator
+from fedmvp_flwr.pretraining.job import Job, train
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
+ENCODER, CAPTIONER, AUTOENCODER, GENERATOR, DECODER = (
+    trainer.name
+    for trainer in (
+        EncoderTrainer,
+        CaptionerTrainer,
+        AutoencoderTrainer,
+        GeneratorTrainer,
+        DecoderTrainer,
+    )
+)
 # Share of the minutes, as the embedded models were given them.
 SHARES: Mapping[str, float] = {
     ENCODER: 0.16,
     CAPTIONER: 0.25,
     AUTOENCODER: 0.06,
     GENERATOR: 0.47,
-    DECODER_NAME: 0.06,
+    DECODER: 0.06,
 }
 _PERCENT = 100
 
@@ -58,29 +65,28 @@ class Stages:
             save_autoencoder(model, self._latents)
         else:  # other latents would make the generator's training worthless
             results[AUTOENCODER] = stored_progress(job.checkpoint(AUTOENCODER))
-        generator, results[GENERATOR] = train_generator(
-            self._job(GENERATOR), load_autoencoder(self._latents)
-        )
-        model, results[DECODER_NAME] = refine_decoder(
-            load_autoencoder(self._latents), self._job(DECODER_NAME)
+        job = self._job(GENERATOR)
+        generator = build_generator(job, load_autoencoder(self._latents))
+        results[GENERATOR] = train(job, generator)
+        model, results[DECODER] = refine_decoder(
+            load_autoencoder(self._latents), self._job(DECODER)
         )
         save_generator(generator, model, job.tokenizer, job.shape, self.out / GENERATOR)
         return results
 
     def _encoder(self) -> Trained:
         job = self._job(ENCODER)
-        trainer, trained = train_encoder(job)
+        trainer = job.build(EncoderTrainer)
+        trained = train(job, trainer)
         save_encoder(trainer, job.tokenizer, job.shape, self.out / ENCODER)
         return trained
 
     def _captioner(self) -> Trained:
         job = self._job(CAPTIONER)
-
-        def start(trainer: CaptionerTrainer) -> None:
-            encoder = use_average(build_encoder(job), job.checkpoint(ENCODER))
-            encoder_to_captioner(encoder, trainer)
-
-        trainer, trained = train_captioner(job, start)
+        trainer = job.build(CaptionerTrainer)
+        encoder = use_average(job.build(EncoderTrainer), job.checkpoint(ENCODER))
+        encoder_to_captioner(encoder, trainer)
+        trained = train(job, trainer)
         save_captioner(trainer, job.tokenizer, job.shape, self.out / CAPTIONER)
         return trained
 

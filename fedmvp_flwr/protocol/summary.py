@@ -4,153 +4,129 @@ A summary comes from anyone. Every value that the server reads later is checked 
 none of them can end a run or be believed against all reason.
 """
 
-import re
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from reprlib import repr as shortened
-from typing import Any
+from typing import Annotated, Any
 
-from fedmvp_flwr.base.features import Batch
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+    model_validator,
+)
+
 from fedmvp_flwr.base.samples import MODALITIES
 from fedmvp_flwr.completion.gating import ACCEPT_ALL
-
-Summary = dict[str, Any]
+from fedmvp_flwr.config.section import kebab
 
 _MOST = 2**53  # beyond it float64 does not tell one count from the next
-_LONGEST = 4096  # characters of a name or a model's spec
-_COMPLETIONS = {"made", "reused", "rejected"}
-_HASHES = {"split", "mask", "keys"}
-_HASH = re.compile(r"[0-9a-f]{1,128}")
-_ROUNDING = 1e-3  # of a cosine
+_LARGEST_COSINE = 1.001  # rounded
+_SHOWN = 80  # characters of a name
+
+_Count = Annotated[int, Field(ge=0, lt=_MOST)]
+_Text = Annotated[str, Field(max_length=4096)]
+_Seconds = Annotated[float, Field(ge=0, lt=_MOST)]
+_Hash = Annotated[str, Field(pattern=r"^[0-9a-f]{1,128}$")]
+_Modality = Annotated[str, Field(pattern=f"^({'|'.join(MODALITIES)})$")]
 
 
-def malformed(summary: Summary) -> str | None:
-    """What is wrong with a summary in itself, or nothing.
+class Told(BaseModel):
+    """JSON values that are checked as they are: no text becomes a number, no number a flag."""
+
+    model_config = ConfigDict(
+        strict=True, frozen=True, alias_generator=kebab, populate_by_name=True, allow_inf_nan=False
+    )
+
+
+class Completions(Told):
+    """Counts of the completions of one modality."""
+
+    made: _Count
+    reused: _Count
+    rejected: _Count
+
+
+class Summary(Told):
+    """A client in numbers, no content; what else a node tells is dropped.
+
+    Attributes:
+        partition_id: its key.
+        name: what it is called, or empty.
+        samples: its training samples.
+        held_out: its held-out samples.
+        complete: training samples with both modalities.
+        trainable: those that it can train on.
+        missing: holes by modality.
+        labels: training samples by class.
+        completions: by modality.
+        gate_threshold: of the quality gate, a cosine.
+        widths: by modality, of tokens and pooled embedding.
+        seconds: durations, that of `features` among them.
+        models: spec, fingerprint and revision by setting.
+        hashes: of split, masks and sample names.
+    """
+
+    partition_id: int
+    name: _Text = ""
+    samples: _Count
+    held_out: _Count
+    complete: _Count
+    trainable: _Count
+    missing: dict[_Modality, _Count]
+    labels: list[_Count]
+    completions: dict[_Modality, Completions]
+    gate_threshold: float = Field(ge=-_LARGEST_COSINE, le=_LARGEST_COSINE)
+    widths: dict[_Modality, list[_Count]]
+    seconds: dict[_Text, _Seconds]
+    models: dict[_Text, dict[_Text, _Text | None]]
+    hashes: dict[_Text, _Hash]
+
+    @field_validator("seconds", "hashes")
+    @classmethod
+    def _has_what_is_read(cls, value: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+        needed = {"features"} if info.field_name == "seconds" else {"split", "mask", "keys"}
+        if lacking := needed - value.keys():
+            raise ValueError(f"{', '.join(sorted(lacking))} not among them")
+        return value
+
+    @model_validator(mode="after")
+    def _parts_of_the_samples(self) -> "Summary":
+        for name in ("complete", "trainable"):
+            if getattr(self, name) > self.samples:
+                raise ValueError(f"{name} is more than its {self.samples} samples")
+        return self
+
+    def to_json(self) -> dict[str, Any]:
+        """JSON values, which `read_summary` reads."""
+        return self.model_dump(by_alias=True)
+
+
+def read_summary(value: object) -> Summary:
+    """Check what a node told.
 
     Args:
-        summary: any JSON object.
+        value: any JSON value.
+
+    Raises:
+        ValueError: it cannot be; names the first field that is wrong, in few words.
     """
-    lacking = [name for name in _NEEDED if summary.get(name) is None]
-    if lacking:
-        return f"its summary lacks {', '.join(lacking)}: another version of the app"
-    for name, (fits, expected) in _FIELDS.items():
-        if name in summary and not fits(summary[name]):
-            return (
-                f"its summary has {name} {shortened(summary[name])}, expected {expected}: another "
-                "version of the app, or another program"
-            )
-    for name in ("complete", "trainable"):
-        if summary[name] > summary["samples"]:
-            return (
-                f"its summary has {name} {summary[name]}, more than its {summary['samples']} "
-                "samples: another program"
-            )
-    return None
+    try:
+        return Summary.model_validate(value)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = ".".join(map(str, first["loc"]))[:_SHOWN]
+        wrong = "" if first["type"] == "missing" else f" {shortened(first['input'])}"
+        raise ValueError(
+            f"its summary does not fit ({name}{wrong if name else ''}: {first['msg']}): another "
+            "version of the app, or another program"
+        ) from None
 
 
-def known_fields(summary: Summary) -> Summary:
-    """The part of a summary that `malformed` has checked: nobody vouches for the rest."""
-    return {name: summary[name] for name in _FIELDS if name in summary}
-
-
-def _is_integer(value: object) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool)
-
-
-def _is_between(value: object, low: float, high: float) -> bool:
-    """Whether it is a number in [low, high); NaN is not, nor is an integer of any length."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value < high
-
-
-def _is_count(value: object) -> bool:
-    return _is_integer(value) and _is_between(value, 0, _MOST)
-
-
-def _are_counts(value: object) -> bool:
-    return isinstance(value, list) and all(map(_is_count, value))
-
-
-def _is_text(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= _LONGEST
-
-
-def _is_cosine(value: object) -> bool:
-    return _is_between(value, -1 - _ROUNDING, 1 + _ROUNDING)
-
-
-def _count_by_modality(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        name in MODALITIES and _is_count(count) for name, count in value.items()
-    )
-
-
-def _are_completions(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        name in MODALITIES
-        and isinstance(counts, dict)
-        and counts.keys() == _COMPLETIONS
-        and all(map(_is_count, counts.values()))
-        for name, counts in value.items()
-    )
-
-
-def _are_seconds(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and "features" in value
-        and all(_is_text(name) and _is_between(s, 0, _MOST) for name, s in value.items())
-    )
-
-
-def _are_widths(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        _is_text(name) and (_is_count(width) or _are_counts(width)) for name, width in value.items()
-    )
-
-
-def _are_hashes(value: object) -> bool:
-    return (
-        isinstance(value, dict)
-        and value.keys() >= _HASHES
-        and all(isinstance(text, str) and _HASH.fullmatch(text) for text in value.values())
-    )
-
-
-def _are_models(value: object) -> bool:
-    return isinstance(value, dict) and all(
-        isinstance(model, dict) and all(part is None or _is_text(part) for part in model.values())
-        for model in value.values()
-    )
-
-
-_Field = tuple[Callable[[object], bool], str]
-_COUNT: _Field = (_is_count, "a count")
-_NEEDED: dict[str, _Field] = {
-    "samples": _COUNT,
-    "complete": _COUNT,
-    "trainable": _COUNT,
-    "labels": (_are_counts, "a list of counts"),
-    "completions": (_are_completions, f"counts {sorted(_COMPLETIONS)} by modality"),
-    "gate-threshold": (_is_cosine, "a number in [-1, 1]"),
-    "seconds": (_are_seconds, "durations, one of them of 'features'"),
-    "widths": (_are_widths, "whole numbers by modality"),
-    "hashes": (_are_hashes, f"hexadecimal texts, {sorted(_HASHES)} among them"),
-}
-_FIELDS: dict[str, _Field] = _NEEDED | {
-    "held-out": _COUNT,
-    "missing": (_count_by_modality, "counts by modality"),
-    "models": (_are_models, "texts by model"),
-    "name": (_is_text, "a text"),
-    "partition-id": (_is_integer, "a whole number"),
-}
-
-
-def feature_widths(batch: Batch) -> dict[str, list[int]]:
-    """By modality: width of the tokens and of the pooled embedding."""
-    return {name: [m.tokens.shape[2], m.pooled.shape[1]] for name, m in batch.modalities.items()}
-
-
-def fallback_threshold(summaries: Sequence[Mapping[str, Any]]) -> float:
+def fallback_threshold(summaries: Sequence[Summary]) -> float:
     """The gate's threshold for clients without a complete pair: the median of the others'.
 
     Args:
@@ -159,5 +135,5 @@ def fallback_threshold(summaries: Sequence[Mapping[str, Any]]) -> float:
     Returns:
         A cosine; -1, which accepts everything, if no client has a pair.
     """
-    own = [float(s["gate-threshold"]) for s in summaries if s["complete"]]
+    own = [summary.gate_threshold for summary in summaries if summary.complete]
     return statistics.median(own or [ACCEPT_ALL])

@@ -15,13 +15,12 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.completion.completer import Completer
 from fedmvp_flwr.completion.gating import calibrate_threshold, gate
-from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion.pipeline import prepare
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
 from fedmvp_flwr.quality.image_distances import class_distances, overall_distances
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
@@ -67,11 +66,8 @@ def held_out(samples: Sequence[Sample], count: int, seed: int) -> tuple[Sample, 
 def measure_quality(
     pairs: Sequence[Sample],
     class_names: Sequence[str],
-    pool: Sequence[Sample],
-    *,
-    models: FoundationModels,
+    completer: Completer,
     store: FeatureStore,
-    config: RunConfig,
     on_progress: Progress | None = None,
 ) -> Quality:
     """Complete both sides of complete pairs and measure the completions.
@@ -79,31 +75,25 @@ def measure_quality(
     Args:
         pairs: at least 4 complete samples.
         class_names: in label order; they enter no prompt.
-        pool: what `completion = "retrieval"` may take from; no pair is completed by itself.
-        models: the frozen models.
+        completer: the way of completion; no pair of its pool is completed by itself.
         store: where completions and features are kept; a run finds them there.
-        config: the run's settings.
         on_progress: called with (stage, done, total).
 
     Raises:
         DataError: completion is off, or nothing could be completed.
     """
-    if config.completion.kind == "none":
-        raise DataError("completion='none' completes nothing whose quality could be measured.")
-    prepared = prepare_samples(
-        pairs,
-        complete=dict.fromkeys(MODALITIES, [True] * len(pairs)),
-        models=models,
-        store=store,
-        config=config,
-        pool=pool,
-        on_progress=on_progress,
-    )
+    settings = completer.settings
+    if not completer.completes:
+        raise DataError(
+            f"completion='{settings.kind}' completes nothing whose quality could be measured."
+        )
+    request = Request(pairs, all_sides(pairs), completer)
+    (prepared,) = prepare([request], store, on_progress)
     if not all(made.present.all() for made in prepared.completed.values()):
         raise DataError(
             "Nothing to take from: retrieval needs complete pairs beside the one to complete."
         )
-    made = Completions(models, store, config, completer_for(models, config, pool))
+    made = Completions(completer, store)
     classes = {
         name: cross_fitted_classes(
             prepared.real.modalities[name].pooled,
@@ -120,15 +110,15 @@ def measure_quality(
     )
     numbers = {
         "pairs": len(pairs),
-        "completion": config.completion.kind,
-        "prompt-template": config.completion.prompt_template,
-        "similarity": _kind_of_similarity(models, config),
+        "completion": settings.kind,
+        "prompt-template": settings.prompt_template,
+        "similarity": _kind_of_similarity(completer),
         "overall": _summary(rows) | overall_distances(*images, prepared.real.labels),
         "per-class": _per_class(rows, *images),
         "gate": [_gated(prepared, rows, quantile) for quantile in GATES],
         "made": prepared.made,
         "seconds": prepared.seconds,
-        "models": models.identities(),
+        "models": completer.models.identities(),
     }
     return Quality(numbers, tuple(made.pair(sample) for sample in pairs[:SHOWN]), rows)
 
@@ -212,12 +202,10 @@ def _gated(
     return result
 
 
-def _kind_of_similarity(models: FoundationModels, config: RunConfig) -> str:
-    if models.comparable:
+def _kind_of_similarity(completer: Completer) -> str:
+    if completer.models.comparable:
         return "image-text cosine"
-    return (
-        "typicality of the neighbour" if config.completion.kind == "retrieval" else "not measured"
-    )
+    return completer.own_measure or "not measured"
 
 
 def _agrees(predicted: Tensor, label: int) -> bool | None:

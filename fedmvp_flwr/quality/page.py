@@ -2,8 +2,7 @@
 
 import base64
 import io
-from collections.abc import Mapping, Sequence
-from html import escape
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -33,7 +32,21 @@ _MEASURES: dict[str, str] = {
     "kid": "KID of made to true images",
     "kid-of-real": "KID among true images",
 }
-_STYLE = """
+_TEMPLATE = """
+{%- macro table(rows, small=false) %}
+<div class=scroll><table{% if small %} class=small{% endif %}>
+<tr>{% for cell in rows[0] %}<th>{{ cell }}</th>{% endfor %}</tr>
+{%- for row in rows[1:] %}
+<tr>{% for cell in row %}<td{% if not loop.first %} class=n{% endif %}>{{ cell | short }}</td>
+{%- endfor %}</tr>
+{%- endfor %}
+</table></div>
+{%- endmacro %}
+{%- macro picture(image, title) %}
+{%- if image %}<img alt="{{ title }}" title="{{ title }}" src="{{ image | uri }}">{% endif %}
+{%- endmacro -%}
+<!doctype html><meta charset=utf-8><meta name=viewport content="width=device-width">
+<title>Quality of completions</title><style>
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem}
 body{color:#1c1d1f}
 table{border-collapse:collapse;margin:1rem 0}td,th{padding:.25rem .7rem;text-align:left}
@@ -44,6 +57,30 @@ td.n{text-align:right;font-variant-numeric:tabular-nums}.scroll{overflow-x:auto}
 .pair{border:1px solid #ddd;border-radius:6px;padding:.7rem}.pair img{width:9rem;margin-right:.4rem}
 .made{color:#0072b2}small{color:#5a5d63}
 @media(prefers-color-scheme:dark){body{background:#161719;color:#e6e6e6}td,.pair{border-color:#333}}
+</style>
+
+<h1>Quality of completions</h1>
+<p>{{ pairs }} complete pairs, held out and completed anyway. Similarity: {{ similarity }}. Label
+agreement: a linear probe on the frozen features of the other real pairs; none where a class has one
+pair alone. Fréchet distances: between halves of the pairs. Of one class, KID is told from
+{{ least_for_kid }} pairs on and the Fréchet distance from {{ least_for_frechet }}. A dash
+stands for what was not measured.</p>
+{{- table(overall) }}
+{%- for part in parts %}
+<h2>{{ part.name }}</h2><h3>What the gate would let through</h3>
+{{- table(part.gates) }}
+<h3>By class</h3>
+{{- table(part.classes, small=true) }}
+<h3>The first {{ part.pairs | length }} pairs</h3><div class=grid>
+{%- for pair, row in part.pairs %}
+<div class=pair><small>{{ row.key }} · {{ row.class }}</small><br>
+{{- picture(pair | real_image, "true image") }}{{ picture(pair.image, "made image") }}
+<p>{{ pair.sample.text | cut }}</p><p class=made>{{ pair.text | cut }}</p>
+<small>image {{ row["image-similarity"] | short }}, text {{ row["text-similarity"] | short }},
+ROUGE-L {{ row["rouge-l"] | short }}</small></div>
+{%- endfor %}
+</div>
+{%- endfor %}
 """
 
 
@@ -64,94 +101,54 @@ def write_quality(out: Path, results: Mapping[str, Quality]) -> tuple[Path, Path
 
 
 def _page(results: Mapping[str, Quality]) -> str:
-    names = list(results)
+    from jinja2 import Environment, StrictUndefined  # torch needs it, too
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined)
+    environment.filters |= {"short": _short, "cut": _cut, "uri": _uri, "real_image": real_image}
+    numbers = [result.numbers for result in results.values()]
     overall = [
-        [title, *(_value(results[name].numbers["overall"].get(key)) for name in names)]
-        for key, title in _MEASURES.items()
+        [title, *(part["overall"].get(key) for part in numbers)] for key, title in _MEASURES.items()
     ]
-    counts = {results[name].numbers["pairs"] for name in names}
-    parts = [
-        "<!doctype html><meta charset=utf-8><meta name=viewport content='width=device-width'>",
-        f"<title>Quality of completions</title><style>{_STYLE}</style>",
-        "<h1>Quality of completions</h1>",
-        f"<p>{'/'.join(map(str, sorted(counts)))} complete pairs, held out and completed anyway. "
-        "Similarity: "
-        f"{escape(str(results[names[0]].numbers['similarity']))}. Label agreement: a linear probe "
-        "on the frozen features of the other real pairs; none where a class has one pair alone. "
-        "Fréchet distances: between halves of the pairs. Of one class, KID is told from "
-        f"{LEAST_FOR_KID} pairs on and the Fréchet distance from {LEAST_FOR_FRECHET}. A dash "
-        "stands for what was not measured.</p>",
-        _table(["measure", *names], overall),
-    ]
-    for name in names:
-        parts += _section(name, results[name])
-    return "\n".join(parts)
-
-
-def _section(name: str, result: Quality) -> list[str]:
-    gates = result.numbers["gate"]
-    measures = [key for key in _MEASURES if key in next(iter(result.numbers["per-class"].values()))]
-    classes = [
-        [group, str(means["pairs"]), *(_value(means[key]) for key in measures)]
-        for group, means in result.numbers["per-class"].items()
-    ]
-    return [
-        f"<h2>{escape(name)}</h2><h3>What the gate would let through</h3>",
-        _table(list(gates[0]), [[_value(row[key]) for key in gates[0]] for row in gates]),
-        "<h3>By class</h3>",
-        _table(["class", "pairs", *(_MEASURES[key] for key in measures)], classes, small=True),
-        f"<h3>The first {len(result.pairs)} pairs</h3><div class=grid>",
-        *(_pair(result, row) for row in range(len(result.pairs))),
-        "</div>",
-    ]
-
-
-def _pair(result: Quality, row: int) -> str:
-    pair, values = result.pairs[row], result.rows[row]
-    images = [_image(real_image(pair), "true image")]
-    if pair.image is not None:
-        images.append(_image(pair.image, "made image"))
-    marks = ", ".join(
-        f"{title} {_value(values[key])}"
-        for key, title in (
-            ("image-similarity", "image"),
-            ("text-similarity", "text"),
-            ("rouge-l", "ROUGE-L"),
-        )
-    )
-    return (
-        f"<div class=pair><small>{escape(values['key'])} · {escape(values['class'])}</small><br>"
-        f"{''.join(images)}<p>{_text(pair.sample.text)}</p>"
-        f"<p class=made>{_text(pair.text)}</p><small>{marks}</small></div>"
+    return environment.from_string(_TEMPLATE).render(
+        pairs=numbers[0]["pairs"],
+        similarity=numbers[0]["similarity"],
+        least_for_kid=LEAST_FOR_KID,
+        least_for_frechet=LEAST_FOR_FRECHET,
+        overall=[["measure", *results], *overall],
+        parts=[_part(name, result) for name, result in results.items()],
     )
 
 
-def _text(text: str | None) -> str:
+def _part(name: str, result: Quality) -> dict[str, Any]:
+    """What the page shows of one set of settings; the first row of a table is its heading."""
+    gates, classes = result.numbers["gate"], result.numbers["per-class"]
+    measured = [key for key in _MEASURES if key in next(iter(classes.values()))]
+    return {
+        "name": name,
+        "gates": [list(gates[0]), *(list(row.values()) for row in gates)],
+        "classes": [
+            ["class", "pairs", *(_MEASURES[key] for key in measured)],
+            *(
+                [group, means["pairs"], *map(means.get, measured)]
+                for group, means in classes.items()
+            ),
+        ],
+        "pairs": list(zip(result.pairs, result.rows, strict=False)),
+    }
+
+
+def _cut(text: str | None) -> str:
     text = text or ""
-    return escape(text[:_MOST_CHARACTERS] + ("…" if len(text) > _MOST_CHARACTERS else ""))
+    return text[:_MOST_CHARACTERS] + ("…" if len(text) > _MOST_CHARACTERS else "")
 
 
-def _image(image: "Image", title: str) -> str:
+def _uri(image: "Image") -> str:
     buffer = io.BytesIO()
     thumbnail(image).save(buffer, format="PNG")
-    data = base64.b64encode(buffer.getvalue()).decode()
-    return f"<img alt='{title}' title='{title}' src='data:image/png;base64,{data}'>"
+    return f"data:image/png;base64,{base64.b64encode(buffer.getvalue()).decode()}"
 
 
-def _table(header: Sequence[str], rows: Sequence[Sequence[str]], *, small: bool = False) -> str:
-    head = "".join(f"<th>{escape(cell)}</th>" for cell in header)
-    body = "".join(
-        "<tr>"
-        + "".join(
-            f"<td{'' if place == 0 else ' class=n'}>{escape(cell)}</td>"
-            for place, cell in enumerate(row)
-        )
-        + "</tr>"
-        for row in rows
-    )
-    kind = " class=small" if small else ""
-    return f"<div class=scroll><table{kind}><tr>{head}</tr>{body}</table></div>"
-
-
-def _value(value: Any) -> str:  # noqa: ANN401 - a JSON number or None
-    return DASH if value is None else f"{value:.3g}"
+def _short(value: float | str | None) -> str:
+    if value is None:
+        return DASH
+    return f"{value:.3g}" if isinstance(value, float) else str(value)

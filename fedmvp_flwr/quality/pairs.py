@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
-from fedmvp_flwr.completion.completers import NamesCompletions
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.contents import load_image
 from fedmvp_flwr.completion.pipeline import load_completion
-from fedmvp_flwr.completion.plan import load_image
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -42,16 +40,12 @@ class Completions:
     """Reads the completions of pairs from the store.
 
     Attributes:
-        models: the frozen models that made them.
+        completer: made them.
         store: where they are kept.
-        config: the settings they were made with.
-        completer: names them; None if the settings make none.
     """
 
-    models: FoundationModels
+    completer: Completer
     store: FeatureStore
-    config: RunConfig
-    completer: NamesCompletions | None
 
     def pair(self, sample: Sample) -> Pair:
         """A pair with both of its completions.
@@ -69,14 +63,7 @@ class Completions:
         return text if isinstance(text, str) else None
 
     def _load(self, sample: Sample, modality: str) -> "str | Image | None":
-        return load_completion(
-            sample,
-            modality,
-            models=self.models,
-            store=self.store,
-            config=self.config,
-            completer=self.completer,
-        )
+        return load_completion(self.completer, sample, modality, self.store)
 
 
 def thumbnail(image: "Image") -> "Image":

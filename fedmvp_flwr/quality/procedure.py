@@ -1,22 +1,19 @@
 """The command `fedmvp quality`, from the settings to the files."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 from fedmvp_flwr.base.devices import resolve_device
-from fedmvp_flwr.base.errors import ConfigError, DataError
-from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Dataset, Sample
-from fedmvp_flwr.completion.requests import require_comparable
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_class, completer_for, frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.data.sources.registry import load_dataset
-from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.quality.measure import Quality, held_out, measure_quality
 
 _ANY_GATE = 0.05  # what the table tells is the same with each; 0 loads no gate
@@ -44,12 +41,12 @@ def run_quality(
         on_progress: called with (stage, done, total).
 
     Returns:
-        What was measured by prompt template; by "retrieval" if nothing is prompted for.
+        What was measured by prompt template; by the way of completion if nothing is prompted for.
 
     Raises:
         FedMVPError: no such split, too few complete pairs, or what a run would meet as well.
     """
-    dataset = load_dataset(config)
+    dataset = load_dataset(config.data, cache_folder(config.run))
     source = _source(dataset, config, split, client, num_clients)
     pairs = held_out(source, num_samples, config.run.seed)
     own = source if client is not None else pairs
@@ -58,34 +55,23 @@ def run_quality(
     ):  # the gate's table needs its measure
         config = config.changed(quality_gate=_ANY_GATE)
     results = {}
-    prompted = config.completion.kind == "foundation"
-    for template in (
-        (templates or (config.completion.prompt_template,)) if prompted else ("retrieval",)
+    prompted = completer_class(config.completion).prompted
+    for name in (
+        (templates or (config.completion.prompt_template,))
+        if prompted
+        else (config.completion.kind,)
     ):
-        chosen = config.changed(**{"prompt_template": template} if prompted else {})
-        models = FoundationModels.from_config(chosen, str(resolve_device(chosen.run.device)))
-        require_comparable(models, chosen)
-        with FeatureStore(cache_folder(chosen)) as store:
-            results[template] = measure_quality(
-                pairs,
-                dataset.class_names,
-                retrieval_pool(own, dataset, chosen),
-                models=models,
-                store=store,
-                config=chosen,
-                on_progress=on_progress,
+        chosen = config.changed(**{"prompt_template": name} if prompted else {})
+        models = frozen_models(chosen, str(resolve_device(chosen.run.device)))
+        pool = completion_pool(chosen.completion, chosen.data.public_split, dataset, own)
+        completer = completer_for(chosen.completion, models, chosen.data.data_seed, pool)
+        completer.check_gate(models, chosen.completion)
+        with FeatureStore(cache_folder(chosen.run)) as store:
+            results[name] = measure_quality(
+                pairs, dataset.class_names, completer, store, on_progress
             )
         models.release()
     return results
-
-
-def default_folder(out: Path | None, name: str) -> Path:
-    """Return the folder of the report: the given one, or `runs/NAME`.
-
-    Raises:
-        ConfigError: it lies in the home folder of nobody.
-    """
-    return expanded(out or Path("runs") / name, ConfigError, "--out").absolute()
 
 
 def _source(
@@ -94,9 +80,8 @@ def _source(
     if client is not None:
         if not 0 <= client < num_clients:
             raise DataError(f"--client {client} is not in [0, --num-clients {num_clients}).")
-        return client_samples(
-            dataset, config, Node(client, num_clients, cache_folder(config))
-        ).train
+        node = Node(client, num_clients, cache_folder(config.run))
+        return client_samples(dataset, node, config.data, config.missing, config.run).train
     if split not in dataset.splits:
         raise DataError(
             f"--split {split}: the data set has none of this name; it has "

@@ -1,18 +1,7 @@
-"""Metrics as JSON Lines, and one HTML page per run. Importing this loads no plotting library."""
+"""One HTML page per run, from the files in its folder. Importing this loads no plotting library."""
 
 from fedmvp_flwr.base.errors import ReportError
-from fedmvp_flwr.base.jsonl import JsonlSink, read_events
+from fedmvp_flwr.base.jsonl import read_events
 from fedmvp_flwr.reporting.html import write_report, write_report_if_available
-from fedmvp_flwr.reporting.picture import write_completion_picture
-from fedmvp_flwr.reporting.sinks import MetricsSink, MultiSink
 
-__all__ = [
-    "JsonlSink",
-    "MetricsSink",
-    "MultiSink",
-    "ReportError",
-    "read_events",
-    "write_completion_picture",
-    "write_report",
-    "write_report_if_available",
-]
+__all__ = ["ReportError", "read_events", "write_report", "write_report_if_available"]

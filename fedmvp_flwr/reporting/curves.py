@@ -1,6 +1,8 @@
 """Drawings over rounds, phases and runs: lines, bars and dots."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from itertools import cycle
 from typing import TYPE_CHECKING
 
 from fedmvp_flwr.reporting.svg import SERIES, Ink, Plot, draw, printable
@@ -57,13 +59,11 @@ def line_chart(
                 markerfacecolor=Ink.SURFACE if key in dashed else SERIES[position],
                 label=printable(key, 40),
             )
-        axes.set_xlabel("Round")
-        axes.set_ylabel(y_label)
-        _whole_rounds(axes)
+        _over_rounds(axes, y_label)
         if percent:
             _percent(axes.yaxis)
         if len(series) > 1:
-            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=2)
+            _legend(axes, 2)
 
     return draw(name, label, _SMALL if small else _FULL, paint)
 
@@ -76,28 +76,16 @@ def stacked_bars(
     x_label: str,
     y_label: str = "",
 ) -> Plot:
-    """Draw one horizontal bar per row, stacked from up to three parts told apart by hatching."""
+    """Draw one horizontal bar per row, stacked from up to three parts."""
 
     def paint(axes: "Axes") -> None:
-        left = [0.0] * len(rows)
-        for index, (part, values) in enumerate(parts.items()):
-            axes.barh(
-                range(len(rows)),
-                values,
-                left=left,
-                height=0.72,
-                color=SERIES[index % len(SERIES)],
-                hatch=_HATCHES[index % len(_HATCHES)],
-                edgecolor=Ink.SURFACE,
-                linewidth=0.8,
-                label=part,
-            )
-            left = [a + b for a, b in zip(left, values, strict=True)]
+        bar = partial(axes.barh, range(len(rows)), height=0.72, linewidth=0.8)
+        _stack(bar, "left", parts)
         _rows(axes, rows)
         axes.set_xlabel(x_label)
         axes.set_ylabel(y_label)
         if len(parts) > 1:
-            axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(parts))
+            _legend(axes, len(parts))
 
     return draw(name, label, (_FULL[0], max(1.3, 0.9 + _ROW * len(rows))), paint)
 
@@ -108,25 +96,10 @@ def round_bars(
     """Draw one vertical bar per round, stacked from up to three parts."""
 
     def paint(axes: "Axes") -> None:
-        bottom = [0.0] * len(rounds)
-        for index, (part, values) in enumerate(parts.items()):
-            axes.bar(
-                rounds,
-                values,
-                bottom=bottom,
-                width=0.78,
-                color=SERIES[index % len(SERIES)],
-                hatch=_HATCHES[index % len(_HATCHES)],
-                edgecolor=Ink.SURFACE,
-                linewidth=0.4,
-                label=part,
-            )
-            bottom = [a + b for a, b in zip(bottom, values, strict=True)]
-        axes.set_xlabel("Round")
-        axes.set_ylabel(y_label)
+        _stack(partial(axes.bar, rounds, width=0.78, linewidth=0.4), "bottom", parts)
+        _over_rounds(axes, y_label)
         axes.grid(visible=False, axis="x")
-        _whole_rounds(axes)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(parts))
+        _legend(axes, len(parts))
 
     return draw(name, label, _FULL, paint)
 
@@ -177,9 +150,29 @@ def dots(
         _rows(axes, [printable(row) for row in rows])
         axes.set_xlabel(x_label)
         _percent(axes.xaxis)
-        axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=len(series))
+        _legend(axes, len(series))
 
     return draw(name, label, (_FULL[0], max(1.6, 0.9 + _ROW * len(rows))), paint)
+
+
+def _stack(bar: Callable[..., object], start: str, parts: Mapping[str, Sequence[float]]) -> None:
+    """Draw bars from parts told apart by hatching, each where the one before ends.
+
+    Args:
+        bar: draws one part of every bar.
+        start: name of its argument that says where they start.
+        parts: the sizes of each.
+    """
+    ends = [0.0] * max(map(len, parts.values()))
+    looks = zip(cycle(SERIES), cycle(_HATCHES), strict=False)
+    for (part, sizes), (colour, hatch) in zip(parts.items(), looks, strict=False):
+        look = {"color": colour, "hatch": hatch, "edgecolor": Ink.SURFACE, "label": part}
+        bar(sizes, **{start: ends}, **look)
+        ends = [end + size for end, size in zip(ends, sizes, strict=True)]
+
+
+def _legend(axes: "Axes", columns: int) -> None:
+    axes.legend(loc="lower center", bbox_to_anchor=(0.5, 1.0), ncols=columns)
 
 
 def _rows(axes: "Axes", rows: Sequence[str]) -> None:
@@ -189,9 +182,11 @@ def _rows(axes: "Axes", rows: Sequence[str]) -> None:
     axes.grid(visible=False, axis="y")
 
 
-def _whole_rounds(axes: "Axes") -> None:
+def _over_rounds(axes: "Axes", y_label: str) -> None:
     from matplotlib.ticker import MaxNLocator
 
+    axes.set_xlabel("Round")
+    axes.set_ylabel(y_label)
     axes.xaxis.set_major_locator(
         MaxNLocator(nbins=8, integer=True, steps=[1, 2, 5, 10], min_n_ticks=1)
     )

@@ -27,17 +27,12 @@ _MOST_LABELS = 40  # more rows or columns than this are labelled in steps
 _CELL = 0.3  # inches
 
 
-def shade(values: Matrix, low: float, high: float) -> Matrix:
-    """Opacity in [0, 1] of each value: 0 at `low` and below, 1 at `high` and above."""
-    span = high - low
-    return np.clip((values - low) / span, 0, 1) if span > 0 else np.ones_like(values)
-
-
 def one_sided(values: Matrix, low: float, high: float) -> Matrix:
-    """RGBA of each value in blue; NaN is grey."""
-    colours = np.zeros((*values.shape, 4))
+    """RGBA of each value in blue, transparent at `low` and below; NaN is grey."""
+    colours = np.ones((*values.shape, 4))
     colours[..., :3] = _BLUE
-    colours[..., 3] = shade(np.nan_to_num(values, nan=low), low, high)
+    if low < high:
+        colours[..., 3] = np.clip((np.nan_to_num(values, nan=low) - low) / (high - low), 0, 1)
     colours[np.isnan(values)] = _ABSENT
     return colours
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.files import write_atomic
-from fedmvp_flwr.reporting.events import RunRecord, load_run
+from fedmvp_flwr.base.run_folder import RunFolder
+from fedmvp_flwr.reporting.run_record import RunRecord, load_run
 from fedmvp_flwr.reporting.sections import client_weights as weights
 from fedmvp_flwr.reporting.sections import (
     clients,
@@ -21,7 +22,6 @@ from fedmvp_flwr.reporting.style import STYLE
 from fedmvp_flwr.reporting.template import TEMPLATE
 from fedmvp_flwr.reporting.text import DASH
 
-REPORT_FILE = "report.html"
 _LIBRARIES = ("jinja2", "matplotlib")
 
 
@@ -31,16 +31,27 @@ def write_report(out_dir: Path) -> Path:
     The run may be unfinished or failed: the page shows what there is.
 
     Args:
-        out_dir: folder with `metrics.jsonl`, `result.json` or both; `completions/` and
-            `comparison.json` are shown where they exist.
+        out_dir: folder with `metrics.jsonl`; `result.json`, `completions/` and `comparison.json`
+            are shown where they exist.
 
     Raises:
         ReportError: the extra `report` is not installed, the folder holds no run, a file of it
             is damaged, or the page cannot be written.
     """
-    require_report_extra()
-    page = render(load_run(out_dir), out_dir)
-    path = out_dir / REPORT_FILE
+    missing = _missing_libraries()
+    if missing:
+        raise ReportError(
+            f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
+            "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
+        )
+    try:
+        page = render(load_run(out_dir), out_dir)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise ReportError(
+            f"The run in {out_dir} cannot be reported: another version wrote it, or a file of it "
+            f"is damaged ({type(error).__name__}: {error})."
+        ) from error
+    path = RunFolder(out_dir).report
     try:
         write_atomic(path, page.encode("utf-8", errors="replace"))
     except OSError as error:
@@ -54,26 +65,12 @@ def write_report_if_available(out_dir: Path) -> Path | None:
     Raises:
         ReportError: as for `write_report`.
     """
-    return None if missing_libraries() else write_report(out_dir)
+    return None if _missing_libraries() else write_report(out_dir)
 
 
-def missing_libraries() -> list[str]:
+def _missing_libraries() -> list[str]:
     """Libraries of the extra `report` that are not installed."""
     return [name for name in _LIBRARIES if find_spec(name) is None]
-
-
-def require_report_extra() -> None:
-    """Check that the extra `report` is installed.
-
-    Raises:
-        ReportError: it is not; says how to install it.
-    """
-    missing = missing_libraries()
-    if missing:
-        raise ReportError(
-            f"A report needs {' and '.join(missing)}, which the extra 'report' installs: "
-            "pip install 'fedmvp-flwr[report]'. Then: fedmvp report DIR."
-        )
 
 
 def render(run: RunRecord, out_dir: Path) -> str:
@@ -95,5 +92,6 @@ def render(run: RunRecord, out_dir: Path) -> str:
         cards=completions.build(run, out_dir),
         costs=costs.build(run),
         rejected=costs.rejected(run),
+        rounds=len(run.rounds),
         settings=settings.build(run),
     )

@@ -81,8 +81,8 @@ TEMPLATE = """
 
 {% if comparison %}
 <section id="comparison"><h2>Other runs</h2>
-{{ table(comparison.table) }}
-{{ plot(comparison.plot, "Accuracy of each run") }}
+{{ table(comparison[0]) }}
+{{ plot(comparison[1], "Accuracy of each run") }}
 </section>
 {% endif %}
 
@@ -209,9 +209,9 @@ image-text similarity {{ card.similarity }}</p>
 </section>
 
 <section id="rejected"><h2>Rejected replies</h2>
-{% if rejected.table %}{{ table(rejected.table) }}
-{%- elif rejected.rounds %}
-<p>None: every reply of {{ rejected.rounds }} round{{ "s" if rejected.rounds != 1 }} was valid.</p>
+{% if rejected %}{{ table(rejected) }}
+{%- elif rounds %}
+<p>None: every reply of {{ rounds }} round{{ "s" if rounds != 1 }} was valid.</p>
 {%- else %}<p>No round has ended yet.</p>{% endif %}
 </section>
 

@@ -1,22 +1,12 @@
 """The numbers of a run for TensorBoard; needs the package `tensorboard`."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
 
 _SCORES = ("accuracy", "macro-f1", "accuracy-with-completion", "macro-f1-with-completion")
-
-
-class ScalarWriter(Protocol):
-    """What is used of torch's SummaryWriter."""
-
-    def add_scalar(self, tag: str, value: float, step: int) -> None:
-        """Add one point of a curve."""
-
-    def close(self) -> None:
-        """Write what is left and close the file."""
 
 
 class TensorBoardSink:
@@ -24,16 +14,16 @@ class TensorBoardSink:
 
     Args:
         folder: of the event files.
-        make_writer: makes the writer; torch's, where None is given.
 
     Raises:
         ReportError: the package `tensorboard` is not installed.
     """
 
-    def __init__(
-        self, folder: Path, make_writer: Callable[[str], ScalarWriter] | None = None
-    ) -> None:
-        self._writer = (make_writer or _torch_writer)(str(folder))
+    def __init__(self, folder: Path) -> None:
+        require_tensorboard()
+        from torch.utils.tensorboard import SummaryWriter
+
+        self._writer: Any = SummaryWriter(str(folder))
 
     def write(self, event: Mapping[str, Any]) -> None:
         """Add the numbers of a round or an evaluation; other events have none."""
@@ -78,11 +68,3 @@ def require_tensorboard() -> None:
             "tensorboard=true needs the package tensorboard: pip install tensorboard, or set "
             "tensorboard=false."
         ) from error
-
-
-def _torch_writer(folder: str) -> ScalarWriter:
-    require_tensorboard()
-    from torch.utils.tensorboard import SummaryWriter
-
-    writer: ScalarWriter = SummaryWriter(folder)
-    return writer

@@ -1,6 +1,7 @@
-"""Numbers as a reader wants them: rounded, with their unit, and a dash where there is none."""
+"""Numbers and tables as a reader wants them: rounded, with units, a dash where there is none."""
 
-from fedmvp_flwr.reporting.events import number
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 DASH = "\N{EN DASH}"
 _MINUTE = 60.0
@@ -13,36 +14,52 @@ CONDITIONS = {
     "image-only": "Image only",
     "text-only": "Text only",
 }
+MEASURES = {"accuracy": "Accuracy", "macro-f1": "Macro-F1"}
+COMPLETED = "-with-completion"
+"""Ends the name of a measure where the missing modality was completed at test time."""
 
 
-def percent(value: object, digits: int = 1) -> str:
+@dataclass(frozen=True)
+class Table:
+    """Text in rows and columns; the first column names the row.
+
+    Attributes:
+        caption: what the table shows.
+        header: one heading per column.
+        rows: cells, ready to print.
+        numeric: whether all columns but the first are aligned as numbers.
+    """
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: bool = True
+
+
+def percent(share: float | None, digits: int = 1) -> str:
     """A share in [0, 1] as a percentage."""
-    share = number(value)
     return DASH if share is None else f"{100 * share:.{digits}f}%"
 
 
-def points(value: float | None) -> str:
-    """A difference between two shares in percentage points, with its sign."""
-    return DASH if value is None else f"{100 * value:+.1f}".replace("-", "\N{MINUS SIGN}")
-
-
-def decimal(value: object, digits: int = 3) -> str:
-    """A number with a fixed count of digits."""
-    found = number(value)
-    return DASH if found is None else f"{found:.{digits}f}"
-
-
-def count(value: object) -> str:
-    """A whole number with separators."""
-    found = number(value)
-    return DASH if found is None else f"{round(found):,}"
-
-
-def duration(value: object) -> str:
-    """Seconds as seconds, minutes or hours."""
-    seconds = number(value)
-    if seconds is None:
+def points(share: float | None, reference: float | None) -> str:
+    """How far a share lies above another one, in percentage points with their sign."""
+    if share is None or reference is None:
         return DASH
+    return f"{100 * (share - reference):+.1f}".replace("-", "\N{MINUS SIGN}")
+
+
+def decimal(value: float | None, digits: int = 3) -> str:
+    """A number with a fixed count of digits."""
+    return DASH if value is None else f"{value:.{digits}f}"
+
+
+def count(amount: float) -> str:
+    """A whole number with separators."""
+    return f"{round(amount):,}"
+
+
+def duration(seconds: float) -> str:
+    """Seconds as seconds, minutes or hours."""
     if seconds < _MINUTE:
         return f"{seconds:.1f} s"
     if round(seconds) < _HOUR:
@@ -52,23 +69,14 @@ def duration(value: object) -> str:
     return f"{hours} h {rest:02d} min"
 
 
-def size(value: object) -> str:
+def size(amount: float) -> str:
     """Bytes in decimal units."""
-    amount = number(value)
-    if amount is None:
-        return DASH
     unit = 0
-    while round(abs(amount)) >= _KILO and unit < len(_BYTE_UNITS) - 1:
+    while round(amount) >= _KILO and unit < len(_BYTE_UNITS) - 1:
         amount /= _KILO
         unit += 1
-    digits = 0 if unit == 0 else max(2 - len(str(int(abs(amount)))) + 1, 0)
+    digits = 0 if unit == 0 else max(2 - len(str(int(amount))) + 1, 0)
     return f"{amount:,.{digits}f} {_BYTE_UNITS[unit]}"
-
-
-def whole(value: object) -> str:
-    """An identifier such as a round or a partition id, without a fraction."""
-    found = number(value)
-    return DASH if found is None else f"{found:.0f}"
 
 
 def title(key: str) -> str:

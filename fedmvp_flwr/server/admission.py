@@ -6,9 +6,10 @@ does not answer is left out and asked again later; it holds up nobody.
 
 import json
 import time
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from logging import INFO, WARNING
+from typing import Any
 
 from flwr.app import Message, RecordDict
 from flwr.common.constant import ErrorCode
@@ -17,8 +18,9 @@ from flwr.serverapp import Grid
 
 from fedmvp_flwr.aggregation.nodes import NodeRegistry, identities
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.protocol.messages import PREPARE_MESSAGE, PROBLEM, SUMMARY
-from fedmvp_flwr.protocol.summary import Summary, known_fields, malformed
+from fedmvp_flwr.protocol.summary import Summary, read_summary
 
 _POLL = 0.5  # seconds
 _ASK_AGAIN = 60.0  # seconds after a refusal
@@ -34,16 +36,14 @@ class Admission:
         nodes: knows the nodes' keys.
         request: content of the message that asks a node to prepare.
         check: called with a summary; returns why the node may not take part, or nothing.
-        on_ready: called with the summary of each node that may take part from now on; its
-            `partition-id` is the node's key.
-        on_refused: called with key and reason of each node that may not.
+        tell: called with `client` and the summary of each node that may take part from now on,
+            whose `partition-id` is its key, and with `client-refused`, key and reason of others.
     """
 
     nodes: NodeRegistry
     request: RecordDict
     check: Callable[[Summary], str | None] = lambda summary: None
-    on_ready: Callable[[Summary], None] = lambda summary: None
-    on_refused: Callable[[int, str], None] = lambda key, reason: None
+    tell: Callable[[str, Mapping[str, Any]], None] = lambda event, values: None
     summaries: dict[int, Summary] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     _pending: dict[str, int] = field(default_factory=dict)
@@ -52,11 +52,8 @@ class Admission:
     _told: dict[int, int | str] = field(default_factory=dict)
     _lost: dict[int, str] = field(default_factory=dict)
 
-    def __call__(self, grid: Grid, node_ids: Sequence[int]) -> list[int]:
-        """Return those of the connected nodes that may take part; ask the others, without waiting.
-
-        This is the `admit` of `FedMVP`.
-        """
+    def admit(self, grid: Grid, node_ids: Sequence[int]) -> list[int]:
+        """Those of the connected nodes that may take part; asks the others, without waiting."""
         self.collect(grid)
         self.settle(node_ids)
         self.ask(grid, node_ids)
@@ -161,34 +158,29 @@ class Admission:
 
     def ready(self) -> list[Summary]:
         """Summaries of all nodes that may take part, ordered by key."""
-        return sorted(self.summaries.values(), key=lambda summary: int(summary["partition-id"]))
+        return sorted(self.summaries.values(), key=lambda summary: summary.partition_id)
 
-    def told(self, key: int, name: str) -> int | None:
-        """A count that a client's summary names; None where it is not ready or told none."""
-        for summary in self.summaries.values():
-            if summary["partition-id"] == key:
-                return summary.get(name)
-        return None
+    def data_hashes(self) -> dict[str, str]:
+        """Hash of the samples of each node that may take part, by its key."""
+        return {str(s.partition_id): record_hash(s.hashes) for s in self.ready()}
+
+    def told(self, key: int) -> Summary | None:
+        """What a client told; None where it is not ready."""
+        return next((s for s in self.summaries.values() if s.partition_id == key), None)
 
     def _take_in(self, node_id: int, answer: Summary | str) -> None:
         key = self.nodes.key(node_id)
-        problem = answer if isinstance(answer, str) else self._problem(answer)
+        problem = answer if isinstance(answer, str) else self.check(answer)
         if problem is None and not isinstance(answer, str):
             self.refused.pop(node_id, None)
-            for before in [n for n, s in self.summaries.items() if s["partition-id"] == key]:
+            for before in [n for n, s in self.summaries.items() if s.partition_id == key]:
                 del self.summaries[before]  # the same node under an earlier id
-            self.summaries[node_id] = known_fields(answer) | {"partition-id": key}
-            self.on_ready(self.summaries[node_id])
+            self.summaries[node_id] = answer.model_copy(update={"partition_id": key})
+            self.tell("client", self.summaries[node_id].to_json())
         else:
             self.refused[node_id] = str(problem)[:_LONGEST_REASON]
             log(WARNING, "Client %d may not take part: %s", key, self.refused[node_id])
-            self.on_refused(key, self.refused[node_id])
-
-    def _problem(self, summary: Summary) -> str | None:
-        try:
-            return malformed(summary) or self.check(known_fields(summary))
-        except Exception as error:  # whatever the values of anyone lead a check to
-            return f"its summary cannot be read ({type(error).__name__}: {error})"
+            self.tell("client-refused", {"client": key, "reason": self.refused[node_id]})
 
 
 def read_answer(reply: Message) -> Summary | str:
@@ -199,9 +191,11 @@ def read_answer(reply: Message) -> Summary | str:
         if PROBLEM in record:
             return str(record[PROBLEM])
         try:
-            summary = json.loads(str(record[SUMMARY]))
+            told = json.loads(str(record[SUMMARY]))
         except (KeyError, ValueError, RecursionError):
             break
-        if isinstance(summary, dict):
-            return summary
+        try:
+            return read_summary(told)
+        except ValueError as error:
+            return str(error)
     return "its answer is not readable: another version of the app, or another program"

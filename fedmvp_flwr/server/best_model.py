@@ -1,16 +1,15 @@
 """The best round's model so far, kept on disk, and when training has gone on long enough."""
 
 from collections.abc import Mapping
-from pathlib import Path
 
 import torch
 
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.wire import unpack
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.server.journal import Journal
-from fedmvp_flwr.server.resume import BEST, BEST_FILES
 from fedmvp_flwr.server.selection import Selection
 
 _KEPT = 4  # as many as checkpoints of rounds may still name, and one
@@ -20,16 +19,16 @@ class BestModel:
     """Keeps the model of the best round.
 
     Args:
-        config: the run's settings.
-        folder: of the checkpoints.
+        settings: how the best round is found, and when training has gone on long enough.
+        folder: of the run.
         journal: is told of each score.
         selection: the best round of the run that is gone on with, if any.
     """
 
     def __init__(
-        self, config: RunConfig, folder: Path, journal: Journal, selection: Selection
+        self, settings: RunSettings, folder: RunFolder, journal: Journal, selection: Selection
     ) -> None:
-        self.config = config
+        self.settings = settings
         self.folder = folder
         self.selection = selection
         self._journal = journal
@@ -37,7 +36,7 @@ class BestModel:
     @property
     def exhausted(self) -> bool:
         """Whether training has gone on long enough; a run that is gone on with may know it."""
-        return self.selection.exhausted(self.config.run.early_stopping_patience)
+        return self.selection.exhausted(self.settings.early_stopping_patience)
 
     def offer(self, finished: FinishedRound, score: float | None) -> bool:
         """Take in a round's score and keep its model if none was better.
@@ -57,15 +56,15 @@ class BestModel:
             "selection",
             {
                 "round": finished.server_round,
-                "by": self.config.run.selection,
-                "metric": self.config.run.selection_metric,
+                "by": self.settings.selected_by,
+                "metric": self.settings.selection_metric,
                 "score": score,
                 "best-round": best or None,
             },
         )
         if best == finished.server_round:
-            save_tensors(self._path(best), unpack(finished.arrays), {"round": best})
-            for old in sorted(self.folder.glob(BEST_FILES))[:-_KEPT]:
+            save_tensors(self.folder.best_file(best), unpack(finished.arrays), {"round": best})
+            for old in self.folder.best_files()[:-_KEPT]:
                 old.unlink(missing_ok=True)
         return self.exhausted
 
@@ -74,9 +73,6 @@ class BestModel:
     ) -> tuple[int, dict[str, torch.Tensor]]:
         """Round and tensors of the model that the run ends with: the best, or the last one."""
         best = self.selection.best_round
-        if self.config.run.selection == "none" or not best:
+        if self.settings.selected_by == "none" or not best:
             return last_round, dict(last)
-        return best, load_tensors(self._path(best))[0]
-
-    def _path(self, server_round: int) -> Path:
-        return self.folder / BEST.format(server_round)
+        return best, load_tensors(self.folder.best_file(best))[0]

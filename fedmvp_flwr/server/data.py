@@ -13,17 +13,20 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.base.progress import Progress
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.samples import IMAGE, TEXT, VALIDATION, Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
+from fedmvp_flwr.completion.completer import Completer
 from fedmvp_flwr.completion.gating import accept
-from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+from fedmvp_flwr.completion.pipeline import encode, load_completion, prepare
+from fedmvp_flwr.completion.pool import completion_pool
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.requests import prepare_test
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
-from fedmvp_flwr.data.dealing.patterns import whole_test_mask
+from fedmvp_flwr.data.dealing.patterns import require_patterns, whole_test_mask
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.server.probe import Probe, load_probe, require_known_classes, require_same_features
@@ -33,7 +36,6 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SHOWN = 12  # completed samples in the report, half of them images, half texts
-_FOLDER = "completions"
 
 
 @dataclass
@@ -57,10 +59,12 @@ class ServerData:
         """Open the server's data.
 
         Raises:
+            ConfigError: the settings name something that there is not.
             DataError: it cannot be used, or lacks what the settings need.
         """
-        dataset = load_dataset(config)
-        if config.run.selection == "server" and not dataset.splits.get(VALIDATION):
+        require_patterns(config.missing)
+        dataset = load_dataset(config.data, cache_folder(config.run))
+        if config.run.selected_by == "server" and not dataset.splits.get(VALIDATION):
             raise DataError(
                 f"selection='server' needs a validation split ('{VALIDATION}') of the data "
                 f"'{config.data.dataset}', which has {sorted(dataset.splits)}. For Flora set "
@@ -87,13 +91,9 @@ class ServerData:
         """Encode and complete the test set; encode the validation set."""
         self.test = prepare_server_test(self.dataset, config, models)
         samples = tuple(self.dataset.splits.get(VALIDATION, ()))
-        with FeatureStore(cache_folder(config)) as store:
-            self.validation = prepare_samples(
-                samples if config.run.selection == "server" else (),
-                complete={},
-                models=models,
-                store=store,
-                config=config,
+        with FeatureStore(cache_folder(config.run)) as store:
+            self.validation = encode(
+                samples if config.run.selected_by == "server" else (), models, store
             )
 
     def prepare_probe(
@@ -109,7 +109,7 @@ class ServerData:
         """
         if not config.needs_probe:
             return
-        if saved and saved.is_file() and not config.probe.probe_file:
+        if saved and saved.is_file() and not config.probe.file:
             self.probe = load_probe(saved)
         else:
             self.probe = prepare_probe(self.dataset, config, models)
@@ -117,7 +117,7 @@ class ServerData:
         require_known_classes(self.probe, self.num_classes)
 
     def save_completions(
-        self, out: Path, config: RunConfig, models: FoundationModels, threshold: float
+        self, out: RunFolder, config: RunConfig, models: FoundationModels, threshold: float
     ) -> None:
         """Write some completions of the test set for the report, where there is one."""
         if len(self.test):
@@ -132,19 +132,25 @@ def prepare_server_test(
 ) -> PreparedSet:
     """Encode and complete the server's test set, with the holes of `test-missing-pattern`."""
     samples = server_test(dataset, config)
-    pool = retrieval_pool((), dataset, config)  # the server owns no pairs of its own
-    with FeatureStore(cache_folder(config)) as store:
-        return prepare_test(samples, config, models, store, on_progress, pool)
+    request = Request(samples, all_sides(samples), server_completer(dataset, config, models))
+    with FeatureStore(cache_folder(config.run)) as store:
+        return prepare([request], store, on_progress)[0]
+
+
+def server_completer(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Completer:
+    """What completes the server's samples; it owns no pairs of its own to take from."""
+    pool = completion_pool(config.completion, config.data.public_split, dataset)
+    return completer_for(config.completion, models, config.data.data_seed, pool)
 
 
 def server_test(dataset: Dataset, config: RunConfig) -> tuple[Sample, ...]:
     """The server's test samples, if it has any, with their holes."""
     whole = tuple(dataset.splits.get("test", ()))
-    return whole_test_mask(whole, config).apply(whole) if whole else ()
+    return whole_test_mask(whole, config.missing, config.run.seed).apply(whole) if whole else ()
 
 
 def save_completion_samples(
-    out: Path,
+    out: RunFolder,
     dataset: Dataset,
     config: RunConfig,
     models: FoundationModels,
@@ -155,29 +161,21 @@ def save_completion_samples(
 
     They come from the server's own public test set: no completion of a client leaves it.
     """
-    if config.completion.kind == "none":
+    completer = server_completer(dataset, config, models)
+    if not completer.completes:
         return
     samples = dataset.splits["test"]
-    pool = retrieval_pool((), dataset, config)
-    accepted = accept(test, threshold, config)
-    folder = out / _FOLDER
+    accepted = accept(test, threshold, config.completion)
+    folder = out.completions
     rows = []
     chosen = torch.randperm(
         len(samples), generator=torch_generator(config.run.seed, "report", "completions")
     )
-    with FeatureStore(cache_folder(config)) as store:
+    with FeatureStore(cache_folder(config.run)) as store:
         for position, index in enumerate(chosen[:_SHOWN].tolist()):
             sample = samples[index]
             target = (IMAGE, TEXT)[position % 2]
-            made = load_completion(
-                sample,
-                target,
-                models=models,
-                store=store,
-                config=config,
-                class_names=dataset.class_names,
-                pool=pool,
-            )
+            made = load_completion(completer, sample, target, store, dataset.class_names)
             if made is None or sample.image is None:
                 continue
             row = {
@@ -198,7 +196,7 @@ def save_completion_samples(
             else:
                 row["generated-image"] = _save_image(folder, f"{position:02d}-generated", made)
             rows.append(row)
-    write_json(folder / "index.json", {"completions": rows})
+    write_json(out.completions_index, {"completions": rows})
 
 
 def _save_image(folder: Path, name: str, image: "Image") -> str:

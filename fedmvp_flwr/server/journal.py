@@ -1,22 +1,24 @@
 """What a run leaves in its folder while it goes on: events, sizes, durations, and its end."""
 
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from logging import INFO, WARNING
-from pathlib import Path
 from typing import Any, TypeVar
 
 from flwr.common.logger import log
 
-from fedmvp_flwr.aggregation.rounds import RoundRecord
+from fedmvp_flwr.aggregation.observer import RoundRecord
+from fedmvp_flwr.aggregation.replies import Rejection
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.jsonl import JsonlSink, read_events
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting import MetricsSink, MultiSink, write_report_if_available
-from fedmvp_flwr.server.results import CURVES
-from fedmvp_flwr.server.resume import HISTORY, RunState, history_mark
+from fedmvp_flwr.reporting import write_report_if_available
+from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
+from fedmvp_flwr.server.resume import RunState, history_mark
 
 _T = TypeVar("_T")
 
@@ -30,7 +32,7 @@ class Journal:
         before: where the run goes on with an earlier one, what that one has used up.
     """
 
-    def __init__(self, config: RunConfig, out: Path, before: RunState | None = None) -> None:
+    def __init__(self, config: RunConfig, out: RunFolder, before: RunState | None = None) -> None:
         self.config = config
         self.out = out
         self.seconds: dict[str, float] = {}
@@ -38,14 +40,14 @@ class Journal:
         self._before = dict(before.seconds) if before else {}
         self._open: dict[str, float] = {}
         self._began = time.monotonic()
-        sinks: list[MetricsSink] = [JsonlSink(out / HISTORY)]
+        self._sinks: list[JsonlSink | TensorBoardSink] = [JsonlSink(out.metrics)]
         if config.run.tensorboard:
-            sinks.append(_curves(out))
-        self._sink = MultiSink(sinks)
+            self._sinks.append(_curves(out))
 
     def event(self, name: str, values: Mapping[str, Any]) -> None:
         """Append one event."""
-        self._sink.write({"event": name, **values})
+        for sink in self._sinks:
+            sink.write({"event": name, **values})
 
     @contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -75,7 +77,7 @@ class Journal:
                 "train": {"loss": metrics.pop("total", None), **metrics},
                 "bytes": {"up": record.bytes_up, "down": record.bytes_down},
                 "seconds": record.seconds,
-                "rejected": [{"client": r.client, "reason": r.reason} for r in record.rejected],
+                "rejected": named(record.rejected),
             },
         )
 
@@ -92,16 +94,16 @@ class Journal:
 
     def mark(self) -> tuple[int, str]:
         """Length and hash of the events so far, which are on disk afterwards."""
-        return history_mark(self.out / HISTORY)
+        return history_mark(self.out.metrics)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result and, where it can be drawn, the report."""
         self.event("run-end", {"status": "completed"})
         self._write_result("completed", {**result, "bytes": self.bytes})
         # The run is completed from here on, whatever becomes of its pictures.
-        _try("the end of the metrics", self._sink.close)
-        report = _try("the report", lambda: write_report_if_available(self.out))
-        log(INFO, "Results: %s, report: %s", self.out, report or "none (extra 'report')")
+        self._close()
+        report = _try("the report", lambda: write_report_if_available(self.out.path))
+        log(INFO, "Results: %s, report: %s", self.out.path, report or "none (extra 'report')")
 
     def fail(self, error: Exception) -> None:
         """Say why the run failed, with a report of what there is.
@@ -112,8 +114,12 @@ class Journal:
         reason = {"reason": str(error)}
         _try("the last event", lambda: self.event("run-end", {"status": "failed", **reason}))
         _try("the result", lambda: self._write_result("failed", reason))
-        _try("the end of the metrics", self._sink.close)
-        _try("the report", lambda: write_report_if_available(self.out))
+        self._close()
+        _try("the report", lambda: write_report_if_available(self.out.path))
+
+    def _close(self) -> None:
+        for sink in self._sinks:
+            _try("the end of the metrics", sink.close)
 
     def _write_result(self, status: str, values: Mapping[str, Any]) -> None:
         common = {
@@ -122,17 +128,20 @@ class Journal:
             "versions": versions(),
             "seconds": self.all_seconds(),
         }
-        write_json(self.out / "result.json", common | dict(values))
+        write_json(self.out.result, common | dict(values))
 
 
-def _curves(out: Path) -> MetricsSink:
+def named(rejected: Iterable[Rejection]) -> list[dict[str, Any]]:
+    """Rejected replies as JSON: each client, and why."""
+    return [asdict(item) for item in rejected]
+
+
+def _curves(out: RunFolder) -> TensorBoardSink:
     """TensorBoard's curves, drawn anew up to now: rounds that are run again would appear twice."""
-    from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
-
-    for path in out.glob(CURVES):
+    for path in out.curve_files():
         path.unlink(missing_ok=True)
-    sink = TensorBoardSink(out / Path(CURVES).parent)
-    for event in read_events(out / HISTORY):
+    sink = TensorBoardSink(out.curves)
+    for event in read_events(out.metrics):
         sink.write(event)
     return sink
 

@@ -5,21 +5,17 @@ import torch
 from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.seeds import seed_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.training import TrainingSettings
 from fedmvp_flwr.model.network import FedMVPNetwork
 
 
-def build_network(config: RunConfig, features: Batch, num_classes: int) -> FedMVPNetwork:
+def build_network(
+    settings: TrainingSettings, seed: int, features: Batch, num_classes: int
+) -> FedMVPNetwork:
     """Build the initial global network, the same for the same seed."""
-    modalities = features.modalities
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        torch.manual_seed(seed_for(config.run.seed, "network"))
-        return FedMVPNetwork.from_config(
-            config,
-            {name: m.tokens.shape[2] for name, m in modalities.items()},
-            {name: m.pooled.shape[1] for name, m in modalities.items()},
-            num_classes,
-        )
+        torch.manual_seed(seed_for(seed, "network"))
+        return FedMVPNetwork.from_settings(settings, features.widths, num_classes)
 
 
 def fitting(

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.errors import CheckpointError, DataError
-from fedmvp_flwr.base.features import Batch, ModalityBatch, ModalityFeatures, stack_modality
-from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT
+from fedmvp_flwr.base.features import Batch, ModalityFeatures, stack_modality
+from fedmvp_flwr.base.samples import IMAGE, TEXT
 from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors, tensors_digest
 from fedmvp_flwr.foundation.protocols import ImageEncoder, ImageGenerator, TextEncoder
@@ -23,10 +23,8 @@ from fedmvp_flwr.model.network import FedMVPNetwork
 
 # Class-agnostic frames of a public description; each class is shown through all of them in turn.
 PROBE_FRAMES = ("a picture of {}", "{}", "a photo of {}", "a detailed picture of {}")
-_FIELDS = ("tokens", "mask", "pooled", "present", "generated")
-_LABELS = "labels"
 _REPRESENT_BATCH = 256
-_INSTEAD = "Leave probe-file empty to generate a probe."
+_INSTEAD = "With probe-source='generated' a new one is made."
 
 
 @dataclass(frozen=True)
@@ -102,12 +100,12 @@ def probe_of(batch: Batch) -> Probe:
             f"A probe of {len(batch)} sample(s): CKA needs at least 2. Raise probe-per-class, or "
             "name a larger public-split."
         )
-    return Probe(batch, tensors_digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(batch.tensors()))
 
 
 def save_probe(path: Path, probe: Probe) -> None:
     """Write a probe to a .safetensors file, atomically."""
-    save_tensors(path, _tensors(probe.batch), {"probe": probe.digest})
+    save_tensors(path, probe.batch.tensors(), {"probe": probe.digest})
 
 
 def load_probe(path: Path) -> Probe:
@@ -118,39 +116,31 @@ def load_probe(path: Path) -> Probe:
     """
     try:
         tensors, metadata = load_tensors(path)
-        batch = Batch(
-            {
-                name: ModalityBatch(*(tensors[f"{name}.{field}"] for field in _FIELDS))
-                for name in MODALITIES
-            },
-            tensors[_LABELS],
-        )
+        batch = Batch.of_tensors(tensors)
     except (CheckpointError, KeyError) as error:
         raise DataError(
-            f"probe-file {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
+            f"The probe {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
         ) from error
     digest = tensors_digest(tensors)
     if digest != metadata.get("probe"):
         raise DataError(
-            f"probe-file {path} is damaged: its content does not match its hash. {_INSTEAD}"
+            f"The probe {path} is damaged: its content does not match its hash. {_INSTEAD}"
         )
     if len(batch) < 2:
         raise DataError(
-            f"probe-file {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
+            f"The probe {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
         )
     return Probe(batch, digest)
 
 
 def require_same_features(probe: Probe, features: Batch) -> None:
     """Raise a DataError if a probe was made with other frozen encoders than some features."""
-    for name, m in features.modalities.items():
-        made = probe.batch.modalities[name]
-        ours = (m.tokens.shape[2], m.pooled.shape[1])
-        theirs = (made.tokens.shape[2], made.pooled.shape[1])
+    for name, ours in features.widths.items():
+        theirs = probe.batch.widths[name]
         if ours != theirs:
             raise DataError(
                 f"The probe's {name} features have widths {theirs} (tokens, pooled), those of this "
-                f"run {ours}: the probe-file was made with other encoders. {_INSTEAD}"
+                f"run {ours}: it was made with other encoders. {_INSTEAD}"
             )
 
 
@@ -160,7 +150,7 @@ def require_known_classes(probe: Probe, num_classes: int) -> None:
     if largest >= num_classes:
         raise DataError(
             f"The probe has samples of class {largest}, this run knows {num_classes} classes, "
-            "counted from 0: the probe-file was made for other data. " + _INSTEAD
+            "counted from 0: it was made for other data. " + _INSTEAD
         )
 
 
@@ -194,12 +184,3 @@ class ProbeRepresenter:
                 for index in torch.arange(len(probe.batch)).split(_REPRESENT_BATCH)
             ]
         )
-
-
-def _tensors(batch: Batch) -> dict[str, Tensor]:
-    tensors = {
-        f"{name}.{field}": getattr(m, field)
-        for name, m in batch.modalities.items()
-        for field in _FIELDS
-    }
-    return tensors | {_LABELS: batch.labels}

@@ -8,14 +8,15 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.base.seeds import torch_generator
-from fedmvp_flwr.completion.completers import changed_settings
-from fedmvp_flwr.completion.pipeline import prepare_samples
-from fedmvp_flwr.completion.retrieval import public_pairs
+from fedmvp_flwr.completion.foundation import drawing_settings
+from fedmvp_flwr.completion.pipeline import encode
+from fedmvp_flwr.completion.pool import public_pairs
 from fedmvp_flwr.completion.store import FeatureStore, key_for
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.config.probe import ProbeSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.foundation.specs import Role
+from fedmvp_flwr.foundation.spec import Role
 from fedmvp_flwr.server.probe import (
     Probe,
     generate_probe,
@@ -34,8 +35,8 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
     Raises:
         DataError: the file cannot be used, or its features do not fit the encoders.
     """
-    if config.probe.probe_file:
-        return load_probe(expanded(config.probe.probe_file, key="probe-file"))
+    if config.probe.file:
+        return load_probe_file(config.probe)
     if config.probe.probe_source == "public":
         return _public_probe(dataset, config, models)
     path = generated_probe_file(dataset, config, models)
@@ -47,11 +48,20 @@ def prepare_probe(dataset: Dataset, config: RunConfig, models: FoundationModels)
             models.image_generator,
             models.image_encoder,
             models.text_encoder,
-            config.completion.completion_seed,
-            min(config.models.images_at_once, config.models.foundation_batch_size),
+            config.data.data_seed,
+            min(models.at_once("image_generator"), config.models.foundation_batch_size),
         )
         save_probe(path, probe)
         return probe
+
+
+def load_probe_file(settings: ProbeSettings) -> Probe:
+    """Read the probe that `probe-source='file:PATH'` names.
+
+    Raises:
+        DataError: the file cannot be used.
+    """
+    return load_probe(expanded(settings.file, key="probe-source"))
 
 
 def generated_probe_file(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Path:
@@ -61,28 +71,24 @@ def generated_probe_file(dataset: Dataset, config: RunConfig, models: Foundation
         "probe",
         texts=[list(item) for item in texts],
         models=[models.fingerprint(role) for role in _PROBE_ROLES],
-        seed=config.completion.completion_seed,
+        seed=config.data.data_seed,
         image_grid=config.models.image_grid,
         text_max_tokens=config.models.text_max_tokens,
-        generator=[
-            config.models.generator_steps,
-            config.models.generator_guidance,
-            *changed_settings(config, "generator_size", "generator_dtype").values(),
-        ],
+        generator=list(drawing_settings(models.spec("image_generator").options).values()),
     )
-    return cache_folder(config) / "probes" / f"{key}.safetensors"
+    return cache_folder(config.run) / "probes" / f"{key}.safetensors"
 
 
 def _public_probe(dataset: Dataset, config: RunConfig, models: FoundationModels) -> Probe:
     """Take real public pairs as the probe, up to `probe-per-class` of each class."""
     by_class: dict[int, list[Sample]] = {}
-    for sample in public_pairs(dataset, config):
+    for sample in public_pairs(dataset, config.data.public_split):
         by_class.setdefault(sample.label, []).append(sample)
     chosen: list[Sample] = []
     for label, samples in sorted(by_class.items()):
-        generator = torch_generator(config.completion.completion_seed, "probe", label)
+        generator = torch_generator(config.data.data_seed, "probe", label)
         order = torch.randperm(len(samples), generator=generator)[: config.probe.probe_per_class]
         chosen += [samples[place] for place in order.tolist()]
-    with FeatureStore(cache_folder(config)) as store:
-        prepared = prepare_samples(chosen, complete={}, models=models, store=store, config=config)
+    with FeatureStore(cache_folder(config.run)) as store:
+        prepared = encode(chosen, models, store)
     return probe_of(prepared.real)

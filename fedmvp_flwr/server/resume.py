@@ -12,22 +12,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fedmvp_flwr.aggregation.checkpoint import ROUND_FILE, CheckpointStore
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.files import expanded, write_atomic
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.server.selection import Selection
 
-CHECKPOINTS = "checkpoints"
-HISTORY = "metrics.jsonl"
-PROBE = "probe.safetensors"
-BEST, BEST_FILES = "best-{:05d}.safetensors", "best-*.safetensors"
 
-_BLOCK = 1 << 20
-
-
-@dataclass(frozen=True)
-class RunState:
+class RunState(BaseModel):
     """What a checkpoint holds besides the arrays.
 
     Attributes:
@@ -46,6 +41,8 @@ class RunState:
         data: hash of each client's samples, by its key.
     """
 
+    model_config = ConfigDict(frozen=True)
+
     config: dict[str, Any]
     class_names: list[str]
     probe: str | None
@@ -60,10 +57,6 @@ class RunState:
     clients: int
     data: dict[str, str]
 
-    def to_json(self) -> dict[str, Any]:
-        """JSON values for the header of a checkpoint."""
-        return {**vars(self), "selection": self.selection.to_json()}
-
 
 @dataclass(frozen=True)
 class ResumePoint:
@@ -76,7 +69,7 @@ class ResumePoint:
         state: what belongs to it.
     """
 
-    folder: Path
+    folder: RunFolder
     server_round: int
     tensors: dict[str, Any]
     state: RunState
@@ -93,16 +86,22 @@ def load_resume_point(folder: Path) -> ResumePoint:
         raise CheckpointError(
             f"resume='{folder}' is no folder. Name the out-dir of an interrupted run."
         )
-    latest = CheckpointStore(folder / CHECKPOINTS).latest()
+    run = RunFolder(folder)
+    latest = CheckpointStore(run.checkpoints).latest()
     try:
-        values = {name: latest.metadata[name] for name in RunState.__dataclass_fields__}
-        state = RunState(**values | {"selection": Selection.from_json(values["selection"])})
-    except (KeyError, TypeError) as error:
+        state = RunState.model_validate(latest.metadata)
+    except ValidationError as error:
+        wrong = ", ".join(str(item["loc"][0]) for item in error.errors())
         raise CheckpointError(
-            f"The checkpoint of round {latest.server_round} in {folder} lacks {error}: it was "
-            "written by another version, or by the strategy alone. Start a new run."
+            f"The checkpoint of round {latest.server_round} in {folder} has no usable {wrong}: it "
+            "was written by another version, or by the strategy alone. Start a new run."
         ) from error
-    return ResumePoint(folder, latest.server_round, latest.tensors, state)
+    if others := state.config.keys() ^ RunConfig.keys():
+        raise CheckpointError(
+            f"The run in {folder} is of another version, whose settings are others "
+            f"({', '.join(sorted(others))}). Finish it with that version, or start a new run."
+        )
+    return ResumePoint(run, latest.server_round, latest.tensors, state)
 
 
 def require_same_config(config: RunConfig, state: RunState) -> None:
@@ -113,9 +112,9 @@ def require_same_config(config: RunConfig, state: RunState) -> None:
     """
     now = config.to_run_config()
     differences = [
-        f"{key} was {_show(state.config.get(key))} and is {_show(now.get(key))}"
-        for key in sorted({*state.config, *now} - {*FREE_KEYS})
-        if state.config.get(key) != now.get(key)
+        f"{key} was {_show(state.config[key])} and is {_show(now[key])}"
+        for key in sorted(now.keys() - {*FREE_KEYS})
+        if state.config[key] != now[key]
     ]
     if differences:
         raise CheckpointError(
@@ -157,7 +156,8 @@ def history_mark(path: Path) -> tuple[int, str]:
     """Length and hex SHA-256 of the events written so far; they are on disk afterwards."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_size, _hash(path, None)
+        content = file.read()
+    return len(content), hashlib.sha256(content).hexdigest()
 
 
 def require_history(point: ResumePoint) -> None:
@@ -166,54 +166,43 @@ def require_history(point: ResumePoint) -> None:
     Raises:
         CheckpointError: the events before the end of the finished round are damaged or lost.
     """
-    state, history = point.state, point.folder / HISTORY
-    size = history.stat().st_size if history.is_file() else 0
-    if size < state.history_bytes or _hash(history, state.history_bytes) != state.history_hash:
+    state, history = point.state, point.folder.metrics
+    content = history.read_bytes()[: state.history_bytes] if history.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != state.history_hash:
         raise CheckpointError(
             f"{history} does not hold the first {state.history_bytes} bytes that the checkpoint of "
             f"round {point.server_round} belongs to: it was changed or lost. Start a new run."
         )
 
 
-def restore(point: ResumePoint, out: Path) -> None:
+def restore(point: ResumePoint, out: RunFolder) -> None:
     """Bring the folder `out` to the end of the finished round: events, best model, pictures.
 
     What the interrupted run wrote after that round is cut off, since the round after it is run
     again; `require_history` says whether the events are there.
     """
-    state, history = point.state, point.folder / HISTORY
-    if out.samefile(point.folder):
-        os.truncate(history, state.history_bytes)
-        later = BEST.format(point.server_round + 1)
-        for path in (out / CHECKPOINTS).glob(BEST_FILES):
-            if path.name >= later:
+    state, before = point.state, point.folder
+    if out.path.samefile(before.path):
+        os.truncate(out.metrics, state.history_bytes)
+        for path in out.best_files():
+            if path > out.best_file(point.server_round):
                 path.unlink()
     else:
-        write_atomic(out / HISTORY, history.read_bytes()[: state.history_bytes])
+        write_atomic(out.metrics, before.metrics.read_bytes()[: state.history_bytes])
         _copy(point, out)
-    for name in ("result.json", "model.safetensors", "report.html"):
-        (out / name).unlink(missing_ok=True)
+    for path in (out.result, out.model, out.report):
+        path.unlink(missing_ok=True)
 
 
-def _copy(point: ResumePoint, out: Path) -> None:
-    best = BEST.format(point.state.selection.best_round)
-    checkpoints = [ROUND_FILE.format(point.server_round), best]
-    names = [PROBE, *(f"{CHECKPOINTS}/{name}" for name in checkpoints)]
-    names += [str(p.relative_to(point.folder)) for p in point.folder.glob("completions/*")]
-    for name in names:
-        if (point.folder / name).is_file():
-            (out / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(point.folder / name, out / name)
-
-
-def _hash(path: Path, length: int | None) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        left = length if length is not None else os.fstat(file.fileno()).st_size
-        while left and (block := file.read(min(left, _BLOCK))):
-            digest.update(block)
-            left -= len(block)
-    return digest.hexdigest()
+def _copy(point: ResumePoint, out: RunFolder) -> None:
+    before = point.folder
+    best = before.best_file(point.state.selection.best_round)
+    files = [before.probe, before.round_file(point.server_round), best]
+    for path in [*files, *before.completions.glob("*")]:
+        if path.is_file():
+            copy = out.path / path.relative_to(before.path)
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(path, copy)
 
 
 def _show(value: object) -> str:

@@ -4,11 +4,11 @@ from pathlib import Path
 
 from flwr.app import ArrayRecord, MetricRecord
 
-from fedmvp_flwr.aggregation.rounds import FinishedRound
+from fedmvp_flwr.aggregation.observer import FinishedRound
+from fedmvp_flwr.aggregation.options import is_evaluated
 from fedmvp_flwr.aggregation.wire import unpack
 from fedmvp_flwr.base.jsonl import read_events
-from fedmvp_flwr.completion.gating import conditions
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.run import RunSettings
 from fedmvp_flwr.model.evaluation import (
     Conditions,
     NestedScores,
@@ -16,76 +16,70 @@ from fedmvp_flwr.model.evaluation import (
     flatten_scores,
 )
 from fedmvp_flwr.model.network import FedMVPNetwork
-from fedmvp_flwr.server.data import ServerData
 from fedmvp_flwr.server.journal import Journal
-from fedmvp_flwr.server.resume import HISTORY
-
-_SERVER, _CLIENTS = "server", "clients"
 
 
 class Scorer:
     """Scores the global model where the run's settings want it.
 
     Args:
-        config: the run's settings.
+        settings: when to evaluate, and by what the best round is found.
         network: takes the arrays to score.
-        data: the server's prepared samples.
-        threshold: of the gate, for completions of the test set.
+        test: the server's test set; None where there is none.
+        validation: the server's validation set, perhaps empty.
         journal: is told of each evaluation at the server.
     """
 
     def __init__(
         self,
-        config: RunConfig,
+        settings: RunSettings,
         network: FedMVPNetwork,
-        data: ServerData,
-        threshold: float,
+        test: Conditions | None,
+        validation: Conditions,
         journal: Journal,
     ) -> None:
-        self.config = config
+        self.settings = settings
         self.network = network
-        self.num_classes = data.num_classes
-        self.has_test = len(data.test) > 0
+        self.scores_from = "server" if test else "clients"
         self._journal = journal
-        self._test = conditions(data.test, threshold, config)
-        self._validation = Conditions(conditions(data.validation, threshold, config).plain, {})
+        self._test = test
+        self._validation = Conditions(validation.plain, {})
 
     def evaluate(self, server_round: int, arrays: ArrayRecord) -> MetricRecord | None:
         """Score the arrays on the server's test set, in the rounds that are evaluated."""
-        if not self.has_test or not self._is_due(server_round):
+        if not self._test or not self._is_due(server_round):
             return None
         self.network.load_state_dict(unpack(arrays))
-        return MetricRecord(dict(flatten_scores(self._score(server_round))))
+        return MetricRecord(dict(flatten_scores(self._score(server_round, self._test))))
 
     def validation_score(self, finished: FinishedRound) -> float | None:
         """The score by which a round's model is selected; None where there is none."""
-        config = self.config
-        if config.run.selection == "clients":
-            value = dict(finished.at_clients or {}).get(config.run.selection_metric)
+        settings = self.settings
+        if settings.selected_by == "clients":
+            value = dict(finished.at_clients or {}).get(settings.selection_metric)
             return float(value) if isinstance(value, int | float) else None
-        if config.run.selection == "none" or not self._is_due(finished.server_round):
+        if settings.selected_by == "none" or not self._is_due(finished.server_round):
             return None
         self.network.load_state_dict(unpack(finished.arrays))
-        scores = evaluate_conditions(self.network, self._validation, self.num_classes)
-        return flatten_scores(scores)[config.run.selection_metric]
+        scores = evaluate_conditions(self.network, self._validation)
+        return flatten_scores(scores)[settings.selection_metric]
 
-    def of_selected(self, server_round: int, out: Path) -> NestedScores:
+    def of_selected(self, server_round: int, history: Path) -> NestedScores:
         """The scores of the round whose model the network holds: the server's, or the clients'.
 
         What the history has is taken from there, so that it has each evaluation once: the round may
         have been scored long ago, or by the run that this one goes on with.
         """
-        where = _SERVER if self.has_test else _CLIENTS
-        found = recorded_scores(out / HISTORY, where, server_round)
-        return self._score(server_round) if self.has_test and not found else found
+        found = recorded_scores(history, self.scores_from, server_round)
+        return self._score(server_round, self._test) if self._test and not found else found
 
     def _is_due(self, server_round: int) -> bool:
-        last = server_round == self.config.run.num_server_rounds
-        return last or server_round % self.config.run.evaluate_every == 0
+        settings = self.settings
+        return is_evaluated(server_round, settings.evaluate_every, settings.num_server_rounds)
 
-    def _score(self, server_round: int) -> NestedScores:
-        scores = evaluate_conditions(self.network, self._test, self.num_classes)
-        self._journal.event("evaluation", {"round": server_round, "where": _SERVER, **scores})
+    def _score(self, server_round: int, test: Conditions) -> NestedScores:
+        scores = evaluate_conditions(self.network, test)
+        self._journal.event("evaluation", {"round": server_round, "where": "server", **scores})
         return scores
 
 

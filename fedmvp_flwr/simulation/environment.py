@@ -4,7 +4,6 @@ Every child inherits the mark, so that all of them are found again (`processes`)
 Flower and Ray detach.
 """
 
-import errno
 import importlib.util
 import os
 import secrets
@@ -18,7 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from fedmvp_flwr.base.errors import ConfigError, SimulationError
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation.interrupts import interrupts_ignored
 
 HOST = "127.0.0.1"
@@ -69,11 +68,10 @@ def open_workspace(port: int | None = None) -> Iterator[Workspace]:
         port: of the SuperLink; None takes a free one.
 
     Raises:
-        ConfigError: the port is taken.
         SimulationError: Flower or Ray is not installed.
     """
     programs = find_programs()
-    chosen = free_port() if port is None else check_port(port)
+    chosen = port or free_port()
     root = Path(tempfile.mkdtemp(prefix="fedmvp-", dir=_temp_root()))
     try:
         mark = secrets.token_hex(16)
@@ -134,26 +132,6 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
-    return port
-
-
-def check_port(port: int) -> int:
-    """Return the port if it can be used.
-
-    Raises:
-        ConfigError: it is taken or not allowed.
-    """
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((HOST, port))
-        except (OSError, OverflowError) as error:
-            taken = isinstance(error, OSError) and error.errno == errno.EADDRINUSE
-            reason = "is already taken by another program" if taken else f"cannot be used: {error}"
-            raise ConfigError(
-                f"Port {port} {reason}. Choose another one with --port, or leave it out "
-                "(and unset FLWR_LOCAL_SUPERLINK_HTTP_API_PORT) to get a free one."
-            ) from error
     return port
 
 

@@ -4,7 +4,6 @@ Flower reads `key=value` pairs with a regular expression and silently skips what
 so the overrides are parsed strictly here and handed to Flower as one TOML file.
 """
 
-import difflib
 import json
 import os
 import re
@@ -16,19 +15,12 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.nearest import did_you_mean
 
 ConfigValue = bool | int | float | str
 
-PATH_KEYS = ("out-dir", "cache-dir", "probe-file", "class-names-file", "resume")
+PATH_KEYS = ("out-dir", "cache-dir", "class-names-file", "resume")
 """Run-config keys that hold paths. The ServerApp runs in another folder: they must be absolute."""
-
-PATHS_AFTER = {
-    "dataset": ("coco", "cub", "fashion", "flickr30k", "flowers", "folder", "hf"),
-    "partition": ("file",),
-    "missing-pattern": ("file",),
-    "test-missing-pattern": ("file",),
-}
-"""Run-config keys whose value is KIND:PATH for these kinds."""
 
 _PAIR = re.compile(r"""\s*([^\s=]+)=('[^']*'|"[^"]*"|[^\s'"]+)(?=\s|$)""")
 
@@ -58,39 +50,13 @@ def load_app(path: Path) -> FlowerApp:
         ConfigError: no pyproject.toml, not TOML, or no `[tool.flwr.app]` in it.
     """
     folder = expanded(path, ConfigError, "--app").resolve()
-    try:
-        table = tomllib.loads((folder / "pyproject.toml").read_text(encoding="utf-8"))
-    except OSError as error:
-        raise ConfigError(
-            f"No Flower app in {folder}: cannot read its pyproject.toml ({error.strerror}). "
-            "Name the folder of the app with --app."
-        ) from error
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{folder / 'pyproject.toml'} is not valid TOML: {error}.") from error
-    app = table.get("tool", {}).get("flwr", {}).get("app")
+    project = folder / "pyproject.toml"
+    app = _read_toml(project, "--app").get("tool", {}).get("flwr", {}).get("app")
     if app is None:
         raise ConfigError(
-            f"{folder / 'pyproject.toml'} has no [tool.flwr.app]. "
-            "Name the folder of a Flower app with --app."
+            f"{project} has no [tool.flwr.app]. Name the folder of a Flower app with --app."
         )
-    return FlowerApp(folder, _flatten(app.get("config", {}), str(folder / "pyproject.toml")))
-
-
-def find_app(given: Path | None, candidates: Iterable[Path]) -> FlowerApp:
-    """Return the given app, or the first candidate folder that holds one.
-
-    Raises:
-        ConfigError: the given folder holds no app, or no candidate does.
-    """
-    if given is not None:
-        return load_app(given)
-    tried = []
-    for folder in candidates:
-        try:
-            return load_app(folder)
-        except ConfigError:
-            tried.append(str(folder))
-    raise ConfigError(f"No Flower app in {' or '.join(tried)}. Name its folder with --app DIR.")
+    return FlowerApp(folder, _flatten(app.get("config", {}), str(project)))
 
 
 def parse_overrides(items: Iterable[str]) -> dict[str, ConfigValue]:
@@ -105,12 +71,18 @@ def parse_overrides(items: Iterable[str]) -> dict[str, ConfigValue]:
     """
     overrides: dict[str, ConfigValue] = {}
     for item in items:
-        overrides |= _read_toml(Path(item)) if item.endswith(".toml") else _parse_pairs(item)
+        if item.endswith(".toml"):
+            overrides |= _flatten(_read_toml(Path(item), "--run-config"), item)
+        else:
+            overrides |= _parse_pairs(item)
     return overrides
 
 
 def absolute_paths(overrides: Mapping[str, ConfigValue], base: Path) -> dict[str, ConfigValue]:
-    """Resolve the paths among the overrides against `base`; empty ones stay empty."""
+    """Resolve the paths among the overrides against `base`; empty ones stay empty.
+
+    Paths are the values of `PATH_KEYS`, PATH in `file:PATH`, and PATH in `dataset='SOURCE:PATH'`.
+    """
     return {key: _absolute(key, value, base) for key, value in overrides.items()}
 
 
@@ -119,12 +91,12 @@ def _absolute(key: str, value: ConfigValue, base: Path) -> ConfigValue:
         return value
     if key in PATH_KEYS:
         return str((base / expanded(str(value), ConfigError, key)).resolve())
-    kind, colon, place = str(value).partition(":")
-    if not colon or not place or kind not in PATHS_AFTER.get(key, ()):
+    kind, _, place = str(value).partition(":")
+    if not place or (key != "dataset" and kind != "file"):
         return value
     path = (base / expanded(place, ConfigError, key)).resolve()
-    # What `hf` names is a data set of the hub, unless there is such a folder here.
-    return value if kind == "hf" and not os.path.exists(path) else f"{kind}:{path}"
+    # What a data source gets may be a name or a number, unless there is such a folder here.
+    return f"{kind}:{path}" if kind == "file" or os.path.exists(path) else value
 
 
 def check_keys(app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> None:
@@ -133,11 +105,9 @@ def check_keys(app: FlowerApp, overrides: Mapping[str, ConfigValue]) -> None:
     Raises:
         ConfigError: names every such key and the nearest declared one.
     """
-    problems = []
-    for key in overrides:
-        if key not in app.defaults:
-            near = difflib.get_close_matches(key, app.defaults, n=1)
-            problems.append(f"'{key}'" + (f" (did you mean '{near[0]}'?)" if near else ""))
+    problems = [
+        f"'{key}'{did_you_mean(key, app.defaults)}" for key in overrides if key not in app.defaults
+    ]
     if problems:
         raise ConfigError(
             f"Unknown run-config key {', '.join(problems)}: not in [tool.flwr.app.config] of "
@@ -156,16 +126,13 @@ def _to_toml(value: ConfigValue) -> str:
     return repr(value) if isinstance(value, float) else json.dumps(value, ensure_ascii=False)
 
 
-def _read_toml(path: Path) -> dict[str, ConfigValue]:
+def _read_toml(path: Path, option: str) -> dict[str, Any]:
     try:
-        table = tomllib.loads(
-            expanded(path, ConfigError, "--run-config").read_text(encoding="utf-8")
-        )
+        return tomllib.loads(expanded(path, ConfigError, option).read_text(encoding="utf-8"))
     except OSError as error:
-        raise ConfigError(f"--run-config {path}: cannot read it ({error.strerror}).") from error
+        raise ConfigError(f"{option}: cannot read {path} ({error.strerror}).") from error
     except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"--run-config {path} is not valid TOML: {error}.") from error
-    return _flatten(table, str(path))
+        raise ConfigError(f"{option}: {path} is not valid TOML: {error}.") from error
 
 
 def _parse_pairs(text: str) -> dict[str, ConfigValue]:

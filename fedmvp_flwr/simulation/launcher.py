@@ -1,7 +1,6 @@
 """Run a Flower app in simulation, around the traps of `flwr run`, and leave nothing behind."""
 
 import fcntl
-import json
 import os
 import re
 import subprocess
@@ -10,12 +9,14 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from typing import TextIO
 
 from fedmvp_flwr.base.errors import ConfigError, SimulationError
 from fedmvp_flwr.base.files import expanded
+from fedmvp_flwr.base.run_folder import RunFolder
+from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.simulation.environment import Workspace, open_workspace
-from fedmvp_flwr.simulation.events import Event, EventTail
+from fedmvp_flwr.simulation.event_tail import Event, EventTail
 from fedmvp_flwr.simulation.flower_app import (
     ConfigValue,
     FlowerApp,
@@ -24,18 +25,12 @@ from fedmvp_flwr.simulation.flower_app import (
     load_app,
     write_overrides,
 )
-from fedmvp_flwr.simulation.submit import LogStream, RunStatus, run_status, submit_run
+from fedmvp_flwr.simulation.flwr_commands import LogStream, RunStatus, run_status, submit_run
 from fedmvp_flwr.simulation.superlink import PortTakenError, running_superlink
 
-RUN_LOG = "run.log"
-SUPERLINK_LOG = "superlink.log"
-METRICS_FILE = "metrics.jsonl"
-RESULT_FILE = "result.json"
 ERROR_PREFIX = "FedMVP error:"
 """The apps log their own errors behind this prefix."""
 
-MIN_CLIENTS = 2
-_PORT_ATTEMPTS = 3
 _EVENT_POLL = 0.2
 _STATUS_POLL = 30.0  # seconds while the log flows: each question costs a second of CPU
 _STATUS_POLL_AT_END = 1.0
@@ -49,17 +44,13 @@ class SimulationOutcome:
     """How a simulation ended.
 
     Attributes:
-        status: `completed` only if Flower and the app's own result agree.
-        exit_code: 0 or 1, for a shell.
+        problem: why it failed; empty if Flower and the app's own result say that it completed.
         run_id: Flower's id of the run.
-        details: why it failed, or empty.
         out: absolute folder of the results and logs.
     """
 
-    status: Literal["completed", "failed"]
-    exit_code: int
+    problem: str
     run_id: str
-    details: str
     out: Path
 
 
@@ -72,16 +63,15 @@ def run_simulation(
     num_cpus: int = 1,
     num_gpus: float = 0.0,
     port: int | None = None,
-    validate: Callable[[Mapping[str, ConfigValue]], object] | None = None,
     on_event: Callable[[Event], None] = lambda event: None,
     on_log: Callable[[str], None] = lambda line: None,
 ) -> SimulationOutcome:
     """Run a Flower app in simulation and wait for its end.
 
-    Everything is checked before anything is started. An older `metrics.jsonl` and `result.json` in
-    `out` are deleted, but for the events of a run that is gone on with there (`resume`). Whatever
-    happens, KeyboardInterrupt included, every process that was started is ended before this
-    function returns or raises.
+    Everything is checked before anything is started. What an earlier run left in `out` is deleted,
+    but for a run that is gone on with there (`resume`); of an app of another kind, its
+    `metrics.jsonl` and `result.json` alone. Whatever happens, KeyboardInterrupt included, every
+    process that was started is ended before this function returns or raises.
 
     Args:
         app: folder of the app. Where its run-config has `out-dir`, it is set to `out`, and the app
@@ -92,7 +82,6 @@ def run_simulation(
         num_cpus: CPUs per client: as many clients run at once as the machine has CPUs for.
         num_gpus: GPUs per client, a fraction shares one.
         port: of the private SuperLink; None takes a free one.
-        validate: called with the complete run-config, raises ConfigError to refuse it.
         on_event: called with each event of `metrics.jsonl`, and with
             `{"event": "launcher", "step": ...}` for the launcher's own steps.
         on_log: called with each line of the run's log, from another thread.
@@ -101,30 +90,34 @@ def run_simulation(
         The outcome; a run that failed is an outcome, too.
 
     Raises:
-        ConfigError: the app, a run-config key, a number, the port or `out` cannot be used.
-        SimulationError: Flower could not be started or asked.
+        ConfigError: the app, a setting, a number or `out` cannot be used, or `out` holds
+            a run that was not completed.
+        SimulationError: Flower could not be started or asked, or the port is taken.
     """
     flower_app = load_app(app)
     out = expanded(out, ConfigError, "out-dir").resolve()
-    overrides = _prepare_overrides(flower_app, run_config, out, validate)
-    _check_resources(num_clients, num_cpus, num_gpus)
-    federation = {
-        "num-supernodes": num_clients,
-        "client-resources-num-cpus": num_cpus,
-        "client-resources-num-gpus": float(num_gpus),
-    }
-    goes_on = bool(overrides.get("resume")) and Path(str(overrides["resume"])) == out
-    with _claim(out, keep=(METRICS_FILE,) if goes_on else ()) as log:
-        for attempt in range(1, _PORT_ATTEMPTS + 1):
+    overrides = _prepare_overrides(flower_app, run_config, out)
+    federation = _federation(num_clients, num_cpus, num_gpus)
+    folder = RunFolder(out)
+    goes_on = overrides.get("resume") == str(out)
+    replaces = flower_app.ships_library and not goes_on
+    if replaces:
+        folder.require_overwritable()
+    with _claim(folder) as log:
+        folder.result.unlink(missing_ok=True)
+        if not goes_on:
+            folder.metrics.unlink(missing_ok=True)
+        if replaces:
+            folder.clear()
+        while True:
             try:
                 with open_workspace(port) as workspace:
-                    return _Session(workspace, flower_app, out, log, on_event, on_log).run(
+                    return _Session(workspace, flower_app, folder, log, on_event, on_log).run(
                         overrides, federation
                     )
-            except PortTakenError:
-                if port is not None or attempt == _PORT_ATTEMPTS:
+            except PortTakenError:  # between its choice and the start of the SuperLink
+                if port is not None:
                     raise
-    raise AssertionError("unreachable: the last attempt returns or raises")
 
 
 @dataclass(frozen=True)
@@ -133,7 +126,7 @@ class _Session:
 
     workspace: Workspace
     app: FlowerApp
-    out: Path
+    folder: RunFolder
     log: TextIO
     on_event: Callable[[Event], None]
     on_log: Callable[[str], None]
@@ -144,7 +137,7 @@ class _Session:
         overrides_file = self.workspace.root / "run-config.toml"
         write_overrides(overrides, overrides_file)
         self._report_step("superlink")
-        with running_superlink(self.workspace, self.out / SUPERLINK_LOG) as superlink:
+        with running_superlink(self.workspace, self.folder.superlink_log) as superlink:
             try:
                 self._report_step("submit")
                 run_id = submit_run(self.workspace, self.app.path, overrides_file, federation)
@@ -152,14 +145,7 @@ class _Session:
                 status = self._watch(run_id, superlink)
             finally:
                 self._report_step("stopping")
-        problem = self._find_problem(status)
-        return SimulationOutcome(
-            status="failed" if problem else "completed",
-            exit_code=int(bool(problem)),
-            run_id=run_id,
-            details=problem,
-            out=self.out,
-        )
+        return SimulationOutcome(self._find_problem(status), run_id, self.folder.path)
 
     def _report_step(self, step: str) -> None:
         self.on_event({"event": "launcher", "step": step})
@@ -176,7 +162,7 @@ class _Session:
     def _follow(
         self, run_id: str, superlink: subprocess.Popen[bytes], stream: LogStream
     ) -> RunStatus:
-        tail = EventTail(self.out / METRICS_FILE)
+        tail = EventTail(self.folder.metrics)
         asked = time.monotonic()
         while True:
             for event in tail.read():
@@ -184,7 +170,7 @@ class _Session:
             if superlink.poll() is not None:
                 raise SimulationError(
                     f"Flower's SuperLink ended in the middle of the run (code "
-                    f"{superlink.returncode}); see {self.out / SUPERLINK_LOG}."
+                    f"{superlink.returncode}); see {self.folder.superlink_log}."
                 )
             waited = time.monotonic() - asked
             if waited > (_STATUS_POLL_AT_END if stream.ended else _STATUS_POLL):
@@ -197,16 +183,17 @@ class _Session:
             time.sleep(_EVENT_POLL)
 
     def _find_problem(self, status: RunStatus) -> str:
-        result = read_result(self.out) or {}
-        expected = "out-dir" in self.app.defaults
-        if status.completed and (result.get("status") == "completed" or not expected):
+        result = self.folder.read_result() or {}
+        says_so = result.get("status") == "completed" or "out-dir" not in self.app.defaults
+        completed = status.status == "finished:completed"
+        if completed and says_so:
             return ""
-        own = find_own_errors((self.out / RUN_LOG).read_text(encoding="utf-8"))
+        own = find_own_errors(self.folder.log.read_text(encoding="utf-8"))
         reason = result.get("reason") or "\n".join(own) or status.details
         if reason == _NO_HEARTBEAT:
             reason += ": its process died. Was the memory used up?"
-        if status.completed:
-            return reason or f'The app ended without a {RESULT_FILE} that says "completed".'
+        if completed:
+            return reason or 'The app ended without a result.json that says "completed".'
         return reason or f"Flower ended the run as {status.status}."
 
 
@@ -216,65 +203,47 @@ def find_own_errors(log: str) -> list[str]:
     return list(dict.fromkeys(_RAY_REPEATS.sub("", message).strip() for message in found))
 
 
-def read_result(out: Path) -> dict[str, Any] | None:
-    """Return the `result.json` of a run, or None if there is none or it is unreadable."""
-    try:
-        result = json.loads((out / RESULT_FILE).read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return result if isinstance(result, dict) else None
-
-
 def _prepare_overrides(
-    app: FlowerApp,
-    run_config: Mapping[str, ConfigValue],
-    out: Path,
-    validate: Callable[[Mapping[str, ConfigValue]], object] | None,
+    app: FlowerApp, run_config: Mapping[str, ConfigValue], out: Path
 ) -> dict[str, ConfigValue]:
     overrides = absolute_paths(run_config, Path.cwd())
     if "out-dir" in app.defaults:
         overrides["out-dir"] = str(out)
-    if validate is not None:
-        validate(app.defaults | overrides)
+    if app.ships_library:
+        RunConfig.from_run_config(app.defaults | overrides)
     check_keys(app, overrides)
     return overrides
 
 
-def _check_resources(num_clients: int, num_cpus: int, num_gpus: float) -> None:
-    if num_clients < MIN_CLIENTS:
-        raise ConfigError(
-            f"{num_clients} client(s) are no federation: --num-clients must be at least "
-            f"{MIN_CLIENTS}."
-        )
+def _federation(num_clients: int, num_cpus: int, num_gpus: float) -> dict[str, int | float]:
+    """Flower's federation config."""
     available = os.cpu_count() or 1
-    if not 1 <= num_cpus <= available:
-        raise ConfigError(
-            f"--num-cpus is {num_cpus}, but a client needs at least 1 CPU and this machine has "
-            f"{available}."
-        )
-    if num_gpus < 0:
-        raise ConfigError(f"--num-gpus cannot be negative, and it is {num_gpus}.")
+    if num_cpus > available:
+        raise ConfigError(f"--num-cpus is {num_cpus}, but this machine has {available} CPUs.")
+    return {
+        "num-supernodes": num_clients,
+        "client-resources-num-cpus": num_cpus,
+        "client-resources-num-gpus": float(num_gpus),
+    }
 
 
 @contextmanager
-def _claim(out: Path, keep: tuple[str, ...] = ()) -> Iterator[TextIO]:
+def _claim(folder: RunFolder) -> Iterator[TextIO]:
     """Open the log in the output folder, for one simulation at a time."""
     try:
-        out.mkdir(parents=True, exist_ok=True)
-        log = (out / RUN_LOG).open("a", encoding="utf-8")
+        folder.path.mkdir(parents=True, exist_ok=True)
+        log = folder.log.open("a", encoding="utf-8")
     except OSError as error:
         raise ConfigError(
-            f"Cannot write to the output folder {out} ({error.strerror}): choose another --out."
+            f"Cannot write to the output folder {folder.path} ({error.strerror}): choose another "
+            "--out."
         ) from error
     with log:
         try:
             fcntl.flock(log, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
             raise ConfigError(
-                f"Another simulation is writing to {out}: choose another --out."
+                f"Another simulation is writing to {folder.path}: choose another --out."
             ) from error
         log.truncate(0)
-        for stale in (METRICS_FILE, RESULT_FILE):
-            if stale not in keep:
-                (out / stale).unlink(missing_ok=True)
         yield log

@@ -22,7 +22,7 @@ _LOG_TAIL = 15
 
 
 class PortTakenError(SimulationError):
-    """Another program took the port between its choice and the start of the SuperLink."""
+    """Another program has the port."""
 
 
 @contextmanager
@@ -78,23 +78,16 @@ def _start(workspace: Workspace, log: Path) -> subprocess.Popen[bytes]:
 
 def _wait_until_ready(process: subprocess.Popen[bytes], port: int, log: Path) -> None:
     deadline = time.monotonic() + START_TIMEOUT
-    while _READY not in (written := _read(log)):
-        if process.poll() is not None:
-            if _PORT_TAKEN in written:
-                raise PortTakenError(f"Port {port} was taken by another program.")
-            raise SimulationError(
-                f"Flower's SuperLink ended at once (code {process.returncode}):\n{_tail(written)}"
+    while _READY not in (written := log.read_text(encoding="utf-8", errors="replace")):
+        ended = process.poll() is not None
+        if ended and _PORT_TAKEN in written:
+            raise PortTakenError(
+                f"Port {port} is taken by another program. Choose another one with --port, or "
+                "leave it out to get a free one."
             )
-        if time.monotonic() > deadline:
-            raise SimulationError(
-                f"Flower's SuperLink was not ready in {START_TIMEOUT:.0f} s:\n{_tail(written)}"
-            )
+        if ended or time.monotonic() > deadline:
+            code = f"ended at once (code {process.returncode})"
+            what = code if ended else f"was not ready in {START_TIMEOUT:.0f} s"
+            tail = "\n".join(written.splitlines()[-_LOG_TAIL:])
+            raise SimulationError(f"Flower's SuperLink {what}:\n{tail}")
         time.sleep(_POLL)
-
-
-def _read(log: Path) -> str:
-    return log.read_text(encoding="utf-8", errors="replace")
-
-
-def _tail(text: str) -> str:
-    return "\n".join(text.splitlines()[-_LOG_TAIL:])

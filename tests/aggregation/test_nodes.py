@@ -138,8 +138,7 @@ def test_named_nodes_get_numbers_in_the_order_of_their_names(fake_grid, answer):
 
 
 def test_a_named_node_keeps_its_number_under_another_node_id_and_in_another_run(fake_grid, answer):
-    registry = NodeRegistry()
-    registry.names = {"west": 0, "north": 4}
+    registry = NodeRegistry({"west": 0, "north": 4})
     grid = Named.grid(fake_grid, answer, {5: "north", 9: "east", 7: "west"})
     registry.connected(grid, 2, 1.0)
     assert [registry.key(node) for node in (5, 9, 7)] == [4, 1, 0]

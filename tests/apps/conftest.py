@@ -12,7 +12,7 @@ SMALL = {
     "evaluate-every": 1,
     "local-epochs": 1,
     "probe-per-class": 2,
-    "generator-steps": 2,
+    "image-generator": "diffusers:embedded?steps=2",
     "model-width": 32,
     "partition": "iid",
     "missing-ratio": 0.5,

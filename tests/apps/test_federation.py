@@ -12,9 +12,9 @@ from rich.console import Console
 from fedmvp_flwr.aggregation.compression import unwrap, wrap
 from fedmvp_flwr.base.errors import DataError, FedMVPError, RoundError
 from fedmvp_flwr.base.tensor_file import load_tensors
-from fedmvp_flwr.reporting.events import load_run
+from fedmvp_flwr.reporting.run_record import load_run
 from fedmvp_flwr.reporting.sections.costs import rejected
-from fedmvp_flwr.simulation.progress import ProgressView
+from fedmvp_flwr.simulation.progress_view import ProgressView
 
 CONDITIONS = {"complete", "image-only", "text-only"}
 
@@ -177,7 +177,7 @@ def test_a_bad_evaluation_is_named_in_the_report_and_on_the_way(
             view.on_event(item)
     line = f"round 1: the evaluation by client 1 was rejected: {said}"
     assert line in shown.getvalue().splitlines()
-    (row,) = rejected(load_run(tmp_path / "out")).table.rows
+    (row,) = rejected(load_run(tmp_path / "out")).rows
     assert row == ["1", "Evaluation", "1", said]
 
 
@@ -197,10 +197,10 @@ def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, r
     [
         ({"missing_ratio": 1.0}, "missing-ratio=1 leaves none"),
         ({"train_samples": 2}, "3 clients cannot share 2"),
-        ({"probe_file": "/nowhere.safetensors"}, "probe-file /nowhere.safetensors"),
+        ({"probe_source": "file:/nowhere.safetensors"}, "probe /nowhere.safetensors"),
         ({"max_message_mb": 0.001}, "max-message-mb"),
         ({"captioner": "transformers:local:/nowhere"}, "captioner"),
-        ({"dataset": "florra"}, "Did you mean 'flora'"),
+        ({"dataset": "florra"}, "did you mean 'flora'"),
     ],
     ids=lambda value: next(iter(value)) if isinstance(value, dict) else "",
 )
@@ -226,5 +226,5 @@ def test_an_output_folder_that_cannot_be_written_is_refused(federate, tmp_path):
 def test_a_saved_probe_can_be_used_instead(federate, tmp_path):
     first, _ = federate(out=tmp_path / "first")
     probe = str(tmp_path / "first" / "probe.safetensors")
-    second, _ = federate(out=tmp_path / "second", probe_file=probe)
+    second, _ = federate(out=tmp_path / "second", probe_source=f"file:{probe}")
     assert second["hashes"]["probe"] == first["hashes"]["probe"]

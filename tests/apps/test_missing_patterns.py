@@ -19,17 +19,17 @@ METHODS = [
 @pytest.fixture
 def evaluations(monkeypatch):
     """Of every evaluation at the clients: how many replies were taken, and what was rejected."""
-    from fedmvp_flwr.aggregation import strategy
+    from fedmvp_flwr.aggregation import exchange
 
     seen = []
-    real = strategy.check_evaluations
+    real = exchange.check_evaluations
 
-    def check(replies, weighted_by):
-        valid, rejected = real(replies, weighted_by)
+    def check(*given):
+        valid, rejected = real(*given)
         seen.append((len(valid), rejected))
         return valid, rejected
 
-    monkeypatch.setattr(strategy, "check_evaluations", check)
+    monkeypatch.setattr(exchange, "check_evaluations", check)
     return seen
 
 
@@ -60,8 +60,8 @@ def mask_file(folder, lost):
 
     keys = {"train-samples": 48, "test-samples": 12, "partition": "iid"}
     config = RunConfig.from_run_config(keys)
-    dataset = load_dataset(config)
-    parts = split_dataset(dataset, config, 3)
+    dataset = load_dataset(config.data, folder)
+    parts = split_dataset(dataset, config.data, config.run, 3, folder)
     lines = ["key,image,text"]
     for split, dealt in (("train", parts.train), ("test", parts.test)):
         for client, part in enumerate(dealt):

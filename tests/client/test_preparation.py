@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass, replace
+from types import SimpleNamespace
 
 import pytest
 import torch
@@ -11,16 +12,17 @@ from fedmvp_flwr.base.samples import MODALITIES, Sample
 from fedmvp_flwr.base.tensor_file import tensors_digest
 from fedmvp_flwr.client import preparation
 from fedmvp_flwr.client.preparation import prepare_client
-from fedmvp_flwr.completion import requests
 from fedmvp_flwr.completion.gating import conditions
 from fedmvp_flwr.completion.prepared import PreparedSet
-from fedmvp_flwr.completion.requests import require_comparable
+from fedmvp_flwr.completion.registry import completer_class
+from fedmvp_flwr.completion.requests import all_sides
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
-from fedmvp_flwr.protocol.summary import fallback_threshold
+from fedmvp_flwr.foundation.spec import ModelOptions
+from fedmvp_flwr.protocol.summary import fallback_threshold, read_summary
 from fedmvp_flwr.server import probe_source
-from fedmvp_flwr.server.probe import Probe, _tensors, load_probe, save_probe
+from fedmvp_flwr.server.probe import Probe, load_probe, save_probe
 from fedmvp_flwr.server.probe_source import prepare_probe
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
@@ -46,8 +48,8 @@ class TinyData:
         }
 
 
-def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
-    """What `prepare_samples` would hand over, from features that are constants."""
+def fake_prepare(samples, complete, similarity=0.5):
+    """What `prepare` would hand over, from features that are constants."""
 
     def stack(flags, generated):
         item = ModalityFeatures(torch.ones(2, 3).half(), torch.ones(3).half())
@@ -72,14 +74,18 @@ def fake_prepare(samples, *, complete, config, similarity=0.5, **_):
     )
 
 
+def owned(dataset, config, node):
+    return client_samples(dataset, node, config.data, config.missing, config.run)
+
+
 @pytest.fixture(autouse=True)
 def _no_models(monkeypatch):
-    def fake_sets(asked, **others):
-        return [fake_prepare(r.samples, complete=r.complete, **others) for r in asked]
+    def fake(asked, store, on_progress=None):
+        wanted = [r.complete if r.completer.completes else {} for r in asked]
+        return [fake_prepare(r.samples, flags) for r, flags in zip(asked, wanted, strict=True)]
 
-    for module in (requests, probe_source):
-        monkeypatch.setattr(module, "prepare_samples", fake_prepare)
-    monkeypatch.setattr(preparation, "prepare_sets", fake_sets)
+    monkeypatch.setattr(preparation, "prepare", fake)
+    monkeypatch.setattr(probe_source, "encode", lambda samples, *_: fake_prepare(samples, {}))
 
 
 @pytest.fixture
@@ -93,6 +99,12 @@ class NamedModels:
     def fingerprint(self, role):
         return f"fingerprint of {role}"
 
+    def spec(self, role):
+        return SimpleNamespace(options=ModelOptions())
+
+    def at_once(self, role):
+        return 8
+
     def identities(self):
         return {"image-encoder": {"spec": "a:b", "fingerprint": "f", "revision": None}}
 
@@ -104,15 +116,15 @@ def client(node, **settings):
 
 def test_a_client_gets_its_samples_with_their_holes(node):
     config = RunConfig.of(partition="iid", missing_ratio=0.8)
-    samples = client_samples(TinyData(), config, node)
+    samples = owned(TinyData(), config, node)
     assert len(samples.train) == 10
     assert sum(s.complete for s in samples.train) == 2
     assert all(s.complete for s in samples.test)
-    assert client_samples(TinyData(), config, node) == samples
+    assert owned(TinyData(), config, node) == samples
 
 
 def test_split_and_mask_are_saved_under_their_hashes(node):
-    samples = client_samples(TinyData(), RunConfig.of(partition="iid"), node)
+    samples = owned(TinyData(), RunConfig.of(partition="iid"), node)
     mask = json.loads((node.cache_dir / "masks" / f"{samples.mask_hash}.json").read_text())
     assert mask["keys"] == [s.key for s in samples.train]
     split = json.loads((node.cache_dir / "splits" / f"{samples.split_hash}.json").read_text())
@@ -121,7 +133,7 @@ def test_split_and_mask_are_saved_under_their_hashes(node):
 
 def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
     config = RunConfig.of(partition="iid")
-    all_samples = [client_samples(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
+    all_samples = [owned(TinyData(), config, Node(i, 4, tmp_path)) for i in range(4)]
     assert len({s.split_hash for s in all_samples}) == 1
     assert len({s.mask_hash for s in all_samples}) == 4
     keys = [sample.key for s in all_samples for sample in (*s.train, *s.test)]
@@ -130,7 +142,7 @@ def test_every_client_knows_the_same_split_and_its_own_mask(tmp_path):
 
 def test_every_method_sees_the_same_holes(node):
     hashes = {
-        client(node, **settings).summary["hashes"]["mask"]
+        client(node, **settings).summary.hashes["mask"]
         for settings in ({}, {"method": "fedavg"}, {"completion": "none"}, {"incomplete": "drop"})
     }
     assert len(hashes) == 1
@@ -162,22 +174,22 @@ def test_completions_fill_the_holes(node):
 def test_the_gate_keeps_bad_completions_out(node):
     data = client(node, quality_gate=0.5)  # two pairs at 0.5: the threshold
     generated = torch.stack([m.generated for m in data.train.modalities.values()]).any(dim=0)
-    assert data.summary["gate-threshold"] == pytest.approx(0.5)
+    assert data.summary.gate_threshold == pytest.approx(0.5)
     assert not generated[:5].any()
     assert generated[5:].any()
-    counts = data.summary["completions"]
-    assert sum(c["rejected"] for c in counts.values()) + int(generated.sum()) == 8
-    assert sum(c["made"] for c in counts.values()) == 8
+    counts = data.summary.completions
+    assert sum(c.rejected for c in counts.values()) + int(generated.sum()) == 8
+    assert sum(c.made for c in counts.values()) == 8
 
 
 def test_the_summary_counts_and_names_no_content(node):
     summary = client(node).summary
-    assert summary["partition-id"] == 1
-    assert summary["samples"] == 10
-    assert summary["complete"] == 2
-    assert summary["missing"] == {"image": 4, "text": 4}
-    assert sum(summary["labels"]) == 10
-    assert "text " not in json.dumps(summary)
+    assert summary.partition_id == 1
+    assert summary.samples == 10
+    assert summary.complete == 2
+    assert summary.missing == {"image": 4, "text": 4}
+    assert sum(summary.labels) == 10
+    assert "text " not in json.dumps(summary.to_json())
 
 
 def test_the_test_set_under_every_condition(node):
@@ -206,20 +218,18 @@ class HalfData(TinyData):
 
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
     config = RunConfig.of(partition="iid", quality_gate=0.5)
-    for fallback, accepted in ((-1.0, 10), (0.5, 5), (2.0, 0)):
+    for fallback, accepted in ((-1.0, 10), (0.5, 5), (1.0, 0)):
         data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
-        assert data.summary["complete"] == 0
-        assert data.summary["gate-threshold"] == fallback
+        assert data.summary.complete == 0
+        assert data.summary.gate_threshold == fallback
         assert int(data.train.modalities["image"].generated.sum()) == accepted
-    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=2.0)
-    assert own.summary["gate-threshold"] == pytest.approx(0.5)
+    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=1.0)
+    assert own.summary.gate_threshold == pytest.approx(0.5)
 
 
-def test_the_fallback_is_the_median_of_clients_with_pairs():
-    def summary(threshold, complete):
-        return {"gate-threshold": threshold, "complete": complete}
-
-    summaries = [summary(-1.0, 0), summary(0.2, 3), summary(0.4, 1), summary(0.9, 7)]
+def test_the_fallback_is_the_median_of_clients_with_pairs(summary):
+    own = ((-1.0, 0), (0.2, 3), (0.4, 1), (0.9, 5))
+    summaries = [read_summary(summary | {"gate-threshold": t, "complete": c}) for t, c in own]
     assert fallback_threshold(summaries) == 0.4
     assert fallback_threshold(summaries[:1]) == -1.0
 
@@ -227,9 +237,9 @@ def test_the_fallback_is_the_median_of_clients_with_pairs():
 def test_a_client_with_nothing_to_train_on_says_so(node):
     config = RunConfig.of(partition="iid", completion="none", incomplete="drop")
     data = prepare_client(HalfData(), config, node, models=NamedModels())
-    assert len(data.train) == data.summary["trainable"] == 0
+    assert len(data.train) == data.summary.trainable == 0
     masked = config.changed(incomplete="mask")
-    assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary["trainable"] == 10
+    assert prepare_client(HalfData(), masked, node, models=NamedModels()).summary.trainable == 10
 
 
 def test_a_test_set_without_a_modality(node):
@@ -252,7 +262,7 @@ def test_holes_of_the_test_set(tmp_path):
     held_out = []
     for i in range(4):
         node = Node(i, 4, tmp_path)
-        samples = client_samples(TinyData(), config, node)
+        samples = owned(TinyData(), config, node)
         held_out += samples.test
         test = prepare_client(TinyData(), config, node, models=NamedModels()).test
         whole = sum(s.complete for s in samples.test)
@@ -262,7 +272,7 @@ def test_holes_of_the_test_set(tmp_path):
         assert sizes == {"complete": whole, "image-only": whole, "text-only": everyone}
         assert "complete" not in test.completed
     assert sum(not s.has("image") for s in held_out) == 10
-    server = whole_test_mask(TinyData().splits["test"], config)
+    server = whole_test_mask(TinyData().splits["test"], config.missing, config.run.seed)
     assert {s.key for s in held_out if not s.has("image")} == {
         key for key, flag in zip(server.keys, server.present["image"], strict=True) if not flag
     }
@@ -270,7 +280,7 @@ def test_holes_of_the_test_set(tmp_path):
 
 def test_the_test_set_is_complete_by_default(node):
     for pattern in ("random", "class", "content", "real", "client"):
-        samples = client_samples(
+        samples = owned(
             TinyData(), RunConfig.of(test_missing_pattern=pattern, partition="iid"), node
         )
         assert all(sample.complete for sample in samples.test)
@@ -285,7 +295,7 @@ def test_real_and_simulated_holes_together(tmp_path):
     for pattern in ("random", "class", "client", "content", "real"):
         config = RunConfig.of(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
         for i in range(4):
-            for sample in client_samples(data, config, Node(i, 4, tmp_path)).train:
+            for sample in owned(data, config, Node(i, 4, tmp_path)).train:
                 assert sample.has("image") or sample.has("text")
                 if int(sample.key.removeprefix("train-")) % 4 == 0:
                     assert not sample.has("text")
@@ -300,28 +310,33 @@ def test_more_clients_than_samples_are_refused(tmp_path):
 def test_a_gate_needs_encoders_that_can_be_compared():
     class Models:
         comparable = False
+        settings = RunConfig.of().models
+
+    def check(**settings):
+        completion = RunConfig.of(**settings).completion
+        completer_class(completion).check_gate(Models(), completion)
 
     with pytest.raises(ModelError, match=r"no embedding space.*gate-encoder"):
-        require_comparable(Models(), RunConfig.of())
+        check()
     with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' has no common space"):
-        require_comparable(Models(), RunConfig.of(gate_encoder="timm:a:/b"))
-    require_comparable(Models(), RunConfig.of(completion="retrieval"))  # gated by distance
-    require_comparable(Models(), RunConfig.of(quality_gate=0.0))
-    require_comparable(Models(), RunConfig.of(completion="none"))
+        check(gate_encoder="timm:a:/b")
+    check(completion="retrieval")  # gated by distance
+    check(quality_gate=0.0)
+    check(completion="none")
 
 
 @pytest.fixture
 def probe(make_batch):
     batch = make_batch(4)
-    return Probe(batch, tensors_digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(batch.tensors()))
 
 
 def test_a_given_probe_is_used(probe, tmp_path):
     save_probe(tmp_path / "p.safetensors", probe)
-    config = RunConfig.of(probe_file=str(tmp_path / "p.safetensors"))
+    config = RunConfig.of(probe_source=f"file:{tmp_path}/p.safetensors")
     assert prepare_probe(TinyData(), config, models=None).digest == probe.digest
     with pytest.raises(DataError, match="cannot be used"):
-        prepare_probe(TinyData(), RunConfig.of(probe_file=str(tmp_path / "q")), models=None)
+        prepare_probe(TinyData(), RunConfig.of(probe_source=f"file:{tmp_path}/q"), models=None)
 
 
 def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):
@@ -336,7 +351,7 @@ def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monke
     prepare_probe(TinyData(), config, NamedModels())
     assert len(calls) == 2
     assert load_probe(path).digest == probe.digest
-    prepare_probe(TinyData(), config.changed(completion_seed=9), NamedModels())
+    prepare_probe(TinyData(), config.changed(data_seed=9), NamedModels())
     assert len(calls) == 3
 
 
@@ -361,10 +376,10 @@ def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):
     own = Node(-1, 0, tmp_path / "cache", tmp_path, "north")
     data = TinyData(train=4, test=2)
     data.splits["train"][0] = replace(data.splits["train"][0], image=None)
-    samples = client_samples(data, RunConfig.of(missing_ratio=0.8, partition="iid"), own)
+    samples = owned(data, RunConfig.of(missing_ratio=0.8, partition="iid"), own)
     assert samples.train == tuple(data.splits["train"])
     assert samples.test == tuple(data.splits["test"])
-    other = client_samples(TinyData(train=4, test=2), RunConfig.of(), own)
+    other = owned(TinyData(train=4, test=2), RunConfig.of(), own)
     assert other.split_hash == samples.split_hash
     assert other.mask_hash != samples.mask_hash
 
@@ -373,17 +388,10 @@ def test_held_out_samples_may_have_holes(tmp_path):
     samples = [Sample(f"{i}", 0, Picture(f"{i}"), f"text {i}") for i in range(4)]
     samples[1] = replace(samples[1], image=None)
     samples[2] = replace(samples[2], text=None)
-    wanted = {}
-
-    def spy(samples, *, complete, **rest):
-        wanted.update(complete)
-        return fake_prepare(samples, complete=complete, **rest)
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(requests, "prepare_samples", spy)
-        test = requests.prepare_test(tuple(samples), RunConfig.of(quality_gate=0.0), None, None)
-    assert wanted == {"image": [True, True, False, True], "text": [True, False, True, True]}
-    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0))
+    flags = all_sides(samples)
+    assert flags == {"image": [True, True, False, True], "text": [True, False, True, True]}
+    test = fake_prepare(samples, flags)
+    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0).completion)
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
     assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
     assert {name: len(batch) for name, batch in sets.completed.items()} == {
@@ -395,7 +403,7 @@ def test_held_out_samples_may_have_holes(tmp_path):
 
 def test_models_may_be_selected_on_clients_validation_samples(tmp_path):
     data = TinyData()
-    assert held_out_split(data, RunConfig.of(selection="clients")) == "test"
+    assert held_out_split(data, RunConfig.of(selection="clients").run) == "test"
     data.splits["val"] = data.splits["test"][:6]
-    assert held_out_split(data, RunConfig.of(selection="clients")) == "val"
-    assert held_out_split(data, RunConfig.of()) == "test"
+    assert held_out_split(data, RunConfig.of(selection="clients").run) == "val"
+    assert held_out_split(data, RunConfig.of().run) == "test"

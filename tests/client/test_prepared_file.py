@@ -10,6 +10,7 @@ from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.prepared_file import client_file, load_client, save_client
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.config.node import Node
+from fedmvp_flwr.protocol.summary import read_summary
 
 CLASSES = ("a", "b", "c")
 
@@ -20,10 +21,13 @@ def node(tmp_path):
 
 
 @pytest.fixture
-def data(make_batch):
-    summary = {"samples": 5, "complete": 2, "nested": {"image": 1}}
+def data(make_batch, summary):
     return ClientData(
-        RunConfig.of(), prepared(make_batch, 5), prepared(make_batch, 4), 0.25, summary
+        RunConfig.of().completion,
+        prepared(make_batch, 5),
+        prepared(make_batch, 4),
+        0.25,
+        read_summary(summary),
     )
 
 
@@ -123,8 +127,7 @@ def test_a_full_disk_is_named(node, data, monkeypatch):
 
 def test_a_client_without_a_pair_takes_the_threshold_of_the_others(data):
     assert data.gated(0.9) is data
-    alone = ClientData(
-        data.config, data.train_set, data.held_out, -1.0, {**data.summary, "complete": 0}
-    )
+    without = data.summary.model_copy(update={"complete": 0})
+    alone = replace(data, threshold=-1.0, summary=without)
     accepted = [int(d.train.modalities["image"].generated.sum()) for d in (alone, alone.gated(0.9))]
     assert accepted[0] > accepted[1]

@@ -5,22 +5,23 @@ import torch
 
 from fedmvp_flwr.base.errors import StoreError
 from fedmvp_flwr.completion import encoding as module
-from fedmvp_flwr.completion.chunk_passes import (
+from fedmvp_flwr.completion.encoding import Encoding
+from fedmvp_flwr.completion.passes import (
     pass_over_images,
     pass_over_neighbours,
     pass_over_texts,
 )
-from fedmvp_flwr.completion.encoding import Encoding
-from fedmvp_flwr.completion.preparation_state import Work
+from fedmvp_flwr.completion.preparation import Preparation
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 CONTENTS = {f"{number:02d}": f"a flower with {number} petals" for number in range(5)}
 
 
 @pytest.fixture
 def models(tiny_config):
-    return FoundationModels.from_config(tiny_config)
+    return frozen_models(tiny_config)
 
 
 @pytest.fixture
@@ -76,12 +77,13 @@ def test_of_a_pool_only_what_is_taken_over_keeps_its_tokens(
 ):
     config = tiny_config.changed(completion="retrieval")
     mine, pool = samples[1:4], samples
-    work = Work(mine, holes(mine), models, store, config, (), pool, None)
+    request = Request(mine, holes(mine), completer_for(config.completion, models, 0, pool))
+    work = Preparation(request, store)
     work.look_up()
     pass_over_images(work)
     pass_over_texts(work)
     bare = {key for key, features in work.encoding.features.items() if not len(features.tokens)}
-    own = {(m, d) for m in ("image", "text") for d in work.digests[m] if d is not None}
+    own = {(m, d) for m in ("image", "text") for d in request.digests[m] if d is not None}
     assert bare
     assert not bare & own
     pass_over_neighbours(work)

@@ -4,9 +4,10 @@ import pytest
 import torch
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.completion.pipeline import prepare_samples
+from fedmvp_flwr.completion import pipeline
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 @pytest.fixture(scope="module")
@@ -20,11 +21,10 @@ def apart(tiny_config, tiny_folders):
 
 
 def prepare(samples, complete, config, root, models=None):
-    models = models or FoundationModels.from_config(config)
+    models = models or frozen_models(config)
     with FeatureStore(root) as store:
-        return prepare_samples(
-            samples, complete=complete, models=models, store=store, config=config
-        )
+        completer = completer_for(config.completion, models)
+        return pipeline.prepare([Request(samples, complete, completer)], store)[0]
 
 
 def test_similarities_are_those_of_the_gate(apart, tiny_config, samples, holes, tmp_path):
@@ -46,7 +46,7 @@ def test_a_second_run_loads_neither_encoders_nor_gate(
     apart, samples, forbidden_samples, holes, tmp_path
 ):
     first = prepare(samples, holes(samples), apart, tmp_path)
-    models = FoundationModels.from_config(apart)
+    models = frozen_models(apart)
     again = prepare(forbidden_samples, holes(samples), apart, tmp_path, models)
     assert models.models_loaded == models.gate.models_loaded == ()
     assert torch.equal(again.similarity["text"].nan_to_num(), first.similarity["text"].nan_to_num())
@@ -56,7 +56,7 @@ def test_a_gate_added_later_computes_its_own_part_alone(apart, samples, holes, t
     without = apart.changed(gate_encoder="", quality_gate=0.0)
     first = prepare(samples, holes(samples), without, tmp_path)
     assert first.similarity["image"].isnan().all()
-    models = FoundationModels.from_config(apart)
+    models = frozen_models(apart)
     again = prepare(samples, holes(samples), apart, tmp_path, models)
     assert models.models_loaded == ()
     assert set(models.gate.models_loaded) == {"image_encoder", "text_encoder"}
@@ -67,24 +67,24 @@ def test_a_gate_added_later_computes_its_own_part_alone(apart, samples, holes, t
 @pytest.mark.parametrize("update", [{"quality_gate": 0.0}, {"completion": "none"}])
 def test_without_a_gate_its_model_is_not_asked_for(apart, update):
     config = apart.changed(**{"gate_encoder": "open_clip:/no/such/folder", **update})
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     assert models.gate is models
 
 
 def test_a_gate_model_that_is_not_there_is_named_by_its_key(apart):
     config = apart.changed(gate_encoder="open_clip:/no/such/folder")
     with pytest.raises(ModelError, match=r"gate-encoder='open_clip:/no/such/folder'.*exist"):
-        FoundationModels.from_config(config)
+        frozen_models(config)
 
 
 def test_a_gate_model_without_texts_is_refused(apart):
     config = apart.changed(gate_encoder="timm:local:/somewhere")
     with pytest.raises(ModelError, match="gate-encoder"):
-        FoundationModels.from_config(config)
+        frozen_models(config)
 
 
 def test_the_models_of_a_run_are_named(apart, tiny_folders):
-    named = FoundationModels.from_config(apart).identities()
+    named = frozen_models(apart).identities()
     assert sorted(named) == [
         "captioner",
         "gate-encoder",

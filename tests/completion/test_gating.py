@@ -5,7 +5,6 @@ import torch
 
 from fedmvp_flwr.completion.gating import (
     ACCEPT_ALL,
-    accept_completions,
     calibrate_threshold,
     gate,
     pair_similarity,
@@ -61,18 +60,8 @@ def test_without_pairs_everything_passes(pairs):
 
 def test_quantile_zero_accepts_everything():
     assert calibrate_threshold(torch.tensor([0.9, 0.8]), 0.0) == ACCEPT_ALL
-    accepted = accept_completions({"text": torch.tensor([-1.0, math.nan])}, torch.ones(3), 0.0)
-    assert accepted["text"].tolist() == [True, True]
 
 
 def test_gate_refuses_what_lies_below_and_what_is_not_there():
     similarity = torch.tensor([0.1, 0.2, 0.3, math.nan])
     assert gate(similarity, 0.2).tolist() == [False, True, True, False]
-
-
-def test_completions_are_judged_by_the_owner_s_pairs():
-    pairs = torch.cat([torch.linspace(0.5, 0.9, 60), torch.tensor([math.nan])])
-    similarity = {"image": torch.tensor([0.4, 0.7]), "text": torch.tensor([0.95, math.nan])}
-    accepted = accept_completions(similarity, pairs, 0.05)
-    assert accepted["image"].tolist() == [False, True]
-    assert accepted["text"].tolist() == [True, False]

@@ -7,14 +7,32 @@ import torch
 
 from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.samples import Sample, text_digest
-from fedmvp_flwr.completion.completers import FoundationCompleter, Source
-from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
+from fedmvp_flwr.completion import pipeline
+from fedmvp_flwr.completion.contents import Source
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
+def completer_of(models, config, pool=()):
+    return completer_for(config.completion, models, config.data.data_seed, pool)
+
+
+def load_completion(sample, modality, *, models, store, config, class_names=(), pool=()):
+    completer = completer_of(models, config, pool)
+    return pipeline.load_completion(completer, sample, modality, store, class_names)
+
+
+def prepare_samples(
+    samples, *, complete, models, store, config, class_names=(), pool=(), on_progress=None
+):
+    request = Request(samples, complete, completer_of(models, config, pool), class_names)
+    return pipeline.prepare([request], store, on_progress)[0]
+
+
 def prepare(samples, complete, config, root, models=None, **options):
-    models = models or FoundationModels.from_config(config)
+    models = models or frozen_models(config)
     with FeatureStore(root) as store:
         return prepare_samples(
             samples, complete=complete, models=models, store=store, config=config, **options
@@ -31,7 +49,7 @@ def same(left, right):
 
 @pytest.fixture(scope="module")
 def shared_models(tiny_config):
-    return FoundationModels.from_config(tiny_config)
+    return frozen_models(tiny_config)
 
 
 @pytest.fixture
@@ -116,7 +134,7 @@ def test_hidden_real_texts_are_replaced_by_generated_ones(
 def test_second_run_loads_no_model_and_decodes_no_image(
     prepared, samples, forbidden_samples, holes, tiny_config, tmp_path
 ):
-    models = FoundationModels.from_config(tiny_config)
+    models = frozen_models(tiny_config)
     again = prepare(forbidden_samples, holes(samples), tiny_config, tmp_path, models)
     assert models.models_loaded == ()
     assert again.made == {"image": 0, "text": 0}
@@ -130,7 +148,7 @@ def test_another_mask_reuses_what_is_there(
     prepared, samples, forbidden_samples, tiny_config, tmp_path
 ):
     masked = [replace(sample, text=None) for sample in forbidden_samples if sample.image]
-    models = FoundationModels.from_config(tiny_config)
+    models = frozen_models(tiny_config)
     prepare(masked, {}, tiny_config, tmp_path, models)
     assert models.models_loaded == ()
 
@@ -218,7 +236,7 @@ def test_progress_ends_at_the_total(samples, holes, tiny_config, shared_models, 
 
 
 def test_provenance_says_how_a_completion_was_made(prepared, samples, tiny_config, shared_models):
-    completer = FoundationCompleter(shared_models, tiny_config)
+    completer = completer_of(shared_models, tiny_config)
     text = samples[2].text
     made = completer.complete("image", [Source(text, text_digest(text))])[0].provenance
     assert made["modality"] == "image"
@@ -253,7 +271,7 @@ def test_the_class_name_enters_only_where_it_is_allowed(
 @pytest.mark.parametrize(
     ("change", "rest"),
     [
-        ({"completion_seed": 1}, {"image": 0, "text": 3}),
+        ({"data_seed": 1}, {"image": 0, "text": 3}),
         ({"prompt_template": "coarse"}, {"image": 0, "text": 0}),
         ({"foundation_batch_size": 2, "seed": 9, "missing_ratio": 0.5}, {"image": 3, "text": 3}),
     ],
@@ -262,7 +280,7 @@ def test_only_what_depends_on_a_setting_is_made_again(
     change, rest, prepared, samples, holes, tiny_config, shared_models, tmp_path
 ):
     config = tiny_config.changed(**change)
-    models = FoundationModels(config)
+    models = FoundationModels(config.models)
     again = prepare(samples, holes(samples), config, tmp_path, models)
     assert again.reused == rest
 
@@ -272,7 +290,7 @@ def test_another_encoder_reuses_the_completions(
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
     config = tiny_config.changed(image_encoder=spec, text_encoder=spec)
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     again = prepare(samples, holes(samples), config, tmp_path, models)
     assert again.made == {"image": 0, "text": 0}
     assert models.models_loaded == ("image_encoder", "text_encoder")
@@ -282,7 +300,7 @@ def test_another_encoder_reuses_the_completions(
 
 def test_without_completion_the_holes_stay(samples, holes, tiny_config, tmp_path):
     config = tiny_config.changed(completion="none", captioner="none:such")
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     prepared = prepare(samples, holes(samples), config, tmp_path, models)
     assert models.models_loaded == ("image_encoder", "text_encoder")
     assert prepared.made == {"image": 0, "text": 0}
@@ -297,7 +315,7 @@ def test_no_samples_at_all(tiny_config, shared_models, tmp_path):
 
 
 def test_widths_are_known_without_a_model(prepared, tiny_config, tmp_path):
-    models = FoundationModels.from_config(tiny_config)
+    models = frozen_models(tiny_config)
     only_image = [Sample("one", 0, None, "a red flower with five petals")]
     again = prepare(only_image, {}, tiny_config, tmp_path, models)
     assert models.models_loaded == ()
@@ -309,7 +327,7 @@ def test_gate_without_a_common_space_is_refused_before_anything_is_computed(
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
     config = tiny_config.changed(text_encoder=spec)
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     with pytest.raises(ModelError, match=r"quality-gate.*image-encoder.*text-encoder"):
         prepare(forbidden_samples, holes(forbidden_samples), config, tmp_path, models)
     assert models.models_loaded == ()
@@ -416,14 +434,14 @@ def test_two_processes_complete_the_same_data_at_once(samples, holes, tiny_confi
         worker.join(timeout=60)
         assert worker.exitcode == 0
     assert all(present for _, present in results)
-    models = FoundationModels.from_config(tiny_config)
+    models = frozen_models(tiny_config)
     again = prepare(samples[:4], holes(samples[:4]), tiny_config, tmp_path, models)
     assert again.reused == {"image": 1, "text": 1}
     assert models.models_loaded == ()
 
 
 def test_load_completion_finds_texts_and_images(prepared, samples, tiny_config, tmp_path):
-    models = FoundationModels.from_config(tiny_config)
+    models = frozen_models(tiny_config)
     options = {"models": models, "config": tiny_config, "store": FeatureStore(tmp_path)}
     assert isinstance(load_completion(samples[1], "text", **options), str)
     assert load_completion(samples[2], "image", **options).size == (16, 16)

@@ -65,7 +65,7 @@ def test_a_phrase_without_a_place_is_refused():
 
 
 def test_an_unknown_template_names_the_nearest():
-    with pytest.raises(ConfigError, match="Did you mean 'coarse'"):
+    with pytest.raises(ConfigError, match="did you mean 'coarse'"):
         template_named("corase")
     assert RunConfig.of().completion.prompt_template in TEMPLATES
 

@@ -9,11 +9,25 @@ import torch
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample, text_digest
-from fedmvp_flwr.completion.pipeline import load_completion, prepare_samples
-from fedmvp_flwr.completion.retrieval import retrieval_pool
+from fedmvp_flwr.completion import pipeline
+from fedmvp_flwr.completion.pool import completion_pool
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.foundation.bundle import FoundationModels
+
+
+def completer_of(models, config, pool=()):
+    return completer_for(config.completion, models, config.data.data_seed, pool)
+
+
+def load_completion(sample, modality, *, models, store, config, pool=()):
+    completer = completer_of(models, config, pool)
+    return pipeline.load_completion(completer, sample, modality, store)
+
+
+def retrieval_pool(own, data, config):
+    return completion_pool(config.completion, config.data.public_split, data, own)
 
 
 @pytest.fixture(scope="module")
@@ -23,15 +37,14 @@ def config(tiny_config):
 
 @pytest.fixture(scope="module")
 def models(config):
-    return FoundationModels.from_config(config)
+    return frozen_models(config)
 
 
 def prepare(samples, complete, pool, config, root, models=None):
-    models = models or FoundationModels.from_config(config)
+    models = models or frozen_models(config)
     with FeatureStore(root) as store:
-        return prepare_samples(
-            samples, complete=complete, models=models, store=store, config=config, pool=pool
-        )
+        request = Request(samples, complete, completer_of(models, config, pool))
+        return pipeline.prepare([request], store)[0]
 
 
 def oracle(samples, row, source, pool, models):
@@ -81,7 +94,7 @@ def test_a_second_run_searches_nothing_and_loads_nothing(
     samples, forbidden_samples, holes, config, models, tmp_path
 ):
     first = prepare(samples, holes(samples), samples, config, tmp_path, models)
-    fresh = FoundationModels.from_config(config)
+    fresh = frozen_models(config)
     again = prepare(forbidden_samples, holes(samples), forbidden_samples, config, tmp_path, fresh)
     assert fresh.models_loaded == ()
     assert again.reused == first.made
@@ -136,7 +149,7 @@ def test_encoders_without_a_common_space_are_gated_by_the_distance(
     apart = config.changed(text_encoder=spec, quality_gate=0.3)
     prepared = prepare(samples, holes(samples), samples, apart, tmp_path)
     pool = [sample for sample in samples if sample.complete]
-    models = FoundationModels.from_config(apart)
+    models = frozen_models(apart)
     for target, source in (("text", "image"), ("image", "text")):
         usual = [oracle(pool, row, source, pool, models)[1] for row in range(len(pool))]
         for row, sample in enumerate(samples):
@@ -186,11 +199,10 @@ def test_wrong_public_splits(split, message, samples):
 
 
 def test_provenance_names_the_neighbour(samples, config, models, tmp_path):
-    from fedmvp_flwr.completion.codec import CompletionRecord
-    from fedmvp_flwr.completion.retrieval import RetrievalCompleter
+    from fedmvp_flwr.completion.contents import CompletionRecord
 
     prepare(samples[:2], {"text": [False, True]}, samples, config, tmp_path, models)
-    completer = RetrievalCompleter(models, config, samples)
+    completer = completer_of(models, config, samples)
     digest = samples[1].image.digest
     key = completer.key("text", digest, None, samples[1].key)
     record = CompletionRecord.from_bytes(FeatureStore(tmp_path).get_many([key])[key])

@@ -5,9 +5,10 @@ from dataclasses import fields, replace
 import pytest
 import torch
 
-from fedmvp_flwr.completion.pipeline import Request, prepare_samples, prepare_sets
+from fedmvp_flwr.completion.pipeline import prepare
+from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 def flags(samples):
@@ -56,24 +57,20 @@ def parts(samples):
 
 @pytest.fixture(scope="module")
 def models(tiny_config):
-    return FoundationModels.from_config(tiny_config)
+    return frozen_models(tiny_config)
 
 
 @pytest.mark.parametrize("completion", ["foundation", "retrieval", "none"])
 def test_the_same_bits_as_one_after_the_other(parts, samples, completion, tiny_config, tmp_path):
     config = tiny_config.changed(completion=completion)
-    models = FoundationModels.from_config(config)
+    models = frozen_models(config)
     pool = [sample for sample in samples if sample.complete]
-    requests = [Request(part, flags(part), pool=pool) for part in parts]
+    completer = completer_for(config.completion, models, 0, pool)
+    requests = [Request(part, flags(part), completer) for part in parts]
     with FeatureStore(tmp_path / "together") as store:
-        together = prepare_sets(requests, models=models, store=store, config=config)
+        together = prepare(requests, store)
     with FeatureStore(tmp_path / "apart") as store:
-        apart = [
-            prepare_samples(
-                r.samples, complete=r.complete, pool=pool, models=models, store=store, config=config
-            )
-            for r in requests
-        ]
+        apart = [prepare([request], store)[0] for request in requests]
     for left, right in zip(together, apart, strict=True):
         for field in fields(left):
             if field.name != "seconds":
@@ -82,9 +79,9 @@ def test_the_same_bits_as_one_after_the_other(parts, samples, completion, tiny_c
 
 def test_all_images_come_before_any_text(parts, models, tiny_config, tmp_path):
     recorder = Recorder(models)
-    requests = [Request(part, flags(part)) for part in parts]
+    completer = completer_for(tiny_config.completion, recorder)
     with FeatureStore(tmp_path) as store:
-        prepare_sets(requests, models=recorder, store=store, config=tiny_config)
+        prepare([Request(part, flags(part), completer) for part in parts], store)
     first_text = recorder.order.index("text")
     assert set(recorder.order[:first_text]) == {"image"}
     assert set(recorder.order[first_text:]) == {"text"}
@@ -93,16 +90,13 @@ def test_all_images_come_before_any_text(parts, models, tiny_config, tmp_path):
 def test_what_a_request_makes_the_next_one_finds(samples, models, tiny_config, tmp_path):
     recorder, alone = Recorder(models), Recorder(models)
     with FeatureStore(tmp_path / "alone") as store:
-        prepare_samples(
-            samples, complete=flags(samples), models=alone, store=store, config=tiny_config
-        )
+        completer = completer_for(tiny_config.completion, alone)
+        prepare([Request(samples, flags(samples), completer)], store)
     twin = [replace(sample, label=sample.label) for sample in samples]
     with FeatureStore(tmp_path) as store:
-        first, second = prepare_sets(
-            [Request(samples, flags(samples)), Request(twin, flags(twin))],
-            models=recorder,
-            store=store,
-            config=tiny_config,
+        completer = completer_for(tiny_config.completion, recorder)
+        first, second = prepare(
+            [Request(part, flags(part), completer) for part in (samples, twin)], store
         )
     assert sum(first.made.values()) > 0
     assert sum(first.reused.values()) == 0

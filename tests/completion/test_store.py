@@ -33,7 +33,6 @@ def test_values_come_back(tmp_path):
         assert store.get_many(values) == values
         assert store.get_many([]) == {}
         assert store.get_many([key_for("absent")]) == {}
-        assert store.damaged == 0
 
 
 def test_the_first_value_stays(tmp_path):
@@ -60,7 +59,7 @@ def test_keys_depend_on_every_part_and_not_on_order():
         key_for("a", x=float("nan"))
 
 
-def test_a_changed_value_is_dropped_and_can_be_put_again(tmp_path):
+def test_a_changed_value_is_dropped_and_can_be_put_again(tmp_path, caplog):
     values = filled(tmp_path)
     first = next(iter(values))
     connection = sqlite3.connect(FeatureStore(tmp_path).path)
@@ -71,7 +70,7 @@ def test_a_changed_value_is_dropped_and_can_be_put_again(tmp_path):
     with FeatureStore(tmp_path) as store:
         rest = {key: value for key, value in values.items() if key != first}
         assert store.get_many(values) == rest
-        assert store.damaged == 1
+        assert "1 damaged entries" in caplog.text
         store.put_many({first: values[first]})
         assert store.get_many(values) == values
 
@@ -134,18 +133,6 @@ def test_a_file_that_is_no_store_is_set_aside(tmp_path, caplog):
     aside = list(tmp_path.glob("*.damaged-*"))
     assert len(aside) == 1
     assert aside[0].name in caplog.text
-
-
-def test_intact_values_of_a_damaged_file_are_taken_over(tmp_path):
-    values = filled(tmp_path, 200)
-    path = FeatureStore(tmp_path).path
-    content = path.read_bytes()
-    path.write_bytes(content[: len(content) * 3 // 4])
-    with FeatureStore(tmp_path) as store:
-        found = store.get_many(values)
-        assert found.items() <= values.items()
-        assert len(found) > 100
-    assert list(tmp_path.glob("*.damaged-*"))
 
 
 def test_damage_while_the_store_is_open(tmp_path):
@@ -211,7 +198,6 @@ def test_processes_write_at_once(tmp_path):
     with FeatureStore(tmp_path) as store:
         everything = entries(120, seed=0) | entries(120, seed=1)
         assert store.get_many(everything) == everything
-        assert store.damaged == 0
 
 
 def test_threads_share_one_store(tmp_path):
@@ -224,25 +210,3 @@ def test_threads_share_one_store(tmp_path):
         for thread in threads:
             thread.join()
         assert store.get_many(values) == values
-
-
-def _in_child(store, values, queue):
-    store.put_many(entries(5, seed=7))
-    queue.put(store.get_many(values) == values)
-
-
-@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork on this system")
-def test_an_open_store_survives_a_fork(tmp_path):
-    values = filled(tmp_path)
-    context = multiprocessing.get_context("fork")
-    queue = context.Queue()
-    with FeatureStore(tmp_path) as store:
-        assert store.get_many(values) == values
-        child = context.Process(target=_in_child, args=(store, values, queue))
-        child.start()
-        store.put_many(entries(5, seed=8))
-        assert queue.get(timeout=30)
-        child.join(timeout=30)
-        assert child.exitcode == 0
-        both = entries(5, seed=7) | entries(5, seed=8)
-        assert store.get_many(both) == both

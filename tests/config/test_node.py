@@ -8,18 +8,19 @@ from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.client.log import node_event
 from fedmvp_flwr.config.folders import cache_folder, output_folder
 from fedmvp_flwr.config.node import Node, read_node, require_lasting
+from fedmvp_flwr.config.run import RunSettings
 
 
 def test_a_simulated_node(tmp_path):
     config = RunConfig.of(cache_dir=str(tmp_path))
-    node = read_node({"partition-id": 3, "num-partitions": 10}, config)
+    node = read_node({"partition-id": 3, "num-partitions": 10}, config.run)
     assert (node.partition_id, node.num_partitions, node.cache_dir) == (3, 10, tmp_path)
 
 
 def test_a_node_may_have_its_own_cache(tmp_path):
     node = read_node(
         {"partition-id": 0, "num-partitions": 2, "cache-dir": str(tmp_path / "own")},
-        RunConfig.of(cache_dir=str(tmp_path)),
+        RunConfig.of(cache_dir=str(tmp_path)).run,
     )
     assert node.cache_dir == tmp_path / "own"
 
@@ -39,13 +40,13 @@ def test_a_node_may_have_its_own_cache(tmp_path):
 )
 def test_a_node_without_a_place_is_refused(node_config):
     with pytest.raises(ConfigError, match=r"partition-id"):
-        read_node(node_config, RunConfig.of())
+        read_node(node_config, RunSettings())
 
 
 def test_a_node_with_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     config = RunConfig.of(cache_dir="/the/servers/choice", dataset="nodes")
-    node = read_node({"data-path": str(tmp_path), "name": "north"}, config, 77)
+    node = read_node({"data-path": str(tmp_path), "name": "north"}, config.run, 77)
     assert (node.data_path, node.name, node.key) == (tmp_path, "north", "north")
     assert node.cache_dir == tmp_path / ".fedmvp" / "cache", "a run must not choose where it writes"
     own = node.own(config)
@@ -56,7 +57,7 @@ def test_a_node_with_a_folder_of_its_own(tmp_path, monkeypatch):
 def test_what_a_nodes_draws_are_named_after(tmp_path):
     def key(**node_config):
         names = {name.replace("_", "-"): value for name, value in node_config.items()}
-        return read_node({"data-path": str(tmp_path), **names}, RunConfig.of(), 77).key
+        return read_node({"data-path": str(tmp_path), **names}, RunSettings(), 77).key
 
     assert key() == 77
     assert key(name="north") == "north"
@@ -66,7 +67,7 @@ def test_what_a_nodes_draws_are_named_after(tmp_path):
 def test_what_is_prepared_ahead_needs_a_name_to_be_found_by(tmp_path):
     def node(**node_config):
         names = {name.replace("_", "-"): value for name, value in node_config.items()}
-        return read_node({"data-path": str(tmp_path), **names}, RunConfig.of())
+        return read_node({"data-path": str(tmp_path), **names}, RunSettings())
 
     with pytest.raises(ConfigError, match=r"without name.*name=\"hospital-a\"") as error:
         require_lasting(node())
@@ -78,7 +79,7 @@ def test_what_is_prepared_ahead_needs_a_name_to_be_found_by(tmp_path):
 def test_a_node_without_a_name_is_told_once_what_it_loses(tmp_path, caplog):
     def read(**more):
         node_config = {"data-path": str(tmp_path), "cache-dir": str(tmp_path / "cache"), **more}
-        return read_node(node_config, RunConfig.of(), 77)
+        return read_node(node_config, RunSettings(), 77)
 
     read(name="north")
     assert not caplog.records
@@ -105,13 +106,13 @@ def test_a_node_without_a_name_is_told_once_what_it_loses(tmp_path, caplog):
 )
 def test_what_is_wrong_with_a_node_config_is_named(node_config, message):
     with pytest.raises(ConfigError, match=message) as error:
-        read_node(node_config, RunConfig.of())
+        read_node(node_config, RunSettings())
     assert "--node-config" in str(error.value)
 
 
 def test_all_problems_are_named_at_once():
     with pytest.raises(ConfigError) as error:
-        read_node({"data-path": "/no/such", "nam": "x"}, RunConfig.of())
+        read_node({"data-path": "/no/such", "nam": "x"}, RunSettings())
     assert "no folder" in str(error.value)
     assert "'nam'" in str(error.value)
 
@@ -119,29 +120,29 @@ def test_all_problems_are_named_at_once():
 def test_folders_are_absolute(monkeypatch, tmp_path):
     monkeypatch.setenv("HOME", str(tmp_path))
     monkeypatch.chdir(tmp_path)
-    assert cache_folder(RunConfig.of()) == tmp_path / ".fedmvp" / "cache"
-    assert cache_folder(RunConfig.of(cache_dir="~/here")) == tmp_path / "here"
-    assert cache_folder(RunConfig.of(cache_dir="here")) == tmp_path / "here"
-    assert output_folder(RunConfig.of(), 42) == tmp_path / ".fedmvp" / "runs" / "42"
+    assert cache_folder(RunConfig.of().run) == tmp_path / ".fedmvp" / "cache"
+    assert cache_folder(RunConfig.of(cache_dir="~/here").run) == tmp_path / "here"
+    assert cache_folder(RunConfig.of(cache_dir="here").run) == tmp_path / "here"
+    assert output_folder(RunConfig.of().run, 42) == tmp_path / ".fedmvp" / "runs" / "42"
 
 
 def test_the_output_folder_is_made_and_left_empty(tmp_path):
-    folder = output_folder(RunConfig.of(out_dir=str(tmp_path / "a" / "b")), 1)
+    folder = output_folder(RunConfig.of(out_dir=str(tmp_path / "a" / "b")).run, 1)
     assert folder.is_dir()
     assert list(folder.iterdir()) == []
 
 
 def test_results_go_to_the_run_that_is_gone_on_with(tmp_path):
     config = RunConfig.of(resume=str(tmp_path / "night"))
-    assert output_folder(config, 1) == tmp_path / "night"
+    assert output_folder(config.run, 1) == tmp_path / "night"
     chosen = RunConfig.of(resume=str(tmp_path / "night"), out_dir=str(tmp_path / "day"))
-    assert output_folder(chosen, 1) == tmp_path / "day"
+    assert output_folder(chosen.run, 1) == tmp_path / "day"
 
 
 def test_an_output_folder_below_a_file_is_refused(tmp_path):
     (tmp_path / "file").write_text("x")
     with pytest.raises(ConfigError, match=r"out-dir=.*cannot be written"):
-        output_folder(RunConfig.of(out_dir=str(tmp_path / "file" / "below")), 1)
+        output_folder(RunConfig.of(out_dir=str(tmp_path / "file" / "below")).run, 1)
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
@@ -149,7 +150,7 @@ def test_an_output_folder_without_rights_is_refused(tmp_path):
     folder = tmp_path / "locked"
     folder.mkdir(mode=0o500)
     with pytest.raises(ConfigError, match="cannot be written"):
-        output_folder(RunConfig.of(out_dir=str(folder)), 1)
+        output_folder(RunConfig.of(out_dir=str(folder)).run, 1)
 
 
 def test_a_missing_right_is_said_in_words(tmp_path, monkeypatch):
@@ -158,4 +159,4 @@ def test_a_missing_right_is_said_in_words(tmp_path, monkeypatch):
 
     monkeypatch.setattr(Path, "write_bytes", refuse)
     with pytest.raises(ConfigError, match="Permission denied"):
-        output_folder(RunConfig.of(out_dir=str(tmp_path)), 1)
+        output_folder(RunConfig.of(out_dir=str(tmp_path)).run, 1)

@@ -1,3 +1,4 @@
+import re
 import tomllib
 from pathlib import Path
 
@@ -5,6 +6,7 @@ import pytest
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import ConfigError
+from fedmvp_flwr.config.replaced import REPLACED
 
 ROOT = Path(__file__).parents[2]
 
@@ -49,7 +51,7 @@ def test_it_cannot_be_changed():
     ],
 )
 def test_an_unknown_key_is_refused_with_the_nearest_one(key, near):
-    with pytest.raises(ConfigError, match=f"unknown key '{key}', did you mean '{near}'"):
+    with pytest.raises(ConfigError, match=rf"unknown key '{key}' \(did you mean '{near}'\?\)"):
         RunConfig.from_run_config({key: 1})
 
 
@@ -83,7 +85,6 @@ def test_everything_wrong_is_said_at_once():
         ("batch-size", 0),
         ("learning-rate", 0.0),
         ("learning-rate", float("inf")),
-        ("dirichlet-alpha", 0.0),
         ("temperature", 0.0),
         ("graph-temperature", 0.0),
         ("alpha", -1.0),
@@ -92,9 +93,6 @@ def test_everything_wrong_is_said_at_once():
         ("max-message-mb", 0.0),
         ("round-timeout", 0.0),
         ("method", "fedprox"),
-        ("partition", "by-luck"),
-        ("missing-pattern", "blocks"),
-        ("completion", "magic"),
         ("incomplete", "keep"),
         ("weighting", "equal"),
         ("wire-dtype", "int8"),
@@ -140,23 +138,27 @@ def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
 
 
 def test_a_given_probe_may_have_any_size_per_class():
-    assert RunConfig.of(probe_per_class=1, probe_file="a.safetensors").probe.probe_per_class == 1
+    probe = RunConfig.of(probe_per_class=1, probe_source="file:a.safetensors").probe
+    assert (probe.probe_per_class, probe.file) == (1, "a.safetensors")
 
 
 @pytest.mark.parametrize(
-    ("key", "value", "message"),
+    ("selection", "by", "metric"),
     [
-        ("partition", "dirichlett", "did you mean 'dirichlet'"),
-        ("partition", "colum:site", "did you mean 'column'"),
-        ("partition", "column:", "expected dirichlet, iid, pathological, shards, column:..."),
-        ("missing-pattern", "content:x", "expected class, client, content, random, real, file:"),
-        ("test-missing-pattern", "reel", "did you mean 'real'"),
+        ("none", "none", "accuracy.complete"),
+        ("clients", "clients", "accuracy.complete"),
+        ("server:macro-f1.text-only", "server", "macro-f1.text-only"),
     ],
 )
-def test_words_with_a_name_are_checked(key, value, message):
-    with pytest.raises(ConfigError, match=message):
-        RunConfig.from_run_config({key: value})
-    for good in ("column:site", "file:/a/b.csv", "shards"):
-        assert RunConfig.from_run_config({"partition": good}).data.partition == good
-    assert RunConfig.of(partition="column:site").data.owner_column == "site"
-    assert RunConfig.of(partition="shards").data.owner_column == ""
+def test_a_selection_may_say_what_the_best_round_is_best_in(selection, by, metric):
+    run = RunConfig.of(selection=selection).run
+    assert (run.selected_by, run.selection_metric) == (by, metric)
+
+
+@pytest.mark.parametrize("key", REPLACED)
+def test_a_key_that_is_gone_names_what_to_write(key):
+    known = RunConfig.keys()
+    assert key not in known
+    what = REPLACED[key].format(value=7)
+    with pytest.raises(ConfigError, match=re.escape(f"key '{key}' is gone: {what}")):
+        RunConfig.from_run_config({key: 7})

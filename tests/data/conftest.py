@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.data.sources import registry
+from fedmvp_flwr.data.sources.registry import load_dataset
 
 
 def picture(index=0, size=(12, 10), mode="RGB"):
@@ -24,11 +24,11 @@ def picture_fixture():
 
 @pytest.fixture
 def settings(tmp_path):
-    """Build a RunConfig whose cache lies in the test's own folder."""
+    """Build what a source is loaded with: the settings, and a cache in the test's own folder."""
 
     def build(dataset="flora", **keys):
-        registry._located.cache_clear()  # a test may change the files under the same settings
-        return RunConfig.of(dataset=dataset, cache_dir=str(tmp_path / "cache"), **keys)
+        load_dataset.cache_clear()  # a test may change the files under the same settings
+        return RunConfig.of(dataset=dataset, **keys).data, tmp_path / "cache"
 
     return build
 

@@ -51,7 +51,7 @@ def spoilt(value, chance):
 def load(config):
     """Load it, or see it refused; what it says can be written down."""
     try:
-        said = "\n".join(load_dataset(config).findings.lines())
+        said = "\n".join(load_dataset(*config).findings.lines())
     except FedMVPError as error:
         said = str(error)
     said.encode()

@@ -15,8 +15,8 @@ OTHERS = {"folder": "public", "hf": "public", "flowers": "val", "flickr30k": "pu
 def test_each_layout(layout, tmp_path):
     root = tmp_path / "data" / layout
     make(layout, root)
-    settings = {"cache_dir": str(tmp_path / "cache"), **SETTINGS.get(layout, {})}
-    dataset = load_dataset(RunConfig.of(dataset=f"{layout}:{root}", **settings))
+    data = RunConfig.of(dataset=f"{layout}:{root}", **SETTINGS.get(layout, {})).data
+    dataset = load_dataset(data, tmp_path / "cache")
     sizes = {name: len(samples) // SPECIES for name, samples in dataset.splits.items()}
     joined = {"train": PER_SPECIES["train"] + PER_SPECIES["public"]} if layout == "cub" else {}
     assert {name: sizes[name] for name in ("train", "test")} == {

@@ -27,21 +27,20 @@ SETTINGS = {
 
 
 def test_an_interrupted_run_is_gone_on_with(tmp_path, monkeypatch):
-    from fedmvp_flwr.aggregation.strategy import FedMVP
+    from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 
-    finish = FedMVP.finish_round
+    save = CheckpointStore.save
 
-    def crash(self, finished):
-        stop = finish(self, finished)
-        if finished.server_round == 1:
+    def crash(self, server_round, *values):
+        save(self, server_round, *values)
+        if server_round == 1:
             raise KeyboardInterrupt
-        return stop
 
-    monkeypatch.setattr(FedMVP, "finish_round", crash)
+    monkeypatch.setattr(CheckpointStore, "save", crash)
     cache = str(tmp_path / "cache")
     with pytest.raises(KeyboardInterrupt):
         run_one("a method", SETTINGS, 0, tmp_path, cache)
-    monkeypatch.setattr(FedMVP, "finish_round", finish)
+    monkeypatch.setattr(CheckpointStore, "save", save)
     for key, before, now in (
         ("local-epochs", 1, 2),
         ("num-server-rounds", 2, 1),
@@ -83,7 +82,7 @@ def runs(monkeypatch):
 @pytest.mark.parametrize(
     ("key", "before", "now"),
     [
-        ("dirichlet-alpha", 0.1, 0.5),
+        ("partition", "dirichlet:0.1", "dirichlet:0.5"),
         ("test-split", "val", "test"),
         ("num-server-rounds", 1, 2),
         ("completion", "none", "retrieval"),
@@ -114,11 +113,11 @@ def test_what_does_not_change_a_result_may_differ(tmp_path, runs):
 
 def test_a_setting_that_an_earlier_version_lacked_had_its_default(tmp_path, runs):
     result = store(tmp_path, SETTINGS)
-    del result["config"]["dirichlet-alpha"]
+    del result["config"]["data-seed"]
     write_json(tmp_path / "a-method" / "seed-0" / "result.json", result)
     assert run_one("a method", SETTINGS, 0, tmp_path, "") == result
-    with pytest.raises(ConfigError, match=r"dirichlet-alpha = 0\.1, now 0\.5"):
-        run_one("a method", SETTINGS | {"dirichlet-alpha": 0.5}, 0, tmp_path, "")
+    with pytest.raises(ConfigError, match="data-seed = 0, now 5"):
+        run_one("a method", SETTINGS | {"data-seed": 5}, 0, tmp_path, "")
 
 
 @pytest.mark.parametrize("config", [{"long-gone": 1}, {"alpha": "much"}, None])
@@ -130,10 +129,10 @@ def test_a_result_whose_settings_cannot_be_read_is_refused(config, tmp_path, run
 
 
 def test_a_failed_run_without_a_round_is_run_anew(tmp_path, runs):
-    store(tmp_path, SETTINGS | {"dirichlet-alpha": 0.1}, status="failed")
+    store(tmp_path, SETTINGS | {"partition": "dirichlet:0.1"}, status="failed")
     with pytest.raises(RuntimeError, match="started"):
-        run_one("a method", SETTINGS | {"dirichlet-alpha": 0.5}, 0, tmp_path, "")
-    assert [run["dirichlet-alpha"] for run in runs] == [0.5]
+        run_one("a method", SETTINGS | {"partition": "dirichlet:0.5"}, 0, tmp_path, "")
+    assert [run["partition"] for run in runs] == ["dirichlet:0.5"]
 
 
 def test_a_probe_of_other_content_is_refused(tmp_path, make_batch, runs):
@@ -142,25 +141,26 @@ def test_a_probe_of_other_content_is_refused(tmp_path, make_batch, runs):
     path = tmp_path / "probe.safetensors"
     probes = [probe_of(make_batch(seed=seed)) for seed in (1, 2)]
     save_probe(path, probes[0])
-    settings = SETTINGS | {"probe-file": str(path)}
+    settings = SETTINGS | {"probe-source": f"file:{path}"}
     tuned = settings | {"probe-tuning": "on"}
     without = store(tmp_path, settings, name="without", hashes={})
     result = store(tmp_path, tuned, hashes={"probe": probes[0].digest})
     assert run_one("a method", tuned, 0, tmp_path, "") == result
     save_probe(path, probes[1])
-    with pytest.raises(ConfigError, match=rf"probe-file.*{probes[0].digest[:8]}.*--out"):
+    with pytest.raises(ConfigError, match=rf"probe file.*{probes[0].digest[:8]}.*--out"):
         run_one("a method", tuned, 0, tmp_path, "")
     assert run_one("without", settings, 0, tmp_path, "") == without  # it has no use for a probe
 
 
 def test_all_folders_are_looked_at_before_the_first_run(tmp_path, monkeypatch):
     names = ["mask", "fedavg+completion"]
-    store(tmp_path, compare.METHODS[names[1]] | {"dirichlet-alpha": 0.1}, name=names[1], seed=1)
+    settings = compare.METHODS[names[1]] | {"partition": "dirichlet:0.1"}
+    store(tmp_path, settings, name=names[1], seed=1)
     started = []
     monkeypatch.setattr(compare, "run_one", lambda *arguments: started.append(arguments))
     arguments = ["--out", str(tmp_path), "--seeds", "0", "1", "--methods", *names]
-    monkeypatch.setattr(sys, "argv", ["compare", *arguments, "--set", "dirichlet-alpha=0.5"])
-    with pytest.raises(ConfigError, match=r"seed-1 .*dirichlet-alpha = 0\.1, now 0\.5.*--out"):
+    monkeypatch.setattr(sys, "argv", ["compare", *arguments, "--set", 'partition="dirichlet:0.5"'])
+    with pytest.raises(ConfigError, match=r"seed-1 .*:0\.1', now 'dirichlet:0\.5'.*--out"):
         main()
     assert not started
 
@@ -169,19 +169,19 @@ def test_a_second_set_adds_to_the_first(tmp_path, monkeypatch):
     seen = []
     monkeypatch.setattr(compare, "run_one", lambda name, settings, *_: seen.append(settings) or {})
     arguments = ["--out", str(tmp_path), "--seeds", "0", "--methods", "mask"]
-    sets = ["--set", "dirichlet-alpha=0.5", "--set", "local-epochs=1", "alpha=0.25"]
+    sets = ["--set", 'partition="dirichlet:0.5"', "--set", "local-epochs=1", "alpha=0.25"]
     monkeypatch.setattr(sys, "argv", ["compare", *arguments, *sets])
     main()
-    expected = {"dirichlet-alpha": 0.5, "local-epochs": 1, "alpha": 0.25}
+    expected = {"partition": "dirichlet:0.5", "local-epochs": 1, "alpha": 0.25}
     assert seen == [expected | compare.METHODS["mask"]]
 
 
 def test_the_same_command_prints_the_stored_figures_again(tmp_path, monkeypatch, capsys, runs):
     accuracy = {"complete": 0.5, "image-only": 0.25, "text-only": 0.125}
-    settings = compare.METHODS["mask"] | {"dirichlet-alpha": 0.5}
+    settings = compare.METHODS["mask"] | {"partition": "dirichlet:0.5"}
     store(tmp_path, settings, name="mask", accuracy=accuracy)
     arguments = ["--out", str(tmp_path), "--seeds", "0", "--methods", "mask"]
-    monkeypatch.setattr(sys, "argv", ["compare", *arguments, "--set", "dirichlet-alpha=0.5"])
+    monkeypatch.setattr(sys, "argv", ["compare", *arguments, "--set", 'partition="dirichlet:0.5"'])
     main()
     assert capsys.readouterr().out == "| mask | 50.0 ± 0.0 | 25.0 ± 0.0 | 12.5 ± 0.0 |\n"
     assert not runs

@@ -77,7 +77,7 @@ def test_a_wrong_probe_table_says_what_there_is(table, message, tmp_path):
 
 def test_a_probe_file_to_be_made_needs_the_table(tmp_path, monkeypatch):
     path = tmp_path / "x.toml"
-    path.write_text('[settings]\n[methods.a]\nprobe-file = "{probe-file}"\n')
+    path.write_text('[settings]\n[methods.a]\nprobe-source = "file:{probe}"\n')
     monkeypatch.setattr("sys.argv", ["from_file", str(path), "--out", str(tmp_path / "out")])
     with pytest.raises(ConfigError, match=r"needs a table \[probe\]"):
         main()
@@ -127,7 +127,7 @@ retrieval-source = "public"
 method = "fedmvp"
 completion = "retrieval"
 retrieval-source = "public"
-probe-file = "{probe-file}"
+probe-source = "file:{probe}"
 """
 
 
@@ -161,7 +161,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     out = tmp_path / "out"
     arguments = [f"--path={name}={path}" for name, path in paths.items()]
     arguments += ["--out", str(out), "--cache", str(tmp_path / "cache"), "--seeds", "0"]
-    arguments += ["--set", "dirichlet-alpha=5.0"]
+    arguments += ["--set", "learning-rate=0.01"]
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments])
     main()
     table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
@@ -176,7 +176,7 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     assert results["fedmvp-retrieval"]["hashes"]["probe"]
     assert {result["clients"] for result in results.values()} == {10}
     for result in results.values():
-        assert result["config"]["dirichlet-alpha"] == 5.0
+        assert result["config"]["learning-rate"] == 0.01
         assert all(0 <= value <= 1 for value in result["accuracy"].values())
 
     monkeypatch.setattr("sys.argv", ["from_file", str(file), *arguments, "--methods", "nothing"])
@@ -192,10 +192,10 @@ def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
     with pytest.raises(ConfigError, match=r"test-split = 'test', now 'val'.*--out"):
         again("--test-split", "val")
     with pytest.raises(ConfigError, match=r"image-grid = 1, now 2.*--out"):
-        again("--set", "dirichlet-alpha=5.0", "image-grid=2")  # the probe would be another one
+        again("--set", "learning-rate=0.01", "image-grid=2")  # the probe would be another one
     assert (out / "probe.safetensors").read_bytes() == probe
     file.write_text(MINIATURE.replace("per-class = 2", "per-class = 3"))
-    with pytest.raises(ConfigError, match=r"fedmvp-retrieval.*probe-file.*--out"):
+    with pytest.raises(ConfigError, match=r"fedmvp-retrieval.*probe file.*--out"):
         again()
     assert again("--methods", "mask") == [table[1]]
     file.write_text(MINIATURE)

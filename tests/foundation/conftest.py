@@ -1,48 +1,44 @@
-import importlib.util
-import sys
-from pathlib import Path
+import shutil
 
+import numpy as np
 import pytest
-
-_NAME = "fedmvp_tiny_models"
-
-
-def tiny_models_module():
-    """Import the builders once per process, without a package of tests."""
-    if _NAME not in sys.modules:
-        path = Path(__file__).with_name("tiny_models.py")
-        spec = importlib.util.spec_from_file_location(_NAME, path)
-        module = importlib.util.module_from_spec(spec)
-        sys.modules[_NAME] = module
-        spec.loader.exec_module(module)
-    return sys.modules[_NAME]
+from PIL import Image
 
 
 @pytest.fixture(scope="session")
-def model_root(tmp_path_factory):
-    return tmp_path_factory.mktemp("models")
+def built(tiny_models_module, tmp_path_factory):
+    """Build a tiny model once, by the name of its builder; who changes the folder takes a copy."""
+    root, made = tmp_path_factory.mktemp("models"), {}
 
+    def folder(name, *arguments, **options):
+        key = (name, arguments, tuple(options.items()))
+        if key not in made:
+            build = getattr(tiny_models_module, f"build_{name}")
+            made[key] = build(root / f"{name}-{len(made)}", *arguments, **options)
+        return made[key]
 
-@pytest.fixture(scope="session")
-def clip_folder(model_root):
-    return tiny_models_module().build_open_clip(model_root / "clip")
-
-
-@pytest.fixture(scope="session")
-def blip_folder(model_root):
-    return tiny_models_module().build_blip(model_root / "blip")
-
-
-@pytest.fixture(scope="session")
-def pixart_folder(model_root):
-    return tiny_models_module().build_pixart(model_root / "pixart")
-
-
-@pytest.fixture(scope="session")
-def stable_diffusion_folder(model_root):
-    return tiny_models_module().build_stable_diffusion(model_root / "stable-diffusion")
+    return folder
 
 
 @pytest.fixture
-def tiny():
-    return tiny_models_module()
+def copied(built, tmp_path):
+    """The same as a copy of the test's own."""
+    return lambda name, *arguments, **options: shutil.copytree(
+        built(name, *arguments, **options), tmp_path / name
+    )
+
+
+@pytest.fixture(scope="session")
+def images():
+    rng = np.random.default_rng(0)
+    sizes = [(20, 24), (16, 16), (40, 16), (5, 5)]
+    return [Image.fromarray(rng.integers(0, 256, (*s, 3), dtype=np.uint8)) for s in sizes]
+
+
+@pytest.fixture
+def no_network(monkeypatch):
+    def refuse(*_, **__):
+        raise AssertionError("the network was used")
+
+    monkeypatch.setattr("socket.socket.connect", refuse)
+    monkeypatch.setattr("socket.getaddrinfo", refuse)

@@ -39,9 +39,9 @@ def test_at_least_two_classes(widths):
         FedMVPNetwork(*widths, 1)
 
 
-def test_the_settings_of_a_run_decide(widths):
+def test_the_settings_of_a_run_decide(make_batch):
     config = RunConfig.of(model_width=24, model_layers=3, model_heads=3, model_dropout=0.25)
-    network = FedMVPNetwork.from_config(config, *widths, 7)
+    network = FedMVPNetwork.from_settings(config.training, make_batch(2).widths, 7)
     assert network.encoder.width == 24
     assert len(network.encoder.layers) == 3
     assert network.encoder.self_attention.attention.heads == 3
@@ -50,6 +50,6 @@ def test_the_settings_of_a_run_decide(widths):
 
 
 def test_the_default_network_fits_a_message():
-    widths = {"image": 512, "text": 512}
-    network = FedMVPNetwork.from_config(RunConfig.of(), widths, widths, 200)
+    widths = {"image": (512, 512), "text": (512, 512)}
+    network = FedMVPNetwork.from_settings(RunConfig.of().training, widths, 200)
     assert check_message_size(pack(network.state_dict(), "fp16"), 4.0) < 4_000_000

@@ -11,7 +11,7 @@ from fedmvp_flwr import (
 )
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
-from fedmvp_flwr.model.training import drop_modalities, fedmvp_loss, learning_rate_at, train
+from fedmvp_flwr.model.training import cosine_decay, drop_modalities, fedmvp_loss, train
 
 
 def rng(seed=0):
@@ -26,6 +26,12 @@ def some_present():
     }
 
 
+def train_by(config, network, batch, generator):
+    """Train with a run's settings, at the rate of the first round."""
+    rate = config.training.learning_rate
+    return train(network, batch, config.method, config.training, rate, generator)
+
+
 def with_generated(batch, **flags):
     modalities = {
         name: replace(values, generated=flags.get(name, values.generated))
@@ -38,7 +44,7 @@ def test_the_loss_is_the_sum_of_its_parts(network, make_batch, some_present):
     batch = make_batch(6, present=some_present)
     config = RunConfig.of(alpha=0.2, beta=0.7, auxiliary_weight=0.4, temperature=0.3)
     output = network(batch)
-    parts = fedmvp_loss(output, batch.labels, some_present, config)
+    parts = fedmvp_loss(output, batch.labels, some_present, config.method)
     joint_ce = F.cross_entropy(output.logits, batch.labels, reduction="none")
     matching = margin = auxiliary = 0.0
     for name, mask in some_present.items():
@@ -57,7 +63,9 @@ def test_the_loss_is_the_sum_of_its_parts(network, make_batch, some_present):
 
 def test_fedavg_has_the_cross_entropy_alone(network, make_batch, some_present):
     batch = make_batch(6, present=some_present)
-    parts = fedmvp_loss(network(batch), batch.labels, some_present, RunConfig.of(method="fedavg"))
+    parts = fedmvp_loss(
+        network(batch), batch.labels, some_present, RunConfig.of(method="fedavg").method
+    )
     assert torch.equal(parts.total, parts.supervised)
     assert not any((parts.matching, parts.margin, parts.auxiliary))
 
@@ -68,7 +76,7 @@ def test_an_absent_modality_adds_nothing(network, make_batch):
     everybody = torch.ones(6, dtype=torch.bool)
     config = RunConfig.of(auxiliary_weight=1.0)
     present = {"image": everybody, "text": nobody}
-    parts = fedmvp_loss(network(batch), batch.labels, present, config)
+    parts = fedmvp_loss(network(batch), batch.labels, present, config.method)
     ce = F.cross_entropy(network(batch).modality_logits["image"], batch.labels)
     torch.testing.assert_close(parts.auxiliary, ce)
     parts.total.backward()
@@ -76,7 +84,7 @@ def test_an_absent_modality_adds_nothing(network, make_batch):
 
 def test_one_modality_of_a_real_pair_is_hidden_as_often_as_asked(make_batch):
     batch = make_batch(4000)
-    shown = drop_modalities(batch, RunConfig.of(modality_dropout=0.3), rng())
+    shown = drop_modalities(batch, RunConfig.of(modality_dropout=0.3).method, rng())
     gone = {name: ~values.present for name, values in shown.modalities.items()}
     assert not (gone["image"] & gone["text"]).any()
     for flags in gone.values():
@@ -88,7 +96,7 @@ def test_what_is_generated_is_hidden_as_often_as_asked(make_batch):
     made = torch.ones(4000, dtype=torch.bool)
     batch = with_generated(make_batch(4000), text=made)
     config = RunConfig.of(modality_dropout=0.9, generated_dropout=0.4)
-    shown = drop_modalities(batch, config, rng())
+    shown = drop_modalities(batch, config.method, rng())
     assert shown.modalities["image"].present.all()
     gone = ~shown.modalities["text"].present
     assert float(gone.float().mean()) == pytest.approx(0.4, abs=0.025)
@@ -102,7 +110,7 @@ def test_something_always_stays(make_batch):
     batch = with_generated(batch, image=image_there & flags[2], text=text_there)
     config = RunConfig.of(modality_dropout=0.99, generated_dropout=0.99)
     before = torch.stack([m.present for m in batch.modalities.values()])
-    shown = drop_modalities(batch, config, rng())
+    shown = drop_modalities(batch, config.method, rng())
     after = torch.stack([m.present for m in shown.modalities.values()])
     assert torch.equal(after.any(dim=0), before.any(dim=0))
     assert not (after & ~before).any()
@@ -111,20 +119,21 @@ def test_something_always_stays(make_batch):
 
 def test_nothing_is_hidden_without_dropout(make_batch):
     batch = make_batch(50)
-    shown = drop_modalities(batch, RunConfig.of(modality_dropout=0, generated_dropout=0), rng())
+    shown = drop_modalities(
+        batch, RunConfig.of(modality_dropout=0, generated_dropout=0).method, rng()
+    )
     for name, values in shown.modalities.items():
         assert torch.equal(values.mask, batch.modalities[name].mask)
 
 
 def test_the_rate_falls_from_its_peak_over_the_rounds():
-    config = RunConfig.of(num_server_rounds=11, learning_rate=0.2)
-    rates = [learning_rate_at(r, config) for r in range(1, 12)]
-    assert rates[0] == pytest.approx(0.2)
-    assert rates[-1] == pytest.approx(0.01)
-    assert rates[5] == pytest.approx((0.2 + 0.01) / 2)
-    assert rates == sorted(rates, reverse=True)
-    assert learning_rate_at(1, RunConfig.of(num_server_rounds=1, learning_rate=0.2)) == 0.2
-    assert learning_rate_at(99, config) == pytest.approx(0.01)
+    shares = [cosine_decay(r, 11) for r in range(1, 12)]
+    assert shares[0] == 1
+    assert shares[-1] == pytest.approx(0.05)
+    assert shares[5] == pytest.approx((1 + 0.05) / 2)
+    assert shares == sorted(shares, reverse=True)
+    assert cosine_decay(1, 1) == 1
+    assert cosine_decay(99, 11) == pytest.approx(0.05)
 
 
 def separable(make_batch, count=48):
@@ -145,7 +154,7 @@ def separable(make_batch, count=48):
 def test_a_separable_task_is_learnt(network, make_batch, method):
     batch = separable(make_batch)
     config = RunConfig.of(method=method, local_epochs=12, batch_size=12, learning_rate=5e-3)
-    losses = train(network, batch, config, 1, rng())
+    losses = train_by(config, network, batch, rng())
     accuracy = float((network.predict(batch).argmax(dim=1) == batch.labels).float().mean())
     assert accuracy > 0.9
     assert losses["supervised"] < 0.6
@@ -159,7 +168,7 @@ def test_the_same_generator_gives_the_same_model(network, make_batch):
     ends = []
     for seed in (1, 1, 2):
         network.load_state_dict(start)
-        losses = train(network, make_batch(12), config, 1, rng(seed))
+        losses = train_by(config, network, make_batch(12), rng(seed))
         ends.append((losses, {n: t.clone() for n, t in network.state_dict().items()}))
     assert ends[0][0] == ends[1][0]
     assert all(torch.equal(ends[0][1][n], ends[1][1][n]) for n in start)
@@ -174,7 +183,7 @@ def test_losses_are_means_over_the_samples(network, make_batch):
         modality_dropout=0, generated_dropout=0,
     )  # fmt: skip
     expected = F.cross_entropy(network(batch).logits, batch.labels)
-    losses = train(network, batch, config, 1, rng())
+    losses = train_by(config, network, batch, rng())
     assert losses["total"] == pytest.approx(float(expected.detach()), rel=1e-4)
 
 
@@ -187,11 +196,11 @@ def test_short_features_are_trained_on_in_float32(network, make_batch):
         },
         batch.labels,
     )
-    train(network, short, RunConfig.of(local_epochs=1), 1, rng())
+    train_by(RunConfig.of(local_epochs=1), network, short, rng())
     assert all(torch.isfinite(p).all() for p in network.parameters())
 
 
 def test_nothing_to_train_on_is_refused(network, make_batch):
     empty = make_batch(2).select(torch.tensor([], dtype=torch.long))
     with pytest.raises(DataError, match="no sample to train on"):
-        train(network, empty, RunConfig.of(), 1, rng())
+        train_by(RunConfig.of(), network, empty, rng())

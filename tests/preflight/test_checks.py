@@ -1,7 +1,5 @@
 """The preflight finds what is wrong, all of it, and computes nothing."""
 
-from types import SimpleNamespace
-
 import pytest
 
 from fedmvp_flwr.base.errors import DataError
@@ -26,29 +24,21 @@ def test_a_sound_run_has_a_row_per_client_and_no_problem(tmp_path):
         assert row["samples"] == row["complete"] + row["image missing"] + row["text missing"]
 
 
-def test_the_disk_is_compared_with_what_the_run_may_need(tmp_path, monkeypatch):
-    report = preflight(config(tmp_path), 3)
-    assert 0 < report.estimates["disk MB"] < 100
-    lines = report.summary()
-    assert "MB free" in lines["disk"]
-    assert "60 samples" in lines["clients"]
-    monkeypatch.setattr(
-        "fedmvp_flwr.preflight.models.shutil.disk_usage", lambda _: SimpleNamespace(free=1e5)
-    )
-    (problem,) = preflight(config(tmp_path), 3).problems
-    assert "cache-dir=" in problem
-    assert "0 MB free" in problem
-
-
 def test_without_clients_only_what_the_server_knows_is_checked(tmp_path):
-    report = preflight(config(tmp_path, image_encoder="timm:x:/nowhere", probe_file="/no.file"), 0)
+    report = preflight(
+        config(tmp_path, image_encoder="timm:x:/nowhere", probe_source="file:/no.file"), 0
+    )
     assert report.rows == []
     with pytest.raises(DataError, match=r"(?s)2 problem\(s\).*\n- .*nowhere.*\n- .*no.file"):
         report.raise_problems()
 
 
 def test_everything_wrong_is_listed_at_once(tmp_path):
-    settings = {"missing_ratio": 1.0, "device": "cuda:99", "probe_file": "/nowhere.safetensors"}
+    settings = {
+        "missing_ratio": 1.0,
+        "device": "cuda:99",
+        "probe_source": "file:/nowhere.safetensors",
+    }
     report = preflight(config(tmp_path, **settings), 3)
     text = "\n".join(report.problems)
     for part in ("missing-ratio=1", "cuda:99", "/nowhere.safetensors"):
@@ -94,7 +84,7 @@ def test_what_nobody_foresaw_is_one_problem_among_the_others(tmp_path, monkeypat
 
     monkeypatch.setattr("fedmvp_flwr.preflight.checks.load_dataset", broken)
     monkeypatch.setattr("fedmvp_flwr.preflight.models.model_bytes", broken)
-    problems = preflight(config(tmp_path, probe_file="/no.file"), 2).problems
+    problems = preflight(config(tmp_path, probe_source="file:/no.file"), 2).problems
     steps = ("image-encoder", "text-encoder", "captioner", "the data set")
     for step in steps:
         (found,) = [p for p in problems if f"looked at {step}: KeyError: 'colour'" in p]

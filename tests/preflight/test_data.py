@@ -36,9 +36,9 @@ def shop(tmp_path):
 
 
 def check(root, tmp_path, clients=3, **settings):
-    from fedmvp_flwr.data.sources import registry
+    from fedmvp_flwr.data.sources.registry import load_dataset
 
-    registry._located.cache_clear()
+    load_dataset.cache_clear()
     values = {"dataset": f"folder:{root}", "cache_dir": str(tmp_path / "cache"), "partition": "iid"}
     return preflight(RunConfig.of(**{**values, **settings}), clients)
 

@@ -1,13 +1,24 @@
 """The preflight in a process of its own says what the preflight says."""
 
+import os
+import signal
 import subprocess
+import sys
 
 import pytest
 
 from fedmvp_flwr.base.errors import FedMVPError
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.preflight import separate_process as preflight_child
+from fedmvp_flwr.preflight import separate_process
 from fedmvp_flwr.preflight.separate_process import preflight_apart
+
+
+def _killed(config, num_clients):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _wrong(config, num_clients):
+    raise RuntimeError(f"no {num_clients} clients")
 
 
 def test_everything_wrong_comes_back(tmp_path):
@@ -23,10 +34,19 @@ def test_everything_wrong_comes_back(tmp_path):
         assert part in text
 
 
-def test_a_preflight_that_breaks_down_is_named(monkeypatch):
-    def broken(*_, **__):
-        return subprocess.CompletedProcess([], -9, stdout="", stderr="Killed\n")
-
-    monkeypatch.setattr(preflight_child.subprocess, "run", broken)
-    with pytest.raises(FedMVPError, match=r"code -9.*--no-preflight.*Killed"):
+@pytest.mark.parametrize(
+    ("broken", "said"), [(_killed, "terminated abruptly"), (_wrong, "no 2 clients")]
+)
+def test_a_preflight_that_breaks_down_is_named(monkeypatch, broken, said):
+    monkeypatch.setattr(separate_process, "_preflight", broken)
+    with pytest.raises(FedMVPError, match=f"--no-preflight.*{said}"):
         preflight_apart(RunConfig.of(), 2)
+
+
+def test_the_command_itself_loads_no_library_of_models():
+    code = (
+        "import sys, fedmvp_flwr.cli.main, fedmvp_flwr.preflight.separate_process as s; "
+        "sys.exit(str({'torch', 'flwr', 'transformers', 'matplotlib', 'numpy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.strip() == "set()"

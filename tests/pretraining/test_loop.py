@@ -6,7 +6,9 @@ from torch import nn
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.pretraining.checkpoints import stored_progress, use_average
-from fedmvp_flwr.pretraining.loop import Budget, fit
+from fedmvp_flwr.pretraining.loop import Budget, Rates, fit
+
+PLAIN, AVERAGED = Rates(8, 0.1), Rates(8, 0.1, ema_decay=0.5)
 
 
 def test_training_resumes_where_it_stopped(tmp_path):
@@ -21,9 +23,7 @@ def test_training_resumes_where_it_stopped(tmp_path):
             x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
             return (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
 
-        trained = fit(
-            model, loss_of, Budget(steps, 60), learning_rate=0.1, checkpoint=path, ema_decay=0.5
-        )
+        trained = fit(model, loss_of, Budget(steps, 60), AVERAGED, checkpoint=path)
         assert trained.steps == steps
         assert stored_progress(path).steps == steps
         assert stored_progress(path).loss == trained.loss
@@ -53,7 +53,7 @@ def test_an_interrupted_training_ends_as_an_uninterrupted_one(tmp_path):
             x = torch.randn(8, 3, generator=torch.Generator().manual_seed(step))
             return (model(x) - x.sum(dim=1, keepdim=True)).square().mean()
 
-        fit(model, loss_of, Budget(12, 60), learning_rate=0.1, checkpoint=path, ema_decay=0.5)
+        fit(model, loss_of, Budget(12, 60), AVERAGED, checkpoint=path)
         return model.weight.detach().clone()
 
     whole = run(tmp_path / "whole.safetensors")
@@ -72,10 +72,10 @@ def test_a_used_up_budget_changes_nothing(tmp_path):
     def loss_of(step: int) -> torch.Tensor:
         return first.weight.square().sum()
 
-    trained = fit(first, loss_of, Budget(3, 60), learning_rate=0.1, checkpoint=path)
+    trained = fit(first, loss_of, Budget(3, 60), PLAIN, checkpoint=path)
     assert not math.isnan(trained.loss)
     second = linear(1)
-    again = fit(second, loss_of, Budget(3, 60), learning_rate=0.1, checkpoint=path)
+    again = fit(second, loss_of, Budget(3, 60), PLAIN, checkpoint=path)
     assert again.steps == 3
     assert again.loss == trained.loss
     assert torch.equal(second.weight, first.weight)
@@ -87,7 +87,7 @@ def test_progress_rises_to_the_end(tmp_path):
         model,
         lambda step: model.weight.square().sum(),
         Budget(4, 60),
-        learning_rate=0.1,
+        PLAIN,
         checkpoint=tmp_path / "m.safetensors",
         on_progress=shares.append,
     )
@@ -102,6 +102,6 @@ def test_a_loss_that_is_no_number_ends_the_training(tmp_path):
             model,
             lambda step: model.weight.sum() * (math.nan if step == 2 else 1.0),
             Budget(5, 60),
-            learning_rate=0.1,
+            PLAIN,
             checkpoint=tmp_path / "m.safetensors",
         )

@@ -3,6 +3,7 @@ from dataclasses import dataclass
 import pytest
 import torch
 
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.pretraining.measure import TOP, measure_captioner, measure_encoder, recall
 from fedmvp_flwr.pretraining.split import load_pairs
 
@@ -34,7 +35,7 @@ class Models:
 
 @pytest.fixture
 def samples(config):
-    return load_pairs(config, "public", 0).train
+    return load_pairs(config.data, cache_folder(config.run), "public", 0).train
 
 
 def test_recall_against_a_slow_loop():

@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import torch
 
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.pretraining.bank import pixels_of
 from fedmvp_flwr.pretraining.sample_bank import (
     CAPTION_PROMPTS,
@@ -14,7 +15,7 @@ from fedmvp_flwr.pretraining.split import load_pairs
 
 @pytest.fixture
 def samples(config):
-    return load_pairs(config, "public", 0).train
+    return load_pairs(config.data, cache_folder(config.run), "public", 0).train
 
 
 @pytest.fixture

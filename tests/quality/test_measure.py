@@ -10,6 +10,7 @@ from fedmvp_flwr.base.errors import DataError, FedMVPError
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.quality import image_distances, measure
 from fedmvp_flwr.quality import pairs as quality_pairs
@@ -23,7 +24,7 @@ def config(tmp_path_factory):
     return RunConfig.of(
         train_samples=60,
         test_samples=40,
-        generator_steps=2,
+        image_generator="diffusers:embedded?steps=2",
         cache_dir=str(tmp_path_factory.mktemp("cache")),
         prompt_template="coarse",
     )
@@ -36,7 +37,7 @@ def both(config):
 
 def test_every_pair_is_measured_under_every_template(both, config):
     assert list(both) == ["coarse", "coarse-to-fine"]
-    names = load_dataset(config).class_names
+    names = load_dataset(config.data, cache_folder(config.run)).class_names
     for result in both.values():
         numbers = result.numbers
         assert numbers["pairs"] == len(result.rows) == len(result.pairs) == 24
@@ -119,9 +120,9 @@ def test_the_page_and_the_numbers(both, tmp_path):
 def test_only_the_pictures_of_the_page_are_kept(both, config, tmp_path, monkeypatch):
     loaded = []
 
-    def load(sample, modality, **keys):
+    def load(completer, sample, modality, store):
         loaded.append((sample.key, modality))
-        return load_completion(sample, modality, **keys)
+        return load_completion(completer, sample, modality, store)
 
     monkeypatch.setattr(quality_pairs, "load_completion", load)
     monkeypatch.setattr(quality_pairs, "THUMBNAIL", 20)
@@ -200,7 +201,8 @@ def test_few_pairs_of_a_class_are_not_measured(both, tmp_path):
         assert group["kid"] is group["frechet"] is group["frechet-of-real"] is None
         assert group["rouge-l"] is not None
     _, page = write_quality(tmp_path, {"coarse": result})
-    assert "KID is told from 10 pairs on and the Fréchet distance from 20" in page.read_text()
+    text = " ".join(page.read_text().split())
+    assert "KID is told from 10 pairs on and the Fréchet distance from 20" in text
     assert {row["KID of made to true images"] for row in by_class(page)} == {"\N{EN DASH}"}
 
 
@@ -217,7 +219,8 @@ def test_retrieval_takes_from_the_other_pairs(config):
 def test_the_pairs_of_one_client(config):
     other = config.changed(completion="retrieval", missing_ratio=0.5, partition="iid")
     result = run_quality(other, client=1, num_clients=3)["retrieval"]
-    train = {sample.key for sample in load_dataset(other).splits["train"]}
+    dataset = load_dataset(other.data, cache_folder(other.run))
+    train = {sample.key for sample in dataset.splits["train"]}
     assert {pair.sample.key for pair in result.pairs} <= train
     assert len(result.pairs) == 10
     with pytest.raises(DataError, match="--client 3"):

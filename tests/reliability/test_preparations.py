@@ -5,16 +5,15 @@ import json
 import pytest
 from flwr.app import ConfigRecord, Message, RecordDict
 
-from fedmvp_flwr.protocol.summary import malformed
 from fedmvp_flwr.server.admission import read_answer
 from reliability.preparations import ANSWERS, rows_of
 
 CAUGHT = {
     "text": "is not readable",
     "deep": "is not readable",
-    "lie": "has samples 1000000",
-    "nan": "has trainable nan",
-    "large": "has name 'xxx",
+    "lie": "samples 1000000",
+    "nan": "trainable nan",
+    "large": "name 'xxx",
 }
 
 
@@ -28,7 +27,7 @@ def answer(in_an_app, summary):
 
 def problem(reply):
     read = read_answer(reply)
-    return read if isinstance(read, str) else malformed(read)
+    return read if isinstance(read, str) else None
 
 
 def test_every_answer_is_tried():

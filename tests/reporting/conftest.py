@@ -80,7 +80,7 @@ class SyntheticRun:
         if seconds is not None:
             self.event("phase", name=name, status="end", seconds=seconds)
 
-    def prepare(self):
+    def prepare(self, names=None):
         self.phase("completion", 71.4)
         for client in range(self.clients):
             share = self.rng.dirichlet([0.5] * len(self.class_names))
@@ -100,6 +100,7 @@ class SyntheticRun:
                 completions=none if self.config["completion"] == "none" else completions,
                 gate_threshold=0.18 + 0.01 * client,
                 seconds={"completion": 5.1, "features": 1.7},
+                name=(names or {}).get(client),
             )
         self.phase("probe", 12.9)
 

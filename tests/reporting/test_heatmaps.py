@@ -4,16 +4,16 @@ import io
 import numpy as np
 from PIL import Image
 
-from fedmvp_flwr.reporting.heatmaps import heat_map, one_sided, png_uri, shade, two_sided
+from fedmvp_flwr.reporting.heatmaps import heat_map, one_sided, png_uri, two_sided
 
 
-def test_shade_is_linear_and_clipped():
+def test_opacity_is_linear_and_clipped():
     values = np.array([[0.0, 0.5, 0.75, 1.0, 2.0]])
-    assert shade(values, 0.5, 1.0).tolist() == [[0.0, 0.0, 0.5, 1.0, 1.0]]
+    assert one_sided(values, 0.5, 1.0)[..., 3].tolist() == [[0.0, 0.0, 0.5, 1.0, 1.0]]
 
 
 def test_a_span_of_nothing_is_fully_shaded():
-    assert shade(np.ones((2, 2)), 1.0, 1.0).min() == 1.0
+    assert one_sided(np.ones((2, 2)), 1.0, 1.0)[..., 3].min() == 1.0
 
 
 def test_sign_decides_the_hue_and_size_the_opacity():

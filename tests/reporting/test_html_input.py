@@ -24,15 +24,14 @@ def test_long_runs_stay_small(parse, new_run):
 def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     run = new_run(rounds=1, class_names=[HOSTILE, "$\\frac{", "\x00\x1b[0m", "x" * 500])
     run.start()
-    run.prepare()
-    run.event("client", partition_id=1, name=HOSTILE, samples=1)
+    run.prepare(names={1: HOSTILE})
     run.round(1, rejected=[{"client": 1, "reason": HOSTILE}])
     run.event("evaluation-rejected", round=1, rejected=[{"client": 1, "reason": HOSTILE}])
     run.completions(count=2)
     index = run.out / "completions" / "index.json"
     row = json.loads(index.read_text())["completions"][0]
     row |= {"class-name": '"><img src=x onerror=alert(1)>', "original-text": HOSTILE}
-    index.write_text(json.dumps([row]))
+    index.write_text(json.dumps({"completions": [row]}))
     run.finish("failed", reason=HOSTILE)
     (run.out / "comparison.json").write_text(json.dumps([{"name": HOSTILE}]))
     page = parse(write_report(run.out))
@@ -43,7 +42,7 @@ def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     assert "$\\frac{" in page.source
 
 
-@pytest.mark.parametrize("name", ["../secret.png", "missing.png", "broken.png", 7])
+@pytest.mark.parametrize("name", ["../secret.png", "missing.png", "broken.png"])
 def test_pictures_stay_in_their_folder_and_may_be_missing(parse, new_run, name):
     run = new_run()
     run.start()
@@ -52,7 +51,9 @@ def test_pictures_stay_in_their_folder_and_may_be_missing(parse, new_run, name):
     (run.out / "secret.png").write_bytes((folder / "0.png").read_bytes())
     (folder / "broken.png").write_bytes(b"no picture")
     row = json.loads((folder / "index.json").read_text())["completions"][0]
-    (folder / "index.json").write_text(json.dumps([{**row, "original-image": name}]))
+    (folder / "index.json").write_text(
+        json.dumps({"completions": [{**row, "original-image": name}]})
+    )
     page = parse(write_report(run.out))
     assert len(page.all("img")) == 1
     assert "not available" in page.text

@@ -1,9 +1,8 @@
 """Runs that are unfinished, failed, or lack something that others have."""
 
-import json
-
 import pytest
 
+from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting import write_report
 
 
@@ -11,7 +10,6 @@ def test_a_method_without_graph_has_no_graph_section(parse, new_run):
     run = new_run(rounds=2, method="fedavg", completion="none")
     page = parse(write_report(run.complete()))
     assert "graph" not in page.sections
-    assert "completions" not in page.sections  # left over from another run in the folder
     assert "weights" in page.sections
     assert "weighting: examples" in page.text
     assert "All have the weight 0.200" in page.text
@@ -53,20 +51,9 @@ def test_scores_of_an_unfinished_run_name_their_round(parse, new_run):
     assert f"{100 * run.scores['accuracy']['complete']:.1f}%" in page.text
 
 
-def test_events_with_nothing_in_them_do_no_harm(parse, tmp_path):
-    events = [
-        {"event": "run-start", "config": {"unknown-key": [1]}, "versions": None},
-        {"event": "client", "partition-id": 0},
-        {"event": "client", "partition-id": 1, "labels": [None], "missing": None, "samples": None},
-        {"event": "round", "round": 1},
-        {"event": "round", "round": 2, "clients": [1, 2], "weights": [None, 1], "similarity": [[1]],
-         "train": {"loss": None}, "rejected": [None], "seconds": None, "bytes": {}},
-        {"event": "round", "round": 3, "clients": [1], "weights": [0.0], "similarity": [[None]]},
-        {"event": "evaluation", "round": 1, "accuracy": {"complete": None}},
-        {"event": "evaluation-rejected"},
-        {"event": "evaluation-rejected", "round": 1, "rejected": None},
-        {"event": "evaluation-rejected", "round": 2, "rejected": [None, {}]},
-        {"event": "phase", "name": "training", "status": "end"},
-    ]  # fmt: skip
-    (tmp_path / "metrics.jsonl").write_text("".join(json.dumps(e) + "\n" for e in events))
-    assert parse(write_report(tmp_path)).sections
+def test_events_of_another_version_are_refused_by_name(new_run):
+    run = new_run()
+    run.start()
+    run.event("round", number=1)
+    with pytest.raises(ReportError, match=r"another version wrote it.*KeyError: 'round'"):
+        write_report(run.out)

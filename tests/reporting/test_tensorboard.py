@@ -1,3 +1,6 @@
+import sys
+from types import SimpleNamespace
+
 import pytest
 
 from fedmvp_flwr.base.errors import ReportError
@@ -17,10 +20,13 @@ ROUND = {
 
 
 class Writer:
+    made = ()
+
     def __init__(self, folder):
         self.folder = folder
         self.points = []
         self.closed = False
+        Writer.made = (self,)
 
     def add_scalar(self, tag, value, step):
         self.points.append((tag, value, step))
@@ -52,18 +58,14 @@ def test_other_events_have_none(event):
     assert scalars(event) == {}
 
 
-def test_points_are_written_at_their_round(tmp_path):
-    writers = []
-
-    def make(folder):
-        writers.append(Writer(folder))
-        return writers[0]
-
-    sink = TensorBoardSink(tmp_path, make)
+def test_points_are_written_at_their_round(tmp_path, monkeypatch):
+    package = SimpleNamespace(SummaryWriter=Writer)
+    monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", package)
+    sink = TensorBoardSink(tmp_path)
     sink.write(ROUND)
     sink.write({"event": "phase", "name": "x"})
     sink.close()
-    (writer,) = writers
+    (writer,) = Writer.made
     assert writer.folder == str(tmp_path)
     assert {step for _, _, step in writer.points} == {4}
     assert len(writer.points) == 8
@@ -71,8 +73,6 @@ def test_points_are_written_at_their_round(tmp_path):
 
 
 def test_the_missing_package_is_named(tmp_path, monkeypatch):
-    import sys
-
     monkeypatch.setitem(sys.modules, "torch.utils.tensorboard", None)
     with pytest.raises(ReportError, match="pip install tensorboard"):
         TensorBoardSink(tmp_path)

@@ -9,6 +9,7 @@ import pytest
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.base.jsonl import read_events
+from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.server import journal as module
 from fedmvp_flwr.server.journal import Journal
 
@@ -30,7 +31,7 @@ def result_of(folder):
 
 
 def test_a_failure_leaves_event_result_and_report(tmp_path, reports):
-    Journal(RunConfig.of(), tmp_path).fail(RuntimeError("power cut"))
+    Journal(RunConfig.of(), RunFolder(tmp_path)).fail(RuntimeError("power cut"))
     (event,) = read_events(tmp_path / "metrics.jsonl")
     assert (event["event"], event["status"], event["reason"]) == ("run-end", "failed", "power cut")
     assert (result_of(tmp_path)["status"], result_of(tmp_path)["reason"]) == ("failed", "power cut")
@@ -38,16 +39,16 @@ def test_a_failure_leaves_event_result_and_report(tmp_path, reports):
 
 
 def test_an_event_that_cannot_be_written_does_not_cost_the_result(tmp_path, reports, monkeypatch):
-    journal = Journal(RunConfig.of(), tmp_path)
-    monkeypatch.setattr(journal._sink, "write", full)
+    journal = Journal(RunConfig.of(), RunFolder(tmp_path))
+    monkeypatch.setattr(journal._sinks[0], "write", full)
     journal.fail(RuntimeError("power cut"))
     assert result_of(tmp_path)["reason"] == "power cut"
     assert reports == [tmp_path]
 
 
 def test_nothing_of_a_failure_hides_it(tmp_path, monkeypatch):
-    journal = Journal(RunConfig.of(), tmp_path)
-    monkeypatch.setattr(journal._sink, "write", full)
+    journal = Journal(RunConfig.of(), RunFolder(tmp_path))
+    monkeypatch.setattr(journal._sinks[0], "write", full)
     monkeypatch.setattr(module, "write_json", full)
     monkeypatch.setattr(module, "write_report_if_available", full)
     journal.fail(RuntimeError("power cut"))
@@ -59,7 +60,7 @@ def test_a_report_that_cannot_be_written_does_not_cost_a_completed_run(tmp_path,
         raise ReportError("no")
 
     monkeypatch.setattr(module, "write_report_if_available", refuse)
-    Journal(RunConfig.of(), tmp_path).finish({"rounds": 3})
+    Journal(RunConfig.of(), RunFolder(tmp_path)).finish({"rounds": 3})
     assert (result_of(tmp_path)["status"], result_of(tmp_path)["rounds"]) == ("completed", 3)
 
 
@@ -85,7 +86,7 @@ def test_tensorboards_curves_are_drawn_anew_from_the_events(tmp_path, monkeypatc
     (tmp_path / "tensorboard").mkdir()
     (tmp_path / "tensorboard" / "events.out.tfevents.1.host.2.0").write_text("rounds 1 to 3")
     (tmp_path / "tensorboard" / "notes.txt").write_text("the user's")
-    journal = Journal(RunConfig.of(tensorboard=True), tmp_path)
+    journal = Journal(RunConfig.of(tensorboard=True), RunFolder(tmp_path))
     journal.event("round", {"round": 3, "train": {"loss": 0.25}})
     losses = [(step, value) for tag, value, step in points if tag == "train/loss"]
     assert losses == [(1, 1.0), (2, 0.5), (3, 0.25)]

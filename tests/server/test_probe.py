@@ -10,7 +10,6 @@ from fedmvp_flwr.server.probe import (
     PROBE_FRAMES,
     Probe,
     ProbeRepresenter,
-    _tensors,
     generate_probe,
     load_probe,
     probe_texts,
@@ -21,7 +20,7 @@ from fedmvp_flwr.server.probe import (
 @pytest.fixture
 def probe(make_batch):
     batch = make_batch(6)
-    return Probe(batch, tensors_digest(_tensors(batch)))
+    return Probe(batch, tensors_digest(batch.tensors()))
 
 
 class FakeGenerator:
@@ -103,7 +102,7 @@ def test_what_is_saved_comes_back(probe, tmp_path):
 
 
 def test_the_digest_depends_on_values_types_and_names(probe):
-    tensors = _tensors(probe.batch)
+    tensors = probe.batch.tensors()
     changed = [
         {**tensors, "labels": tensors["labels"] + 1},
         {**tensors, "labels": tensors["labels"].int()},
@@ -145,7 +144,7 @@ def test_other_tensors_are_no_probe(tmp_path):
 
 def test_one_sample_is_too_little(make_batch, tmp_path):
     batch = make_batch(1)
-    save_probe(tmp_path / "p.safetensors", Probe(batch, tensors_digest(_tensors(batch))))
+    save_probe(tmp_path / "p.safetensors", Probe(batch, tensors_digest(batch.tensors())))
     with pytest.raises(DataError, match="at least 2"):
         load_probe(tmp_path / "p.safetensors")
 

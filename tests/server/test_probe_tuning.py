@@ -37,31 +37,35 @@ def loss_on(network, arrays, probe):
         return float(F.cross_entropy(network(batch).logits, batch.labels))
 
 
+def tuner_of(network, config):
+    return ProbeTuner(network, config.run, config.training, config.probe)
+
+
 def same(first, second):
     return all(torch.equal(a, b) for a, b in zip(first.values(), second.values(), strict=True))
 
 
 def test_the_model_learns_what_the_probe_says(network, arrays, probe):
-    tuned = ProbeTuner(network, CONFIG)(1, arrays, probe)
+    tuned = tuner_of(network, CONFIG)(1, arrays, probe)
     assert loss_on(network, tuned, probe) < 0.7 * loss_on(network, arrays, probe)
 
 
 def test_names_order_shapes_and_wire_type_stay(network, arrays, probe):
-    tuned = ProbeTuner(network, CONFIG.changed(wire_dtype="fp16"))(1, arrays, probe)
+    tuned = tuner_of(network, CONFIG.changed(wire_dtype="fp16"))(1, arrays, probe)
     assert list(tuned) == list(arrays)
     assert [a.shape for a in tuned.values()] == [a.shape for a in arrays.values()]
     assert {a.dtype for a in tuned.values()} == {"float16"}
 
 
 def test_seed_and_round_determine_it_and_no_other_random_number(network, arrays, probe):
-    tuner = ProbeTuner(network, CONFIG)
+    tuner = tuner_of(network, CONFIG)
     state = torch.get_rng_state()
     first = unpack(tuner(2, arrays, probe))
     assert torch.equal(torch.get_rng_state(), state)
     torch.rand(3)
     assert same(first, unpack(tuner(2, arrays, probe)))
     assert not same(first, unpack(tuner(3, arrays, probe)))
-    other = ProbeTuner(network, CONFIG.changed(seed=1))
+    other = tuner_of(network, CONFIG.changed(seed=1))
     assert not same(first, unpack(other(2, arrays, probe)))
 
 
@@ -70,7 +74,7 @@ def test_a_smaller_rate_moves_the_model_less(network, arrays, probe):
 
     def moved(rate):
         config = CONFIG.changed(probe_tuning_rate=rate)
-        after = unpack(ProbeTuner(network, config)(1, arrays, probe))
+        after = unpack(tuner_of(network, config)(1, arrays, probe))
         return sum(float((after[name] - before[name]).abs().sum()) for name in before)
 
     assert 0 < moved(0.01) < 0.2 * moved(1.0)

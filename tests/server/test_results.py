@@ -1,57 +1,39 @@
 import json
+from types import SimpleNamespace
 
-import pytest
 import torch
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.base.errors import ConfigError, ModelError
 from fedmvp_flwr.base.files import write_json
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.protocol.summary import Completions
 from fedmvp_flwr.server.results import (
-    clear_results,
     code_hash,
-    is_completed,
-    require_overwritable,
-    require_same_encoders,
     run_hashes,
     save_model,
     total_completions,
 )
 
 
-def summary(image, text, split="s", mask="m"):
+def client(image=(0, 0, 0), text=(0, 0, 0), split="5", mask="a"):
     names = ("made", "reused", "rejected")
-    return {
-        "completions": {
-            "image": dict(zip(names, image, strict=True)),
-            "text": dict(zip(names, text, strict=True)),
+    return SimpleNamespace(
+        completions={
+            "image": Completions(**dict(zip(names, image, strict=True))),
+            "text": Completions(**dict(zip(names, text, strict=True))),
         },
-        "hashes": {"split": split, "mask": mask},
-    }
+        hashes={"split": split, "mask": mask},
+    )
 
 
 def test_completions_are_summed_by_modality():
-    totals = total_completions([summary((1, 2, 3), (4, 5, 6)), summary((10, 0, 0), (0, 1, 0))])
+    totals = total_completions([client((1, 2, 3), (4, 5, 6)), client((10, 0, 0), (0, 1, 0))])
     assert totals == {
         "image": {"made": 11, "reused": 2, "rejected": 3},
         "text": {"made": 4, "reused": 6, "rejected": 6},
     }
     assert total_completions([]) == {}
-    assert total_completions([{"completions": {}}]) == {}
-
-
-def test_clients_with_other_encoders_are_refused():
-    def models(image, text="t"):
-        return {"image-encoder": {"fingerprint": image}, "text-encoder": {"fingerprint": text}}
-
-    own = models("a" * 64)
-    clients = [{"partition-id": i, "models": models(c * 64)} for i, c in enumerate("aab")]
-    require_same_encoders(clients[:2], own)
-    with pytest.raises(ModelError, match=r"client 2 has another image-encoder \(bbb"):
-        require_same_encoders(clients, own)
-    with pytest.raises(ModelError, match=r"client 0 .*text-encoder.*client 1 .*text-encoder"):
-        require_same_encoders(clients[:2], models("a" * 64, "u"))
 
 
 def test_the_versions_that_matter():
@@ -61,7 +43,7 @@ def test_the_versions_that_matter():
 
 
 def test_hashes_follow_split_masks_and_probe():
-    first = [summary((0, 0, 0), (0, 0, 0), "s", "m1"), summary((0, 0, 0), (0, 0, 0), "s", "m2")]
+    first = [client(mask="a"), client(mask="b")]
     hashes = run_hashes(first, "abc")
     assert hashes["probe"] == "abc"
     assert hashes["code"] == code_hash()
@@ -70,7 +52,7 @@ def test_hashes_follow_split_masks_and_probe():
     swapped = run_hashes(first[::-1], "abc")
     assert swapped["split"] == hashes["split"]
     assert swapped["masks"] != hashes["masks"]
-    other = [summary((0, 0, 0), (0, 0, 0), "t", "m1"), first[1]]
+    other = [client(split="6"), first[1]]
     assert run_hashes(other, "abc")["split"] != hashes["split"]
 
 
@@ -89,72 +71,3 @@ def test_json_is_readable_and_sorted(tmp_path):
     text = (tmp_path / "deep" / "a.json").read_text()
     assert json.loads(text) == {"a": [None, 0.5], "b": 1}
     assert text.index('"a"') < text.index('"b"')
-
-
-def test_an_earlier_run_is_cleared_and_the_rest_is_left(tmp_path):
-    ours = (
-        "metrics.jsonl",
-        "result.json",
-        "model.safetensors",
-        "report.html",
-        "probe.safetensors",
-        "checkpoints/round-00003.safetensors",
-        "completions/index.json",
-        "completions/07-original.png",
-        "completions/07-generated.png",
-        "tensorboard/events.out.tfevents.1.host.2.0",
-    )
-    others = (
-        "tensorboard/notes.txt",
-        "notes.txt",
-        "checkpoints/bert.safetensors",
-        "completions/holiday.png",
-    )
-    for name in (*ours, *others):
-        (tmp_path / name).parent.mkdir(exist_ok=True)
-        (tmp_path / name).write_text("x")
-    clear_results(tmp_path)
-    left = {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*") if p.is_file()}
-    assert left == set(others)
-    clear_results(tmp_path / "absent")
-
-
-def leave_run(out, status=None, rounds=2):
-    """What a run leaves that came so far; without a status it was killed."""
-    (out / "checkpoints").mkdir(parents=True)
-    (out / "metrics.jsonl").write_text("{}\n")
-    for number in range(1, rounds + 1):
-        (out / "checkpoints" / f"round-{number:05d}.safetensors").write_text("x")
-    if status:
-        (out / "result.json").write_text(json.dumps({"status": status}))
-
-
-@pytest.mark.parametrize("status", [None, "failed"])
-def test_a_run_that_can_be_gone_on_with_is_not_overwritten(tmp_path, status):
-    out = tmp_path / "night"
-    leave_run(out, status)
-    with pytest.raises(ConfigError, match=r"round-00002\.safetensors") as error:
-        require_overwritable(out)
-    for way in (
-        f'resume = "{out}"',
-        f"fedmvp simulate --resume {out}",
-        "another out-dir",
-        "remove",
-    ):
-        assert way in str(error.value)
-
-
-@pytest.mark.parametrize("damage", ["{", "[]", "{}"])
-def test_a_damaged_result_does_not_count_as_completed(tmp_path, damage):
-    leave_run(tmp_path / "out")
-    (tmp_path / "out" / "result.json").write_text(damage)
-    assert not is_completed(tmp_path / "out")
-    with pytest.raises(ConfigError):
-        require_overwritable(tmp_path / "out")
-
-
-def test_what_may_be_overwritten(tmp_path):
-    leave_run(tmp_path / "done", "completed")
-    leave_run(tmp_path / "before round 1", "failed", rounds=0)
-    for name in ("done", "before round 1", "absent"):
-        require_overwritable(tmp_path / name)

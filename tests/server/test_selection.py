@@ -1,4 +1,3 @@
-import json
 import math
 
 import pytest
@@ -14,14 +13,14 @@ def run(scores):
 
 
 def test_the_best_round_is_the_first_with_the_highest_score():
-    assert run([0.2, 0.7, 0.5, 0.7]) == Selection(2, 0.7, since=2)
-    assert run([0.0]) == Selection(1, 0.0, since=0)
-    assert run([-3.0, -2.0]) == Selection(2, -2.0, since=0)
+    assert run([0.2, 0.7, 0.5, 0.7]) == Selection(best_round=2, best_score=0.7, since=2)
+    assert run([0.0]) == Selection(best_round=1, best_score=0.0)
+    assert run([-3.0, -2.0]) == Selection(best_round=2, best_score=-2.0)
 
 
 def test_nan_is_never_best():
     assert run([math.nan]).best_round == 0
-    assert run([0.1, math.nan]) == Selection(1, 0.1, since=1)
+    assert run([0.1, math.nan]) == Selection(best_round=1, best_score=0.1, since=1)
 
 
 @pytest.mark.parametrize(
@@ -42,4 +41,4 @@ def test_patience_counts_evaluations_without_a_better_one(scores, patience, stop
 @pytest.mark.parametrize("scores", [[], [0.1 + 0.2, 0.1]])
 def test_it_survives_json(scores):
     selection = run(scores)
-    assert Selection.from_json(json.loads(json.dumps(selection.to_json()))) == selection
+    assert Selection.model_validate_json(selection.model_dump_json()) == selection

@@ -1,13 +1,12 @@
 import os
-import socket
 import sys
 from pathlib import Path
 
 import pytest
 
-from fedmvp_flwr.base.errors import ConfigError, SimulationError
+from fedmvp_flwr.base.errors import SimulationError
 from fedmvp_flwr.simulation import environment
-from fedmvp_flwr.simulation.environment import check_port, free_port, open_workspace
+from fedmvp_flwr.simulation.environment import open_workspace
 
 
 def test_workspace_is_isolated_and_disappears(
@@ -41,25 +40,9 @@ def test_sockets_of_ray_fit_below_the_folder(
         assert len(str(workspace.root / session / "sockets" / "plasma_store")) <= 103
 
 
-def test_a_taken_port_is_refused(fake_flower: Path) -> None:
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", 0))
-        other.listen()
-        port = other.getsockname()[1]
-        with pytest.raises(ConfigError, match=f"Port {port} is already taken.*--port"):
-            check_port(port)
-        with pytest.raises(ConfigError), open_workspace(port):
-            pass
-    assert check_port(port) == port
-
-
-def test_an_impossible_port_is_refused() -> None:
-    with pytest.raises(ConfigError, match="--port"):
-        check_port(70000)
-
-
-def test_free_port_can_be_bound() -> None:
-    assert check_port(free_port()) > 0
+def test_a_given_port_is_taken_as_it_is(fake_flower: Path) -> None:
+    with open_workspace(4321) as workspace:
+        assert workspace.port == 4321
 
 
 def test_programs_come_from_the_running_interpreter() -> None:

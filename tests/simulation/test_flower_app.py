@@ -6,7 +6,6 @@ from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.simulation.flower_app import (
     absolute_paths,
     check_keys,
-    find_app,
     load_app,
     parse_overrides,
     write_overrides,
@@ -35,14 +34,6 @@ def test_refuses_a_folder_without_an_app(tmp_path: Path, content: str | None, wo
         (tmp_path / "pyproject.toml").write_text(content)
     with pytest.raises(ConfigError, match=words):
         load_app(tmp_path)
-
-
-def test_finds_the_first_candidate_with_an_app(toy_app: Path, tmp_path: Path) -> None:
-    assert find_app(None, [tmp_path, toy_app]).path == toy_app.resolve()
-    with pytest.raises(ConfigError, match="--app"):
-        find_app(None, [tmp_path])
-    with pytest.raises(ConfigError):  # a given folder is not replaced by a candidate
-        find_app(tmp_path, [toy_app])
 
 
 def test_reads_pairs_with_their_types() -> None:
@@ -90,10 +81,10 @@ def test_refuses_unreadable_files_and_lists(tmp_path: Path) -> None:
 
 
 def test_paths_count_from_the_users_folder(tmp_path: Path) -> None:
-    given = {"cache-dir": "store", "probe-file": "", "out-dir": "/abs", "dataset": "flora"}
+    given = {"cache-dir": "store", "resume": "", "out-dir": "/abs", "dataset": "flora"}
     assert absolute_paths(given, tmp_path) == {
         "cache-dir": str(tmp_path / "store"),
-        "probe-file": "",
+        "resume": "",
         "out-dir": "/abs",
         "dataset": "flora",
     }
@@ -124,6 +115,7 @@ def test_flower_reads_back_what_is_written(tmp_path: Path) -> None:
 
 def test_paths_after_a_kind_are_resolved(tmp_path):
     (tmp_path / "saved").mkdir()
+    (tmp_path / "photos").mkdir()
     overrides = {
         "dataset": "folder:photos",
         "partition": "file:owners.csv",

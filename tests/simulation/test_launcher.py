@@ -7,7 +7,7 @@ import pytest
 
 from fedmvp_flwr.base.errors import ConfigError, SimulationError
 from fedmvp_flwr.simulation import SimulationOutcome, launcher, run_simulation
-from fedmvp_flwr.simulation.launcher import find_own_errors, read_result
+from fedmvp_flwr.simulation.launcher import find_own_errors
 
 
 @pytest.fixture
@@ -37,7 +37,7 @@ def test_a_completed_run(
         on_event=events.append,
         on_log=lines.append,
     )
-    assert outcome == SimulationOutcome("completed", 0, "7", "", out)
+    assert outcome == SimulationOutcome("", "7", out)
     steps = [event.get("step", event["event"]) for event in events]
     assert steps == ["superlink", "submit", "running", "round", "stopping"]
     assert lines == ["INFO : hello"]
@@ -67,15 +67,14 @@ def test_a_failed_run_says_why(
     left_running: Any,
 ) -> None:
     outcome = _run(toy_app, tmp_path / "out", run_config={"behaviour": behaviour})
-    assert (outcome.status, outcome.exit_code) == ("failed", 1)
-    assert details in outcome.details
+    assert details in outcome.problem
     assert left_running() == []
 
 
 def test_an_old_result_is_no_success(toy_app: Path, fake_flower: Path, tmp_path: Path) -> None:
-    assert _run(toy_app, tmp_path / "out").status == "completed"
+    assert _run(toy_app, tmp_path / "out").problem == ""
     again = _run(toy_app, tmp_path / "out", run_config={"behaviour": "no-result"})
-    assert again.status == "failed"
+    assert again.problem
 
 
 def test_a_refused_run_raises(
@@ -119,17 +118,23 @@ def test_a_lost_race_for_a_port_is_tried_again(
         other.listen()
         ports = [other.getsockname()[1], environment.free_port()]
         monkeypatch.setattr(environment, "free_port", lambda: ports.pop(0))
-        assert _run(toy_app, tmp_path / "out").status == "completed"
+        assert _run(toy_app, tmp_path / "out").problem == ""
     assert ports == []
+
+
+def test_a_given_port_that_is_taken(toy_app: Path, fake_flower: Path, tmp_path: Path) -> None:
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        port = other.getsockname()[1]
+        with pytest.raises(SimulationError, match=f"Port {port} is taken.*--port"):
+            _run(toy_app, tmp_path / "out", port=port)
 
 
 @pytest.mark.parametrize(
     ("changes", "words"),
     [
-        ({"num_clients": 1}, "at least 2"),
-        ({"num_cpus": 0}, "--num-cpus"),
         ({"num_cpus": 100_000}, "--num-cpus"),
-        ({"num_gpus": -0.5}, "--num-gpus"),
         ({"run_config": {"behavior": "ok"}}, "did you mean 'behaviour'"),
     ],
 )
@@ -141,23 +146,9 @@ def test_bad_input_starts_nothing(
     assert not (tmp_path / "out").exists()
 
 
-def test_the_validator_sees_the_whole_config(toy_app: Path, tmp_path: Path) -> None:
-    seen: list[dict[str, Any]] = []
-
-    def refuse(config: Any) -> None:
-        seen.append(dict(config))
-        raise ConfigError("no")
-
-    with pytest.raises(ConfigError, match="no"):
-        _run(toy_app, tmp_path / "out", run_config={"note": "x"}, validate=refuse)
-    assert seen == [
-        {
-            "num-server-rounds": 2,
-            "out-dir": str(tmp_path / "out"),
-            "behaviour": "ok",
-            "note": "x",
-        }
-    ]
+def test_settings_of_our_own_app_are_checked(own_app: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="batch-size=0"):
+        _run(own_app, tmp_path / "out", run_config={"batch-size": 0})
     assert not (tmp_path / "out").exists()
 
 
@@ -178,7 +169,7 @@ def test_one_simulation_at_a_time_in_a_folder(
                 _run(toy_app, tmp_path / "out")
             problems.append(str(error.value))
 
-    assert _run(toy_app, tmp_path / "out", on_event=start_another).status == "completed"
+    assert _run(toy_app, tmp_path / "out", on_event=start_another).problem == ""
     assert len(problems) == 1
     assert "Another simulation" in problems[0]
 
@@ -191,7 +182,7 @@ def test_an_app_without_out_dir_needs_no_result(
     flwr = fake_flower / "flwr"
     flwr.write_text(flwr.read_text().replace('config["out-dir"]', f'"{tmp_path}"'))
     outcome = _run(toy_app, tmp_path / "out", run_config={"behaviour": "no-result"})
-    assert outcome.status == "completed"
+    assert not outcome.problem
 
 
 def test_own_errors_are_found_once_each() -> None:
@@ -199,31 +190,68 @@ def test_own_errors_are_found_once_each() -> None:
     assert find_own_errors(log + log) == ["one", "two"]
 
 
-@pytest.mark.parametrize("content", [None, "{", "[]"])
-def test_an_unreadable_result_is_none(tmp_path: Path, content: str | None) -> None:
-    if content is not None:
-        (tmp_path / "result.json").write_text(content)
-    assert read_result(tmp_path) is None
-
-
-@pytest.mark.parametrize("same", [True, False])
-def test_the_events_of_a_resumed_run_stay(
-    toy_app: Path, fake_flower: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, same: bool
-) -> None:
-    out = tmp_path / "out"
-    out.mkdir()
-    (out / "metrics.jsonl").write_text("{}\n")
-    (out / "result.json").write_text("{}")
+@pytest.fixture
+def own_app(toy_app: Path) -> Path:
+    """An app that ships the library, with its run-config."""
+    (toy_app / "fedmvp_flwr").mkdir()
+    (toy_app / "fedmvp_flwr" / "__init__.py").touch()
     project = toy_app / "pyproject.toml"
-    table = "[tool.flwr.app.config]"
-    project.write_text(project.read_text().replace(table, f'{table}\nresume = ""'))
+    head, _, _ = project.read_text().partition("num-server-rounds")
+    project.write_text(f'{head}out-dir = ""\nresume = ""\nbatch-size = 32\n')
+    return toy_app
+
+
+def _interrupted(out: Path) -> list[str]:
+    names = ["checkpoints/round-00003.safetensors", "metrics.jsonl", "model.safetensors"]
+    (out / "checkpoints").mkdir(parents=True)
+    for name in names:
+        (out / name).write_text("{}")
+    return names
+
+
+def _files(out: Path) -> list[str]:
+    return sorted(str(path.relative_to(out)) for path in out.rglob("*") if path.is_file())
+
+
+@pytest.fixture
+def left(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[str]:
+    """What is in the folder of the results when Flower would be started."""
     found: list[str] = []
 
     def look(self: launcher._Session, *arguments: Any) -> SimulationOutcome:
-        found.extend(path.name for path in out.iterdir())
-        return SimulationOutcome("completed", 0, "7", "", out)
+        found.extend(_files(self.folder.path))
+        return SimulationOutcome("", "7", self.folder.path)
 
     monkeypatch.setattr(launcher._Session, "run", look)
-    _run(toy_app, out, run_config={"resume": str(out if same else tmp_path / "other")})
-    assert ("metrics.jsonl" in found) is same
-    assert "result.json" not in found
+    return found
+
+
+def test_a_run_that_can_be_gone_on_with_is_not_overwritten(
+    own_app: Path, fake_flower: Path, tmp_path: Path, left: list[str]
+) -> None:
+    names = _interrupted(tmp_path / "out")
+    with pytest.raises(ConfigError, match="--resume"):
+        _run(own_app, tmp_path / "out")
+    assert _files(tmp_path / "out") == names
+    _run(own_app, tmp_path / "out", run_config={"resume": str(tmp_path / "out")})
+    assert left == [*names, "run.log"]
+
+
+@pytest.mark.parametrize("goes_on", [False, True])
+def test_a_completed_run_goes_unless_it_is_gone_on_with(
+    own_app: Path, fake_flower: Path, tmp_path: Path, left: list[str], goes_on: bool
+) -> None:
+    out = tmp_path / "out"
+    names = _interrupted(out)
+    (out / "result.json").write_text('{"status": "completed"}')
+    _run(own_app, out, run_config={"resume": str(out) if goes_on else ""})
+    assert left == [*(names if goes_on else []), "run.log"]
+
+
+def test_of_another_app_nothing_goes_but_events_and_result(
+    toy_app: Path, fake_flower: Path, tmp_path: Path, left: list[str]
+) -> None:
+    names = _interrupted(tmp_path / "out")
+    (tmp_path / "out" / "result.json").write_text("{}")
+    _run(toy_app, tmp_path / "out")
+    assert left == [names[0], names[2], "run.log"]

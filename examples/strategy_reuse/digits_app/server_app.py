@@ -11,7 +11,7 @@ from flwr.serverapp import Grid, ServerApp
 from torch import Tensor
 
 from digits_app.task import DigitsNet, accuracy, blended_digits, initial_model, load_split
-from fedmvp_flwr import FedMVP, RoundRecord, distance_to_uniform
+from fedmvp_flwr import FedMVP, RoundObserver, RoundOptions, RoundRecord, distance_to_uniform
 
 app = ServerApp()
 
@@ -42,9 +42,10 @@ def main(grid: Grid, context: Context) -> None:
         weighting=str(config["weighting"]),
         graph_temperature=float(config["graph-temperature"]),
         seed=seed,
-        evaluate_every=num_rounds,
-        checkpoint_dir=out / "checkpoints" if out else None,
-        on_round=journal.round,
+        options=RoundOptions(
+            evaluate_every=num_rounds, checkpoint_dir=out / "checkpoints" if out else None
+        ),
+        observer=journal,
         fraction_train=float(config["fraction-train"]),
     )
     result = strategy.start(
@@ -65,7 +66,7 @@ def _model(arrays: ArrayRecord) -> DigitsNet:
     return model
 
 
-class _Journal:
+class _Journal(RoundObserver):
     """Logs what happens, and writes it to `out`: metrics.jsonl, and result.json at the end."""
 
     def __init__(self, out: Path | None) -> None:
@@ -75,7 +76,7 @@ class _Journal:
             for name in ("metrics.jsonl", "result.json"):
                 (out / name).unlink(missing_ok=True)
 
-    def round(self, record: RoundRecord) -> None:
+    def trained(self, record: RoundRecord) -> None:
         self.write(
             "round",
             round=record.server_round,

@@ -5,59 +5,61 @@ in every process of a simulation, for lists of numbers that are the same in all 
 """
 
 import json
-from collections.abc import Callable, Sequence
+from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from fedmvp_flwr.base.choices import choose
 from fedmvp_flwr.base.files import record_hash, write_atomic
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.dealing.assignment import Assignment
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.data.dealing.partition import PARTITIONS, Assignment, assign
 
-Known = tuple[str, int, str | None]  # key, label and owner of a sample: all that dealing needs
+Known = tuple[tuple[str, int, str | None], ...]  # key, label and owner: all that dealing needs
 
 _FOLDER = "dealt"
-_BY_LIBRARY = ("dirichlet", "iid")
+_NO_VALUE = 0.1  # what the records say of a partition that takes none
 
 
+@lru_cache(maxsize=2)
 def remembered_split(
-    folder: Path,
-    train: Sequence[Known],
-    test: Sequence[Known],
-    config: RunConfig,
-    num_partitions: int,
-    deal: Callable[[], Assignment],
+    train: Known, test: Known, partition: str, seed: int, num_partitions: int, cache: Path
 ) -> Assignment:
-    """Return a split from the cache folder, or deal it and remember it there.
+    """Deal samples; what was slow to deal is remembered in the cache folder, and found there.
 
     Args:
-        folder: the cache folder; a file in it that is damaged, or cannot be written, does no harm.
         train: the training samples.
         test: the held-out samples.
-        config: how they are dealt.
+        partition: the setting.
+        seed: the run's seed.
         num_partitions: number of clients.
-        deal: deals the samples.
+        cache: a file in it that is damaged, or cannot be written, does no harm.
 
     Raises:
+        ConfigError: there is no such partition.
         DataError: they cannot be dealt so.
     """
-    if config.data.partition not in _BY_LIBRARY:
-        return deal()
+    chosen, value = choose("partition", partition, PARTITIONS)
     inputs = {
         "train": list(train),
         "test": list(test),
-        "settings": [config.data.partition, config.data.dirichlet_alpha, config.run.seed],
+        "settings": [partition.partition(":")[0], _NO_VALUE if value is None else value, seed],
         "clients": num_partitions,
         "library": _library(),
     }
-    path = folder / _FOLDER / f"{record_hash(inputs)}.json"
-    known = _read(path, len(train), len(test), num_partitions)
+    path = cache / _FOLDER / f"{record_hash(inputs)}.json" if chosen.slow else None
+    known = _read(path, len(train), len(test), num_partitions) if path else None
     if known is None:
-        known = deal()
+        known = assign(_bare(train), _bare(test), partition, num_partitions, seed)
         try:
-            write_atomic(path, json.dumps(known._asdict()).encode())
+            if path:
+                write_atomic(path, json.dumps(known._asdict()).encode())
         except OSError:  # a full disk: it is dealt again next time
             return known
     return known
+
+
+def _bare(samples: Known) -> list[Sample]:
+    return [Sample(key, label, None, None, owner) for key, label, owner in samples]
 
 
 def _library() -> str:

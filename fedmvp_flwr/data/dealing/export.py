@@ -7,15 +7,17 @@ and the class names become what `dataset='folder:PATH'` and `data-path` read.
 import hashlib
 import json
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import write_atomic
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, split_dataset
+from fedmvp_flwr.data.dealing.partition import Assignment
 
 _SAFE = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 CLASS_NAMES_FILE = "class-names.txt"
@@ -26,7 +28,6 @@ def export_parts(
     config: RunConfig,
     num_clients: int,
     target: Path,
-    on_progress: Callable[[str, int, int], None] = lambda stage, done, total: None,
 ) -> list[Path]:
     """Write one folder per client, and the file of the class names beside them.
 
@@ -35,7 +36,6 @@ def export_parts(
         config: how it is dealt, and which holes are made.
         num_clients: number of folders.
         target: a folder that is absent or empty.
-        on_progress: called with (stage, done, total).
 
     Returns:
         The clients' folders.
@@ -54,16 +54,16 @@ def export_parts(
             f"The class {broken[0]!r} has a tab or a line break in its name, which a file of one "
             "class per line cannot hold. Rename it."
         )
-    _require_both_splits(dataset, config, num_clients)
+    cache = cache_folder(config.run)
+    _require_both_splits(split_dataset(dataset, config.data, config.run, num_clients, cache))
     folders = [target / f"node-{client}" for client in range(num_clients)]
     for client, folder in enumerate(folders):
-        node = Node(client, num_clients, target / ".records")
-        samples = client_samples(dataset, config, node)
+        node = Node(client, num_clients, cache)
+        samples = client_samples(dataset, node, config.data, config.missing, config.run)
         rows = _write(folder, "train", samples.train, dataset)
         rows += _write(folder, "test", samples.test, dataset)
         lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in _with_columns(rows)]
         write_atomic(folder / "metadata.jsonl", "".join(lines).encode())
-        on_progress("folders", client + 1, num_clients)
     names = "".join(
         f"{name}\t{' '.join(description.splitlines())}\n"
         for name, description in zip(dataset.class_names, dataset.class_descriptions, strict=True)
@@ -72,15 +72,14 @@ def export_parts(
     return folders
 
 
-def _require_both_splits(dataset: Dataset, config: RunConfig, num_clients: int) -> None:
+def _require_both_splits(dealt: Assignment) -> None:
     """Refuse to deal a client no training or no held-out sample: nobody could read its folder."""
-    dealt = split_dataset(dataset, config, num_clients)
     for name, parts in (("training", dealt.train), ("held-out", dealt.test)):
         empty = [client for client, part in enumerate(parts) if not part]
         if empty:
             raise DataError(
                 f"The clients {empty} (from 0) would get no {name} sample, and a folder needs both "
-                f"splits. There are {sum(map(len, parts))} for {num_clients} clients: use fewer "
+                f"splits. There are {sum(map(len, parts))} for {len(parts)} clients: use fewer "
                 "clients or another partition, or hold out more (test-split='' and a larger "
                 "test-fraction)."
             )

@@ -1,17 +1,25 @@
 """A mask that was saved before: by a run of ours, or by hand as a table."""
 
-import reprlib
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import MODALITIES, Sample
+from fedmvp_flwr.data.dealing.key_files import keyed_rows, parse_record, read_text
 from fedmvp_flwr.data.dealing.missing import MissingMask
-from fedmvp_flwr.data.reading.key_tables import keyed_rows, parse_json, read_text
 
 _SHOWN = 5
 _YES, _NO = ("1", "true", "yes"), ("0", "false", "no")
+
+
+@dataclass(frozen=True)
+class _Record:
+    """A saved mask: by modality a flag for each key."""
+
+    keys: list[str]
+    present: dict[str, list[bool]]
 
 
 def read_mask_file(path: Path, samples: Sequence[Sample]) -> MissingMask:
@@ -63,33 +71,23 @@ def _flags(path: Path, size: int, changed: int) -> Mapping[str, tuple[bool, ...]
 
 
 def _from_json(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
-    records = parse_json(path, content, "saved mask")
+    if not content.lstrip().startswith("["):
+        content = f"[{content}]"
     flags: dict[str, tuple[bool, ...]] = {}
-    try:
-        for record in records if isinstance(records, list) else [records]:
-            columns = [record["present"][name] for name in MODALITIES]
-            for key, *values in zip(record["keys"], *columns, strict=True):
-                own = tuple(_flag(value, f"'{path}', key '{key}'") for value in values)
-                if flags.setdefault(key, own) != own:
-                    raise DataError(f"'{path}' names '{key}' twice, with different holes.")
-    except DataError:
-        raise
-    except (ValueError, KeyError, TypeError) as error:
-        raise DataError(
-            f"'{path}' is no saved mask ({error!r}): expected keys and present."
-        ) from error
+    for record in parse_record(path, content, list[_Record], "saved mask"):
+        columns = [record.present.get(name, []) for name in MODALITIES]
+        if any(len(column) != len(record.keys) for column in columns):
+            raise DataError(f"'{path}' is no saved mask: not one flag for each key.")
+        for key, *values in zip(record.keys, *columns, strict=True):
+            own = tuple(values)
+            if flags.setdefault(key, own) != own:
+                raise DataError(f"'{path}' names '{key}' twice, with different holes.")
     return flags
-
-
-def _flag(value: object, where: str) -> bool:
-    if not isinstance(value, bool | int) or value not in (0, 1):
-        raise DataError(f"{where}: {reprlib.repr(value)} is none of 0, 1, false, true.")
-    return bool(value)
 
 
 def _from_csv(path: Path, content: str) -> dict[str, tuple[bool, ...]]:
     flags: dict[str, tuple[bool, ...]] = {}
-    for where, key, cells in keyed_rows(path, content, MODALITIES):
+    for key, (where, cells) in keyed_rows(path, content, MODALITIES).items():
         values = [cells[name].lower() for name in MODALITIES]
         wrong = [value for value in values if value not in (*_YES, *_NO)]
         if wrong:

@@ -1,133 +1,125 @@
-"""How one data set is dealt to the clients of a simulation (flwr-datasets' partitioners)."""
+"""How one data set is dealt to the clients of a simulation: the partitions by name.
 
-import math
-import warnings
-from collections.abc import Sequence
+A new one is a function and a line in `PARTITIONS`.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
 
 import numpy as np
 
+from fedmvp_flwr.base.choices import SMALLEST, Value, choose, number, text
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.base.seeds import numpy_generator, seed_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.base.seeds import numpy_generator
+from fedmvp_flwr.data.dealing import by_label
+from fedmvp_flwr.data.dealing.by_owner import Dealt, by_column, by_file
 
-_SMALLEST_CLIENT = 5  # samples; flwr-datasets draws again below it
-_NUMPY_SEED_RANGE = 2**32
+
+class Assignment(NamedTuple):
+    """For each client the sorted indices of its training and of its held-out samples."""
+
+    train: list[list[int]]
+    test: list[list[int]]
 
 
-def partition_indices(
-    labels: Sequence[int], config: RunConfig, num_partitions: int
-) -> list[list[int]]:
-    """Deal the training samples to the clients by their labels or by chance alone.
+@dataclass(frozen=True)
+class Partition:
+    """A way to deal samples.
 
-    Args:
-        labels: label of each sample.
-        config: `partition` (not by column or file, see `fedmvp_flwr.data.dealing.assignment`),
-            `dirichlet-alpha`, `classes-per-client` and `seed` decide.
-        num_partitions: number of clients, at least 2.
+    Attributes:
+        deal: (training samples, held-out samples, value, number of clients, seed) -> who gets
+            what; each training sample once, held-out samples as far as it settles them.
+        value: what follows the name.
+        slow: whether the outcome is worth remembering (flwr-datasets takes 3 s to import).
+        by_column: whether the value is the column of the samples' owners.
+    """
 
-    Returns:
-        For each client the sorted indices of its samples; every sample is dealt once.
+    deal: Callable[[Sequence[Sample], Sequence[Sample], Any, int, int], Dealt]
+    value: Value | None = None
+    slow: bool = False
+    by_column: bool = False
+
+
+def _labels(deal: Callable[[Sequence[int], Any, int, int], by_label.Parts]) -> Callable[..., Dealt]:
+    """A partition that looks at the training labels alone."""
+
+    def by_labels(
+        train: Sequence[Sample], _: Sequence[Sample], value: object, clients: int, seed: int
+    ) -> Dealt:
+        return Dealt(deal([sample.label for sample in train], value, clients, seed), {})
+
+    return by_labels
+
+
+_EACH = Value("a whole number above 0", number(int, 1), default=2)
+
+PARTITIONS: dict[str, Partition] = {
+    "column": Partition(by_column, Value("a column", text), by_column=True),
+    "dirichlet": Partition(
+        _labels(by_label.dirichlet),
+        Value("a number above 0", number(float, SMALLEST), default=0.1),
+        slow=True,
+    ),
+    "file": Partition(by_file, Value("a path", text)),
+    "iid": Partition(_labels(by_label.iid), slow=True),
+    "pathological": Partition(_labels(by_label.pathological), _EACH),
+    "shards": Partition(_labels(by_label.shards), _EACH),
+}
+
+
+def owner_column(partition: str) -> str:
+    """The column of owners that the setting `partition` names; empty if it names none.
 
     Raises:
-        DataError: fewer than 2 clients, more clients than samples, or a skew so strong that
-            some client would get next to nothing, or some class nobody.
+        ConfigError: there is no such partition.
     """
-    require_clients(num_partitions, len(labels))
-    if config.data.partition == "pathological":
-        return _pathological(labels, config, num_partitions)
-    if config.data.partition == "shards":
-        return _shards(labels, config, num_partitions)
-    from datasets import Dataset
-    from flwr_datasets.partitioner import DirichletPartitioner, IidPartitioner, Partitioner
-
-    table = Dataset.from_dict({"index": list(range(len(labels))), "label": list(labels)})
-    partitioner: Partitioner
-    if config.data.partition == "iid":
-        table = table.shuffle(seed=_numpy_seed(config, "shuffle"))
-        partitioner = IidPartitioner(num_partitions)
-        remedy = "Use fewer clients."
-    else:
-        partitioner = DirichletPartitioner(
-            num_partitions,
-            partition_by="label",
-            alpha=config.data.dirichlet_alpha,
-            min_partition_size=min(_SMALLEST_CLIENT, len(labels) // num_partitions),
-            seed=_numpy_seed(config, "dirichlet"),
-        )
-        remedy = (
-            f"dirichlet-alpha={config.data.dirichlet_alpha} cannot give each of {num_partitions} "
-            f"clients at least {_SMALLEST_CLIENT} of {len(labels)} samples. Use a larger alpha "
-            "or fewer clients."
-        )
-    partitioner.dataset = table
-    try:
-        with warnings.catch_warnings():  # one per attempt; the error below says it all
-            warnings.simplefilter("ignore")
-            parts = [partitioner.load_partition(i)["index"] for i in range(num_partitions)]
-    except ValueError as error:
-        raise DataError(remedy) from error
-    if not all(len(part) for part in parts):
-        raise DataError(remedy)
-    return [sorted(part) for part in parts]
+    chosen, value = choose("partition", partition, PARTITIONS)
+    return str(value) if chosen.by_column else ""
 
 
-def require_clients(num_partitions: int, num_samples: int) -> None:
-    """Raise a DataError unless there are 2 clients at least, and a sample for each."""
+def assign(
+    train: Sequence[Sample],
+    test: Sequence[Sample],
+    partition: str,
+    num_partitions: int,
+    seed: int,
+) -> Assignment:
+    """Deal all samples to the clients.
+
+    Held-out samples that the partition does not settle go to clients in proportion to their
+    training labels.
+
+    Args:
+        train: training samples.
+        test: held-out samples.
+        partition: the setting.
+        num_partitions: number of clients, at least 2.
+        seed: the run's seed.
+
+    Raises:
+        ConfigError: there is no such partition.
+        DataError: the samples cannot be dealt so.
+    """
+    chosen, value = choose("partition", partition, PARTITIONS)
     if num_partitions < 2:
         raise DataError(f"Federated training needs at least 2 clients, got {num_partitions}.")
-    if num_partitions > num_samples:
+    if num_partitions > len(train):
         raise DataError(
-            f"{num_partitions} clients cannot share {num_samples} training samples. Use fewer "
+            f"{num_partitions} clients cannot share {len(train)} training samples. Use fewer "
             "clients (num-supernodes) or more samples (train-samples)."
         )
-
-
-def _shards(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
-    # flwr-datasets' ShardPartitioner cuts pieces of one size, so their number is another one than
-    # asked for: too few for some clients, or samples that belong to nobody.
-    pieces = num_partitions * config.data.classes_per_client
-    if pieces > len(labels):
-        raise DataError(
-            f"classes-per-client={config.data.classes_per_client} shards for each of "
-            f"{num_partitions} clients are too many for {len(labels)} samples. Use fewer."
-        )
-    shards = np.array_split(np.argsort(labels, kind="stable"), pieces)
-    order = numpy_generator(config.run.seed, "partition", "shards").permutation(pieces)
-    return [
-        sorted(np.concatenate([shards[piece] for piece in own]).tolist())
-        for own in order.reshape(num_partitions, config.data.classes_per_client)
-    ]
-
-
-def _pathological(labels: Sequence[int], config: RunConfig, num_partitions: int) -> list[list[int]]:
-    # flwr-datasets' PathologicalPartitioner may leave classes, and so samples, to nobody.
-    classes = sorted(set(labels))
-    slots = num_partitions * config.data.classes_per_client
-    if slots < len(classes) or config.data.classes_per_client > len(classes):
-        low = math.ceil(len(classes) / num_partitions)
-        raise DataError(
-            f"classes-per-client={config.data.classes_per_client} does not deal {len(classes)} "
-            f"classes to {num_partitions} clients: choose {low} to {len(classes)}."
-        )
-    generator = numpy_generator(config.run.seed, "partition", "pathological")
-    order = generator.permutation(classes)
-    owners: dict[int, list[int]] = {label: [] for label in classes}
-    by_class: dict[int, list[int]] = {label: [] for label in classes}
-    for index, label in enumerate(labels):
-        by_class[label].append(index)
-    for slot in range(slots):  # neighbouring slots hold different classes
-        owners[int(order[slot % len(classes)])].append(slot // config.data.classes_per_client)
-    parts: list[list[int]] = [[] for _ in range(num_partitions)]
-    for label, clients in owners.items():
-        members = generator.permutation(by_class[label])
-        if len(members) < len(clients):
-            raise DataError(
-                f"Class {label} has {len(members)} samples for {len(clients)} clients. Lower "
-                "classes-per-client."
-            )
-        for client, share in zip(clients, np.array_split(members, len(clients)), strict=True):
-            parts[client] += share.tolist()
-    return [sorted(part) for part in parts]
+    parts, settled = chosen.deal(train, test, value, num_partitions, seed)
+    open_ones = [index for index in range(len(test)) if index not in settled]
+    dealt: list[list[int]] = [[] for _ in parts]
+    if open_ones:
+        labels = [test[index].label for index in open_ones]
+        matched = matching_indices(labels, [s.label for s in train], parts, seed)
+        dealt = [[open_ones[i] for i in part] for part in matched]
+    for index, client in settled.items():
+        dealt[client].append(index)
+    return Assignment(parts, [sorted(part) for part in dealt])
 
 
 def matching_indices(
@@ -160,7 +152,3 @@ def matching_indices(
     for index, label in enumerate(labels):
         dealt[generator.choice(len(partitions), p=shares[label])].append(index)
     return dealt
-
-
-def _numpy_seed(config: RunConfig, purpose: str) -> int:
-    return seed_for(config.run.seed, "partition", purpose) % _NUMPY_SEED_RANGE

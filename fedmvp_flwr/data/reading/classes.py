@@ -1,13 +1,12 @@
 """The classes of a data set: from a file, from a source, or from the labels that there are."""
 
 import re
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import is_empty, same_name
 
 _NUMBER = re.compile(r"-?\d{1,640}")  # Python refuses to read longer ones, where it is set so
@@ -21,15 +20,15 @@ class Classes:
     descriptions: tuple[str, ...]
 
 
-def read_classes(config: RunConfig) -> Classes | None:
+def read_classes(data: DataSettings) -> Classes | None:
     """Read `class-names-file`, if there is one.
 
     Raises:
-        DataError: it cannot be read, is empty, has a line without a name, or names a class twice.
+        DataError: it cannot be read, has a line without a name, no name, or two that look the same.
     """
-    if not config.data.class_names_file:
+    if not data.class_names_file:
         return None
-    path = expanded(config.data.class_names_file)
+    path = expanded(data.class_names_file)
     try:
         lines = path.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeDecodeError) as error:
@@ -46,10 +45,8 @@ def read_classes(config: RunConfig) -> Classes | None:
             )
         names.append(name.strip())
         descriptions.append(text.strip() or describe(name.strip()))
-    twice = sorted(name for name, count in Counter(names).items() if count > 1)
-    if twice or not names:
-        what = f"names {twice} twice" if twice else "names no class"
-        raise DataError(f"class-names-file='{path}' {what}.")
+    if not names:
+        raise DataError(f"class-names-file='{path}' names no class.")
     class_index(names, f"class-names-file='{path}'")
     return Classes(tuple(names), tuple(descriptions))
 
@@ -93,7 +90,7 @@ def class_index(names: Sequence[str], where: str) -> dict[str, int]:
         if first != number:
             raise DataError(
                 f"{where}: the classes {names[first]!a} and {name!a} look the same "
-                "(another composition of accents, or characters of no width). Name them apart, "
-                "or make them one."
+                "(perhaps another composition of accents, or characters of no width). Name them "
+                "apart, or make them one."
             )
     return index

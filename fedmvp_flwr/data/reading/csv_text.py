@@ -1,9 +1,11 @@
-"""CSV as cells by column, each row with its place; what cannot be read is found, not guessed."""
+"""CSV as a table whose rows have their places; what cannot be read is found, not guessed."""
 
 import codecs
 import csv
 import io
-from collections.abc import Iterator
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
@@ -11,6 +13,32 @@ from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
 _LONGEST_CELL = 2**31 - 1
 _PROBED = 200  # bytes
 _OTHER_DELIMITERS = (";", "\t")  # what spreadsheets write where the comma is a decimal point
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of a table.
+
+    Attributes:
+        where: file and line, as "metadata.csv:7".
+        cells: values by column; None where the cell is empty.
+    """
+
+    where: str
+    cells: Mapping[str, Any]
+
+
+@dataclass
+class Table:
+    """The rows of a file.
+
+    Attributes:
+        columns: their names; a header may have some without a row.
+        rows: in the order of the file.
+    """
+
+    columns: list[str] = field(default_factory=list)
+    rows: list[Row] = field(default_factory=list)
 
 
 def decoded(content: bytes, name: str) -> str:
@@ -29,14 +57,9 @@ def decoded(content: bytes, name: str) -> str:
     return content.decode("utf-8-sig", errors="surrogateescape")
 
 
-def csv_rows(
-    content: str,
-    name: str,
-    findings: Findings,
-    delimiter: str = ",",
-    free_text: str = "",
-    columns: list[str] | None = None,
-) -> Iterator[tuple[str, dict[str, str]]]:
+def csv_table(
+    content: str, name: str, findings: Findings, delimiter: str = ",", free_text: str = ""
+) -> Table:
     """Read the rows below a header; empty lines are left out.
 
     Args:
@@ -44,11 +67,8 @@ def csv_rows(
         name: how messages name the file.
         findings: takes the rows that cannot be read, with all lines that are lost by it.
         delimiter: between cells; a header without it may have semicolons or tabs instead.
-        free_text: a column that takes delimiters in excess, if it is the last one.
-        columns: takes the names in the header, also if no row follows.
-
-    Yields:
-        File and line, and the cells by column.
+        free_text: a column whose text nobody put in quotes: delimiters in excess belong to it, if
+            it is the last one.
 
     Raises:
         DataError: two columns have the same name.
@@ -56,44 +76,37 @@ def csv_rows(
     # Of the whole process, and never set back: another thread may be reading just now. Cells of
     # any length come through, to be found as texts that are too long.
     csv.field_size_limit(_LONGEST_CELL)
-    delimiter = _delimiter_of(content, delimiter)
+    header = content.lstrip().partition("\n")[0]
+    if delimiter not in header:
+        delimiter = next((other for other in _OTHER_DELIMITERS if other in header), delimiter)
     lines = csv.reader(io.StringIO(content, newline=""), delimiter=delimiter, strict=True)
-    header: list[str] | None = None
+    table = Table()
     while True:
         number = lines.line_num + 1
         where = f"{name}:{number}"
         try:
             values = next(lines)
         except StopIteration:
-            return
+            return table
         except csv.Error as error:
             findings.add(BROKEN_LINE, where, f"{error}{_lost(number, lines.line_num)}")
-            if header is None:
-                return  # the next line would pass for the header
+            if not table.columns:
+                return table  # the next line would pass for the header
             continue
         if not values:
             continue
-        if header is None:
-            header = [column.strip() for column in values]
-            require_distinct(header, name)
-            if columns is not None:
-                columns += header
+        if not table.columns:
+            table.columns = [column.strip() for column in values]
+            require_distinct(table.columns, name)
             continue
-        if free_text and free_text == header[-1] and len(values) > len(header):
-            last = len(header) - 1
-            values = [*values[:last], delimiter.join(values[last:])]
-        if len(values) != len(header):
-            what = f"{len(values)} cells, expected {len(header)}"
+        width = len(table.columns)
+        if free_text and free_text == table.columns[-1] and len(values) > width:
+            values = [*values[: width - 1], delimiter.join(values[width - 1 :])]
+        if len(values) != width:
+            what = f"{len(values)} cells, expected {width}"
             findings.add(BROKEN_LINE, where, what + _lost(number, lines.line_num))
         else:
-            yield where, dict(zip(header, values, strict=True))
-
-
-def _delimiter_of(content: str, delimiter: str) -> str:
-    header = content.lstrip().partition("\n")[0]
-    if delimiter in header:
-        return delimiter
-    return next((other for other in _OTHER_DELIMITERS if other in header), delimiter)
+            table.rows.append(Row(where, dict(zip(table.columns, values, strict=True))))
 
 
 def require_distinct(header: list[str], name: str) -> None:

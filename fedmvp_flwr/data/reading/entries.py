@@ -5,43 +5,25 @@ with a sample is found, whichever source it came from.
 """
 
 import logging
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.nearest import did_you_mean
 from fedmvp_flwr.base.samples import Sample
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.base.seeds import seed_for
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading import findings as found
-from fedmvp_flwr.data.reading.cells import BadCell, as_label, as_texts, printable
+from fedmvp_flwr.data.reading.cells import BadCell, as_texts, printable, same_name
 from fedmvp_flwr.data.reading.class_words import class_word_mask
-from fedmvp_flwr.data.reading.classes import (
-    Classes,
-    classes_of,
-    describe,
-    named_classes,
-    read_classes,
-)
-from fedmvp_flwr.data.reading.entry_labels import LabelFinder
-from fedmvp_flwr.data.reading.entry_texts import choose_text, is_encodable
+from fedmvp_flwr.data.reading.classes import Classes, class_index, classes_of, read_classes
 from fedmvp_flwr.data.reading.findings import Findings
-from fedmvp_flwr.data.reading.images import FileImage, TableImage
+from fedmvp_flwr.data.reading.image_checks import CheckedImage
 from fedmvp_flwr.data.reading.splits import choose_splits
 
-__all__ = [  # with what a source needs to make entries
-    "Classes",
-    "Entry",
-    "LoadedDataset",
-    "as_label",
-    "build_dataset",
-    "choose_text",
-    "describe",
-    "named_classes",
-    "printable",
-    "read_classes",
-]
 _LOG = logging.getLogger(__name__)
-Image = FileImage | TableImage
+_LONGEST_TEXT = 100_000  # characters
+_LONGEST_LABEL = 60  # characters that are compared and shown
 
 
 @dataclass(frozen=True)
@@ -61,7 +43,7 @@ class Entry:
     where: str
     key: str
     label: str | None
-    image: Image | None
+    image: CheckedImage | None
     texts: tuple[object, ...] = ()
     split: str | None = None
     owner: str | None = None
@@ -86,7 +68,7 @@ class LoadedDataset:
 
 def build_dataset(
     entries: Sequence[Entry],
-    config: RunConfig,
+    data: DataSettings,
     findings: Findings,
     classes: Classes | None = None,
 ) -> LoadedDataset:
@@ -94,28 +76,28 @@ def build_dataset(
 
     Args:
         entries: everything that the source found, in a stable order.
-        config: caption choice, splits, limits, and what to do with bad samples.
+        data: class names, caption choice, splits, and what to do with bad samples.
         findings: what the source itself found so far.
-        classes: the classes that the labels must be of; None: those of `class-names-file`, or
+        classes: the classes that the labels must be of, where no `class-names-file` is set; None:
             the labels that there are.
 
     Raises:
         DataError: bad samples, unless they are to be skipped; no sample is left; the splits are
             not there.
     """
-    good = _with_texts(entries, config, findings)
-    classes = classes or read_classes(config) or _classes_of(good)
-    if config.data.mask_class_words:
-        mask = class_word_mask(classes.names)
-        good = [(entry, text if text is None else mask(text)) for entry, text in good]
-    finder = LabelFinder(classes.names, findings)
+    good = _with_texts(entries, data, findings)
+    classes = read_classes(data) or classes or _classes_of(good)
+    mask = class_word_mask(classes.names) if data.mask_class_words else str
+    class_of = _label_finder(classes.names, findings)
     has_splits = any(entry.split for entry in entries)
     seen: dict[str, str] = {}
     kept: list[tuple[Sample, str | None]] = []
     for entry, text in good:
-        if bad := _bad_cell(entry):
-            findings.add(found.NO_CELL, entry.where, f"{bad} is no name or number")
-        elif (label := finder.find(entry.label, entry.where)) is None:
+        cells = {"id": entry.key, "split": entry.split, "owner": entry.owner, "label": entry.label}
+        bad = [f"{name} {cell}" for name, cell in cells.items() if isinstance(cell, BadCell)]
+        if bad:
+            findings.add(found.NO_CELL, entry.where, f"{bad[0]} is no name or number")
+        elif (label := class_of(entry.label, entry.where)) is None:
             continue
         elif has_splits and not entry.split:
             findings.add(found.NO_SPLIT, entry.where)
@@ -124,18 +106,18 @@ def build_dataset(
             findings.add(found.DUPLICATE, entry.where, f"'{entry.key}' is also in {first}")
         else:
             seen[entry.key] = entry.where
-            sample = Sample(entry.key, label, entry.image, text, entry.owner)
+            own = text if text is None else mask(text)
+            sample = Sample(entry.key, label, entry.image, own, entry.owner)
             kept.append((sample, entry.split))
-    findings.refuse_if(config.data.bad_samples, cache_folder(config))
+    findings.refuse_if(data.bad_samples)
     if findings.bad:
         _LOG.warning("%s", "\n  ".join(findings.summary()))
     if not kept:
         raise DataError(f"dataset='{findings.source}' has no usable sample.")
-    for sample, _ in kept:
-        _take_notes(sample, findings)
-    splits = choose_splits(kept, config, findings.source)
+    splits = choose_splits(kept, data, findings.source)
     used = {sample.key for samples in splits.values() for sample in samples}
     for sample, split in kept:
+        _take_notes(sample, findings)
         if sample.key not in used:
             findings.note(f"{found.UNUSED_SPLIT}: '{split}'")
     return LoadedDataset(classes.names, classes.descriptions, splits, findings)
@@ -146,38 +128,58 @@ def _classes_of(good: Sequence[tuple[Entry, str | None]]) -> Classes:
     return classes_of(x for x in labels if x is not None and not isinstance(x, BadCell))
 
 
-def _bad_cell(entry: Entry) -> str:
-    """What cannot be a name of those that an entry needs besides its label, or ""."""
-    cells = {"id": entry.key, "split": entry.split, "owner": entry.owner}
-    bad = [f"{name} {cell}" for name, cell in cells.items() if isinstance(cell, BadCell)]
-    return bad[0] if bad else ""
+def _label_finder(
+    names: Sequence[str], findings: Findings
+) -> Callable[[str | None, str], int | None]:
+    """Return what finds the class of a label, or adds a finding.
+
+    The nearest class is looked for once for each unknown label, and for no more labels than
+    messages show: comparing thousands with all classes would take minutes.
+
+    Raises:
+        DataError: two classes look the same.
+    """
+    index = class_index(names, f"dataset='{findings.source}'")
+    hints: dict[str, str] = {}
+
+    def find(label: str | None, where: str) -> int | None:
+        if label is None:
+            findings.add(found.NO_LABEL, where)
+            return None
+        number = index.get(same_name(label))
+        if number is None:
+            shown = label[:_LONGEST_LABEL]
+            if label not in hints and len(hints) < found.SHOWN:
+                hints[label] = did_you_mean(shown, names)
+            what = f"'{shown}' is none of the {len(names)} classes{hints.get(label, '')}"
+            findings.add(found.UNKNOWN_LABEL, where, what)
+        return number
+
+    return find
 
 
 def _with_texts(
-    entries: Sequence[Entry], config: RunConfig, findings: Findings
+    entries: Sequence[Entry], data: DataSettings, findings: Findings
 ) -> list[tuple[Entry, str | None]]:
     """Entries that can be used, each with its text."""
     result = []
     for entry in entries:
         try:
-            texts = [t for cell in entry.texts for t in as_texts(cell)]
+            texts = [t.strip() for cell in entry.texts for t in as_texts(cell)]
         except DataError as error:
             findings.add(found.NO_CELL, entry.where, str(error))
             continue
-        if bad := next((t for t in texts if not is_encodable(t)), None):
-            findings.add(found.BROKEN_TEXT, entry.where, printable(bad)[:60])
+        if bad := next((t for t in texts if t != printable(t)), None):
+            findings.add(found.BROKEN_TEXT, entry.where, bad[:60])
             continue
-        texts = [stripped for t in texts if (stripped := t.strip())]
-        text = choose_text(texts, entry.key, config)
-        if entry.image and (known := entry.image.known) and known.problem:
-            kind = found.BOMB if known.bomb else found.BROKEN_IMAGE
-            findings.add(kind, entry.where, f"'{entry.image.name}' ({known.problem})")
-        elif text is not None and len(text) > config.data.text_max_chars:
-            findings.add(
-                found.LONG_TEXT,
-                entry.where,
-                f"{len(text)} characters, text-max-chars={config.data.text_max_chars}",
-            )
+        text = _choose_text([t for t in texts if t], entry.key, data)
+        if entry.image and entry.image.check.problem:
+            kind = found.BOMB if entry.image.check.bomb else found.BROKEN_IMAGE
+            what = f"'{entry.image.name}' ({entry.image.check.problem})"
+            findings.add(kind, entry.where, what)
+        elif text is not None and len(text) > _LONGEST_TEXT:
+            what = f"{len(text)} characters, at most {_LONGEST_TEXT:,}"
+            findings.add(found.LONG_TEXT, entry.where, what)
         elif entry.image is None and text is None:
             findings.add(found.EMPTY, entry.where)
         else:
@@ -185,15 +187,26 @@ def _with_texts(
     return result
 
 
+def _choose_text(texts: Sequence[str], key: str, data: DataSettings) -> str | None:
+    """The text of a sample out of several, by the setting `captions`; None if there is none."""
+    if not texts:
+        return None
+    if data.captions == "joined":
+        return " ".join(texts)
+    chosen = seed_for(data.data_seed, "caption", key) if data.captions == "sampled" else 0
+    return texts[chosen % len(texts)]
+
+
 def _take_notes(sample: Sample, findings: Findings) -> None:
     if sample.text is None:
         findings.note(found.NO_TEXT)
-    if not isinstance(sample.image, Image):
+    if not isinstance(sample.image, CheckedImage):
         findings.note(found.NO_IMAGE)
-    elif known := sample.image.known:
-        if known.rotated:
-            findings.note(found.ROTATED)
-        if known.animated:
-            findings.note(found.ANIMATED)
-        if known.converted:
-            findings.note(f"{found.CONVERTED} from {known.converted}")
+        return
+    check = sample.image.check
+    if check.rotated:
+        findings.note(found.ROTATED)
+    if check.animated:
+        findings.note(found.ANIMATED)
+    if check.converted:
+        findings.note(f"{found.CONVERTED} from {check.converted}")

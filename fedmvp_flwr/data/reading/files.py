@@ -7,13 +7,11 @@ from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.config.folders import cache_folder
-from fedmvp_flwr.data.reading import findings as found
 from fedmvp_flwr.data.reading.cells import printable
-from fedmvp_flwr.data.reading.findings import Findings
-from fedmvp_flwr.data.reading.image_checks import check_files
-from fedmvp_flwr.data.reading.images import FileImage
+from fedmvp_flwr.data.reading.findings import MISSING_FILE, OUTSIDE, Findings
+from fedmvp_flwr.data.reading.image_checks import CheckedImage, check_files
+
+_SHOWN = 200  # characters of a name
 
 
 def require_folder(path: str | Path) -> Path:
@@ -50,42 +48,48 @@ def require_inside(root: Path, path: Path) -> Path:
     return path
 
 
-def read_own(root: Path, path: Path, where: str, findings: Findings) -> bytes | None:
-    """Read a file that belongs to one sample.
+def is_own_file(root: Path, path: Path, where: str, shown: str, findings: Findings) -> bool:
+    """Whether a file of one sample is there, and really in the folder of the data set.
 
     Args:
-        root: the resolved folder that it must lie in.
+        root: the resolved folder.
         path: the file.
-        where: how findings name it.
-        findings: takes it if its real location is elsewhere, or if it cannot be read.
-
-    Returns:
-        The bytes; None if there was a finding.
+        where: what names it.
+        shown: how findings call it.
+        findings: takes it if it is not there, or elsewhere.
     """
+    shown = f"'{printable(shown)}'"
     try:
         if not _stays(root, path):
-            findings.add(found.OUTSIDE, where, f"'{printable(str(path))}'")
+            findings.add(OUTSIDE, where, shown)
         elif not path.is_file():
-            findings.add(found.MISSING_FILE, where, f"'{printable(str(path))}'")
+            findings.add(MISSING_FILE, where, shown)
         else:
-            return path.read_bytes()
-    except (OSError, ValueError) as error:
-        findings.add(found.MISSING_FILE, where, f"'{printable(str(path))}' ({_reason(error)})")
+            return True
+    except (OSError, ValueError) as error:  # a name that no file can have, a closed folder
+        findings.add(MISSING_FILE, where, f"{shown} ({_reason(error)})")
+    return False
+
+
+def read_own(root: Path, path: Path, where: str, findings: Findings) -> bytes | None:
+    """Read a file of one sample; None if there was a finding (see `is_own_file`)."""
+    if not is_own_file(root, path, where, str(path), findings):
+        return None
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        findings.add(MISSING_FILE, where, f"'{printable(str(path))}' ({_reason(error)})")
     return None
 
 
 def find_images(
-    root: Path,
-    places: Sequence[tuple[str, str | None]],
-    config: RunConfig,
-    findings: Findings,
-) -> list[tuple[FileImage | None, bool]]:
+    root: Path, places: Sequence[tuple[str, str | None]], findings: Findings
+) -> list[tuple[CheckedImage | None, bool]]:
     """Find and check image files that must lie in a folder.
 
     Args:
         root: the resolved folder.
         places: where each name was read, and the name relative to `root`; None: no image.
-        config: names the cache folder, which keeps what the check found.
         findings: takes missing files and those outside of the folder.
 
     Returns:
@@ -93,31 +97,18 @@ def find_images(
         be read or decoded are still returned, with their problem.
     """
     usable = [name is None or _is_inside(root, name, where, findings) for where, name in places]
-    checked = [
-        name for (_, name), good in zip(places, usable, strict=True) if good and name is not None
-    ]
-    names = list(dict.fromkeys(checked))
-    checks = dict(zip(names, check_files(root, names, cache_folder(config)), strict=True))
-    images = {name: FileImage(root / name, printable(name), checks[name]) for name in names}
-    return [
-        (images[name] if good and name is not None else None, good)
-        for (_, name), good in zip(places, usable, strict=True)
-    ]
+    found = {name for (_, name), good in zip(places, usable, strict=True) if good and name}
+    names = sorted(found)
+    images = dict(zip(names, check_files(root, names, findings.cache), strict=True))
+    return [(images.get(name or ""), good) for (_, name), good in zip(places, usable, strict=True)]
 
 
 def _is_inside(root: Path, name: str, where: str, findings: Findings) -> bool:
     path = Path(name)
-    shown = f"'{printable(name)}'"
-    try:
-        if path.is_absolute() or ".." in path.parts or not _stays(root, root / path):
-            findings.add(found.OUTSIDE, where, shown)
-        elif not (root / path).is_file():
-            findings.add(found.MISSING_FILE, where, shown)
-        else:
-            return True
-    except (OSError, ValueError) as error:  # a name that no file can have, a closed folder
-        findings.add(found.MISSING_FILE, where, f"'{printable(name[:80])}' ({_reason(error)})")
-    return False
+    if path.is_absolute() or ".." in path.parts:
+        findings.add(OUTSIDE, where, f"'{printable(name)}'")
+        return False
+    return is_own_file(root, root / path, where, name[:_SHOWN], findings)
 
 
 def _stays(root: Path, path: Path) -> bool:

@@ -25,24 +25,6 @@ NO_COLUMN = "column that no row has"
 BROKEN_TEXT = "text that is no valid Unicode"
 CONTRADICTION = "image with several labels, splits or owners"
 NO_IMAGE_NAME = "row without the name of its image"
-BAD_KINDS = (
-    NO_COLUMN,
-    BROKEN_LINE,
-    NO_IMAGE_NAME,
-    CONTRADICTION,
-    MISSING_FILE,
-    OUTSIDE,
-    BROKEN_IMAGE,
-    BOMB,
-    NO_CELL,
-    NO_LABEL,
-    UNKNOWN_LABEL,
-    NO_SPLIT,
-    DUPLICATE,
-    LONG_TEXT,
-    BROKEN_TEXT,
-    EMPTY,
-)
 
 NO_IMAGE = "no image (a hole)"
 NO_TEXT = "no text (a hole)"
@@ -66,12 +48,15 @@ class Findings:
 
     Attributes:
         source: the data set, as the user named it.
+        cache: folder of the feature store, which keeps the list of bad samples and what the
+            checks of images found; None keeps nothing.
         bad: by kind, one line for each bad sample: where it is, and what is wrong.
         notes: by kind, how many samples; nothing that would have to be repaired.
         saved: file with the whole list of bad samples, once there is one.
     """
 
     source: str
+    cache: Path | None = None
     bad: dict[str, list[str]] = field(default_factory=dict)
     notes: dict[str, int] = field(default_factory=dict)
     saved: str = ""
@@ -93,28 +78,24 @@ class Findings:
         """Number of bad samples, all kinds together."""
         return sum(map(len, self.bad.values()))
 
-    def lines(self, shown: int = SHOWN) -> list[str]:
-        """One line per kind of bad sample, with the places of the first `shown`."""
-        return [
-            f"{len(self.bad[kind])} x {kind}: {_shorten(self.bad[kind], shown)}"
-            for kind in BAD_KINDS
-            if kind in self.bad
-        ]
+    def lines(self) -> list[str]:
+        """One line per kind of bad sample, with the places of the first `SHOWN`."""
+        return [f"{len(bad)} x {kind}: {_shorten(bad)}" for kind, bad in self.bad.items()]
 
-    def refuse_if(self, policy: str, cache_dir: Path) -> None:
+    def refuse_if(self, policy: str) -> None:
         """Raise a DataError that lists everything bad, unless the policy is to skip it.
 
         A column that is not there is no matter of single samples, and never skipped.
 
         Args:
             policy: `refuse` or `skip`.
-            cache_dir: the whole list is saved in its folder `bad-samples`.
         """
         if not self.bad:
             return
-        with suppress(OSError):  # a folder that cannot be written is the preflight's to report
-            digest = save_record(cache_dir / _FOLDER, self.record())
-            self.saved = str(cache_dir / _FOLDER / f"{digest}.json")
+        if self.cache:
+            with suppress(OSError):  # a folder that cannot be written is the preflight's to report
+                digest = save_record(self.cache / _FOLDER, self.record())
+                self.saved = str(self.cache / _FOLDER / f"{digest}.json")
         if policy != "skip" or NO_COLUMN in self.bad:
             listed = "\n  ".join(self.lines())
             what = (
@@ -142,6 +123,6 @@ class Findings:
         return {"source": self.source, "bad": dict(self.bad), "notes": dict(self.notes)}
 
 
-def _shorten(items: list[str], shown: int) -> str:
-    more = len(items) - shown
-    return "; ".join(items[:shown]) + (f"; and {more} more" if more > 0 else "")
+def _shorten(items: list[str]) -> str:
+    more = len(items) - SHOWN
+    return "; ".join(items[:SHOWN]) + (f"; and {more} more" if more > 0 else "")

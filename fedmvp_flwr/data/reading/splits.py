@@ -5,33 +5,23 @@ from collections import Counter
 from collections.abc import Sequence
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.base.samples import VALIDATION, Sample
+from fedmvp_flwr.base.samples import TEST, TRAIN, VALIDATION, Sample
 from fedmvp_flwr.base.seeds import seed_for
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 
-__all__ = [
-    "SPLIT_NAMES",
-    "TEST",
-    "TRAIN",
-    "VALIDATION",
-    "choose_splits",
-    "hold_out",
-    "require_both",
-]
-TRAIN, TEST = "train", "test"
 _VALIDATION_NAMES = ("validation", "valid", "dev")  # what others call it
 SPLIT_NAMES = frozenset({TRAIN, TEST, VALIDATION, *_VALIDATION_NAMES, "public"})
 _DIGITS = 9  # of a share of samples: 100 * 0.07 is 7, not 7.000000000000001
 
 
 def choose_splits(
-    samples: Sequence[tuple[Sample, str | None]], config: RunConfig, source: str
+    samples: Sequence[tuple[Sample, str | None]], data: DataSettings, source: str
 ) -> dict[str, tuple[Sample, ...]]:
     """Sort samples into splits by the names that they carry, or hold out a fraction.
 
     Args:
         samples: each with the name of its split, None where it has none.
-        config: `train-split`, `test-split`, `test-fraction` and `split-seed`.
+        data: `train-split`, `test-split`, `test-fraction` and `data-seed`.
         source: the data set, for messages.
 
     Returns:
@@ -45,13 +35,12 @@ def choose_splits(
     """
     names = Counter(name for _, name in samples if name is not None)
     if not names:
-        train, test = hold_out(
-            [sample for sample, _ in samples], config.data.test_fraction, config.data.split_seed
-        )
+        whole = [sample for sample, _ in samples]
+        train, test = hold_out(whole, data.test_fraction, data.data_seed)
         return require_both({TRAIN: train, TEST: test}, source)
-    wanted = {TRAIN: config.data.train_split.split("+")}
-    if config.data.test_split:
-        wanted[TEST] = config.data.test_split.split("+")
+    wanted = {TRAIN: data.train_split.split("+")}
+    if data.test_split:
+        wanted[TEST] = data.test_split.split("+")
     missing = [name for parts in wanted.values() for name in parts if name not in names]
     if missing:
         there = ", ".join(f"'{name}' ({count})" for name, count in sorted(names.items()))
@@ -67,17 +56,12 @@ def choose_splits(
         for role, parts in wanted.items()
     }
     if TEST not in splits:
-        splits[TRAIN], splits[TEST] = hold_out(
-            splits[TRAIN], config.data.test_fraction, config.data.split_seed
-        )
+        splits[TRAIN], splits[TEST] = hold_out(splits[TRAIN], data.test_fraction, data.data_seed)
     used = {name for parts in wanted.values() for name in parts}
     for other in sorted(set(names) - used - set(splits)):
-        role = (
-            VALIDATION
-            if other in _VALIDATION_NAMES and VALIDATION not in {*names, *splits}
-            else other
-        )
-        splits[role] = tuple(sample for sample, name in samples if name == other)
+        validates = other in _VALIDATION_NAMES and VALIDATION not in {*names, *splits}
+        own = tuple(sample for sample, name in samples if name == other)
+        splits[VALIDATION if validates else other] = own
     return require_both(splits, source)
 
 

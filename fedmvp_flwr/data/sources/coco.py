@@ -1,37 +1,55 @@
 """COCO captions, each image labelled with the supercategory that fills most of it."""
 
+import json
 import reprlib
 from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, Field, ValidationError
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
-from fedmvp_flwr.data.reading.entries import (
-    Entry,
-    LoadedDataset,
-    build_dataset,
-    named_classes,
-    printable,
-    read_classes,
-)
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.cells import printable
+from fedmvp_flwr.data.reading.classes import named_classes
+from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, DUPLICATE, UNLABELLED, Findings
-from fedmvp_flwr.data.sources.coco_json import (
-    Id,
-    annotation_place,
-    as_area,
-    as_caption,
-    as_id,
-    as_name,
-    ids_of,
-    read_lists,
-)
 
 _ANNOTATIONS, _CAPTIONS, _INSTANCES = "annotations", "captions_", "instances_"
 
+_Id = int | str  # 3.0, which pandas writes beside empty cells, is 3
+_Name = Annotated[str, Field(pattern=r"\S")]
 
-def load_coco(path: str, config: RunConfig) -> LoadedDataset:
+
+class _Listed(BaseModel):
+    id: _Id
+
+
+class _Image(_Listed):
+    file_name: _Name
+
+
+class _Caption(BaseModel):
+    image_id: _Id
+    caption: str | None
+
+
+class _Object(BaseModel):
+    image_id: _Id
+    category_id: _Id
+    area: Annotated[float, Field(ge=0, allow_inf_nan=False)]
+
+
+class _Category(_Listed):
+    supercategory: _Name
+
+
+_M = TypeVar("_M", bound=BaseModel)
+
+
+def load_coco(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read `annotations/captions_NAME.json`, `instances_NAME.json` and the images in `NAME/`.
 
     The split is called NAME without its year: `train`, `val`. The label of an image is the
@@ -39,15 +57,10 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
     without any object are left out and counted. A caption of an image that its file does not list
     is a bad sample, and so is an object of an image that neither file lists.
 
-    Args:
-        path: the folder.
-        config: splits (`test-split='val'`), captions, and what to do with bad samples.
-
     Raises:
         DataError: a file is missing or broken; names the file and the entry.
     """
-    findings = Findings(f"coco:{path}")
-    refuse_columns(config, findings.source)
+    findings = Findings(f"coco:{path}", cache)
     root = require_folder(path)
     files = sorted((root / _ANNOTATIONS).glob(f"{_CAPTIONS}*.json"))
     if not files:
@@ -59,109 +72,129 @@ def load_coco(path: str, config: RunConfig) -> LoadedDataset:
     classes: set[str] = set()
     for file in files:
         name = file.stem.removeprefix(_CAPTIONS)
-        captions = read_lists(require_inside(root, file), ("images", "annotations"))
-        listed = ids_of(captions["images"])
+        content = _read(root, file.name, ("images", "annotations"))
+        listed = _ids(content["images"])
         labels, names = _labels(root, f"{_INSTANCES}{name}.json", listed, findings)
+        captions: dict[_Id, list[str]] = defaultdict(list)
+        expected = "expected image_id (a number or text) and caption (text)"
+        for _, caption in _annotations(_Caption, content, file.name, listed, expected, findings):
+            captions[caption.image_id].append(caption.caption or "")
+        found = []
+        for number, (where, image) in _images(content["images"], file.name, findings).items():
+            if number in labels:
+                found.append((number, where, f"{name}/{image}"))
+            else:
+                findings.note(UNLABELLED)
+        images = find_images(root, [(where, key) for _, where, key in found], findings)
+        entries += [
+            Entry(
+                where,
+                printable(key),
+                labels[number],
+                image,
+                tuple(captions.get(number, ())),
+                name.rstrip("0123456789"),
+            )
+            for (number, where, key), (image, usable) in zip(found, images, strict=True)
+            if usable
+        ]
         classes |= names
-        entries += _entries(root, file.name, name, captions, labels, config, findings)
-    return build_dataset(
-        entries, config, findings, read_classes(config) or named_classes(sorted(classes))
-    )
+    return build_dataset(entries, data, findings, named_classes(sorted(classes)))
 
 
-def _entries(
-    root: Path,
+def _read(root: Path, file: str, lists: Sequence[str]) -> dict[str, Any]:
+    """Read a file that has these lists."""
+    path = require_inside(root, root / _ANNOTATIONS / file)
+    try:
+        content = json.loads(path.read_bytes())
+    except OSError as error:
+        raise DataError(f"'{path}' cannot be read ({error.strerror or error}).") from error
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"'{path}' is no JSON ({error}).") from error
+    own = content if isinstance(content, dict) else {}
+    missing = [key for key in lists if not isinstance(own.get(key), list)]
+    if missing:
+        raise DataError(f"'{path}' lacks the lists {missing}.")
+    return own
+
+
+def _valid(model: type[_M], item: object) -> _M | None:
+    try:
+        return model.model_validate(item)
+    except ValidationError:
+        return None
+
+
+def _ids(items: object) -> set[_Id]:
+    """The ids of entries; those that have none, or none that can be read, are left out."""
+    listed = (_valid(_Listed, item) for item in items) if isinstance(items, list) else ()
+    return {item.id for item in listed if item}
+
+
+def _annotations(
+    model: type[_M],
+    content: Mapping[str, Any],
     file: str,
-    name: str,
-    content: dict[str, list[object]],
-    labels: dict[Id, str],
-    config: RunConfig,
+    listed: set[_Id],
+    expected: str,
     findings: Findings,
-) -> list[Entry]:
-    """Entries of one file of captions."""
-    captions = _captions(content, file, findings)
-    images = {}
-    for number, (where, image_name) in _images(content["images"], file, findings).items():
-        if number in labels:
-            images[number] = (where, f"{name}/{image_name}")
-        else:
-            findings.note(UNLABELLED)
-    found = find_images(root, list(images.values()), config, findings)
-    return [
-        Entry(
-            where=where,
-            key=printable(key),
-            label=labels[number],
-            image=image,
-            texts=tuple(captions.get(number, ())),
-            split=name.rstrip("0123456789"),
-        )
-        for (number, (where, key)), (image, usable) in zip(images.items(), found, strict=True)
-        if usable
-    ]
-
-
-def _captions(
-    content: dict[str, list[object]], file: str, findings: Findings
-) -> dict[Id, list[str]]:
-    """By image its captions, in the order of the file."""
-    listed = ids_of(content["images"])
-    captions: dict[Id, list[str]] = defaultdict(list)
+) -> Iterator[tuple[str, _M]]:
+    """The annotations of listed images, each with its place: "a.json:annotations[3] (id 17)"."""
     for position, item in enumerate(content["annotations"]):
-        image, caption = as_id(item, "image_id"), as_caption(item)
-        where = annotation_place(file, position, item)
-        if image is None or caption is None:
-            what = "expected image_id (a number or text) and caption (text)"
+        own = _valid(_Listed, item)
+        where = f"{file}:annotations[{position}]" + (f" (id {reprlib.repr(own.id)})" if own else "")
+        annotation = _valid(model, item)
+        if annotation is None:
+            findings.add(BROKEN_LINE, where, expected)
+        elif (image := getattr(annotation, "image_id", None)) not in listed:
+            what = f"no entry of 'images' has the id {reprlib.repr(image)}"
             findings.add(BROKEN_LINE, where, what)
-        elif image not in listed:
-            findings.add(BROKEN_LINE, where, _unlisted(image))
         else:
-            captions[image].append(caption)
-    return captions
+            yield where, annotation
 
 
-def _images(items: list[object], file: str, findings: Findings) -> dict[Id, tuple[str, str]]:
+def _images(items: list[object], file: str, findings: Findings) -> dict[_Id, tuple[str, str]]:
     """By id the place and the name of the file.
 
-    Of an image that is listed again the first counts. Where one id names several files, none
-    does: whose the captions and objects are cannot be told.
+    Where one id names several files, none counts: whose the captions are cannot be told.
     """
-    images: dict[Id, tuple[str, str]] = {}
-    unclear: set[Id] = set()
+    places: dict[_Id, dict[str, str]] = defaultdict(dict)  # by id and name
     for position, item in enumerate(items):
         where = f"{file}:images[{position}]"
-        number, name = as_id(item, "id"), as_name(item, "file_name")
-        if number is None or name is None:
+        image = _valid(_Image, item)
+        if image is None:
             findings.add(BROKEN_LINE, where, "expected id (a number or text) and file_name (text)")
-        elif number not in images:
-            images[number] = (where, name)
+        elif image.file_name in places[image.id]:
+            first = places[image.id][image.file_name]
+            findings.add(DUPLICATE, where, f"id {image.id!r} is also in {first}")
         else:
-            first, other = images[number]
-            findings.add(DUPLICATE, where, f"id {number!r} is also in {first}")
-            if other != name and number not in unclear:
-                unclear.add(number)
-                findings.add(DUPLICATE, first, f"id {number!r} names another file in {where}")
-    return {number: image for number, image in images.items() if number not in unclear}
+            places[image.id][image.file_name] = where
+    for number, names in places.items():
+        if len(names) > 1:
+            for where in names.values():
+                findings.add(DUPLICATE, where, f"id {number!r} names {len(names)} files")
+    return {
+        number: (where, name)
+        for number, names in places.items()
+        for name, where in names.items()
+        if len(names) == 1
+    }
 
 
 def _labels(
-    root: Path, file: str, listed: set[Id], findings: Findings
-) -> tuple[dict[Id, str], set[str]]:
+    root: Path, file: str, listed: set[_Id], findings: Findings
+) -> tuple[dict[_Id, str], set[str]]:
     """By image the supercategory that fills most of it; all supercategories."""
-    path = require_inside(root, root / _ANNOTATIONS / file)
-    content = read_lists(path, ("annotations", "categories"), optional=("images",))
-    categories = _categories(content["categories"], path)
-    listed = listed | ids_of(content["images"])
-    areas: dict[Id, dict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for position, item in enumerate(content["annotations"]):
-        image, category, area = as_id(item, "image_id"), as_id(item, "category_id"), as_area(item)
-        if image is None or category is None or category not in categories or area is None:
-            where = annotation_place(file, position, item)
-            findings.add(BROKEN_LINE, where, "expected image_id, a known category_id and area")
-        elif image not in listed:
-            findings.add(BROKEN_LINE, annotation_place(file, position, item), _unlisted(image))
+    content = _read(root, file, ("annotations", "categories"))
+    categories = _categories(content["categories"], root / _ANNOTATIONS / file)
+    listed = listed | _ids(content.get("images"))
+    areas: dict[_Id, dict[str, float]] = defaultdict(lambda: defaultdict(float))
+    expected = "expected image_id, a known category_id and area"
+    for where, item in _annotations(_Object, content, file, listed, expected, findings):
+        if item.category_id in categories:
+            areas[item.image_id][categories[item.category_id]] += item.area
         else:
-            areas[image][categories[category]] += area
+            findings.add(BROKEN_LINE, where, expected)
     labels = {
         image: min(filled, key=lambda name: (-filled[name], name))
         for image, filled in areas.items()
@@ -169,23 +202,20 @@ def _labels(
     return labels, set(categories.values())
 
 
-def _unlisted(image: Id) -> str:
-    return f"no entry of 'images' has the id {reprlib.repr(image)}"
-
-
-def _categories(items: list[object], path: Path) -> dict[Id, str]:
+def _categories(items: list[object], path: Path) -> dict[_Id, str]:
     """By id the supercategory."""
-    categories: dict[Id, str] = {}
+    categories: dict[_Id, str] = {}
     for position, item in enumerate(items):
-        number, name = as_id(item, "id"), as_name(item, "supercategory")
-        if number is None or name is None:
+        category = _valid(_Category, item)
+        if category is None:
             raise DataError(
                 f"'{path}': categories[{position}] needs an id (a number or text) and a "
                 "supercategory (text)."
             )
-        if categories.setdefault(number, printable(name)) != printable(name):
+        name = printable(category.supercategory)
+        if categories.setdefault(category.id, name) != name:
             raise DataError(
-                f"'{path}': categories[{position}] gives the id {number!r} another supercategory "
-                f"('{printable(name)}') than before ('{categories[number]}')."
+                f"'{path}': categories[{position}] gives the id {category.id!r} another "
+                f"supercategory ('{name}') than before ('{categories[category.id]}')."
             )
     return categories

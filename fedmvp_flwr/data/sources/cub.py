@@ -4,84 +4,53 @@ from fractions import Fraction
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
-from fedmvp_flwr.data.reading.entries import (
-    Entry,
-    LoadedDataset,
-    build_dataset,
-    named_classes,
-    printable,
-    read_classes,
-)
-from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
+from fedmvp_flwr.base.samples import TEST, TRAIN
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.cells import printable
+from fedmvp_flwr.data.reading.classes import named_classes
+from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset
+from fedmvp_flwr.data.reading.files import require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, NO_LABEL, Findings
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN
-from fedmvp_flwr.data.sources.benchmark import paper_split
-from fedmvp_flwr.data.sources.reed import find_captions
+from fedmvp_flwr.data.sources.benchmarks import build_benchmark
 
 ARCHIVE = "CUB_200_2011"
 _PAPER_TEST_SHARE = Fraction(1178, 11788)
-_IMAGES, _LABELS, _SPLIT, _CLASSES = (
-    "images.txt",
-    "image_class_labels.txt",
-    "train_test_split.txt",
-    "classes.txt",
-)
+_LABELS, _SPLIT = "image_class_labels.txt", "train_test_split.txt"
 _SPLIT_NAMES = {"1": TRAIN, "0": TEST}
+_CAPTIONS = ("birds", "cvpr2016_cub")
 
 
-def load_cub(path: str, config: RunConfig) -> LoadedDataset:
+def load_cub(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the folder `CUB_200_2011`, or the folder that holds it.
-
-    Args:
-        path: the folder.
-        config: split, captions, and what to do with bad samples.
 
     Raises:
         DataError: a file is missing or broken, or a link leads out; names file and line.
     """
-    findings = Findings(f"cub:{path}")
-    refuse_columns(config, findings.source)
+    findings = Findings(f"cub:{path}", cache)
     root = require_folder(path)
     if (root / ARCHIVE).is_dir():
         root = require_inside(root, root / ARCHIVE).resolve()
-    names = _read_pairs(root, _IMAGES, findings)
+    names = _read_pairs(root, "images.txt", findings)
     labels = _read_pairs(root, _LABELS, findings)
-    split = _read_pairs(root, _SPLIT, findings)
-    classes = _read_pairs(root, _CLASSES, findings)
-    ids = list(names)
-    captions = find_captions(root, [names[i][1] for i in ids], ("birds", "cvpr2016_cub"))
-    places = [(names[i][0], f"images/{names[i][1]}") for i in ids]
-    entries = []
-    for i, (image, usable) in zip(ids, find_images(root, places, config, findings), strict=True):
-        where, name = names[i]
-        if i not in labels or i not in split:
-            findings.add(
-                NO_LABEL, where, f"image {printable(i)} is not in {_LABELS} or not in {_SPLIT}"
-            )
-        elif split[i][1] not in _SPLIT_NAMES:
-            place, value = split[i]
-            what = f"expected 1 (training) or 0 (test), has '{printable(value)[:60]}'"
+    splits = _read_pairs(root, _SPLIT, findings)
+    classes = _read_pairs(root, "classes.txt", findings)
+    found = []
+    for number, (where, name) in names.items():
+        if number not in labels or number not in splits:
+            what = f"image {printable(number)} is not in {_LABELS} or not in {_SPLIT}"
+            findings.add(NO_LABEL, where, what)
+            continue
+        place, split = splits[number]
+        if split not in _SPLIT_NAMES:
+            what = f"expected 1 (training) or 0 (test), has '{printable(split)[:60]}'"
             findings.add(BROKEN_LINE, place, what)
-        elif usable and (texts := captions.read(name, findings)) is not None:
-            entries.append(
-                Entry(
-                    where=where,
-                    key=printable(name),
-                    label=class_name(classes.get(labels[i][1], ("", labels[i][1]))[1]),
-                    image=image,
-                    texts=texts,
-                    split=_SPLIT_NAMES[split[i][1]],
-                )
-            )
-    known = read_classes(config) or named_classes(
-        [class_name(name) for _, name in classes.values()]
-    )
-    dataset = build_dataset(entries, config, findings, known)
-    if config.data.benchmark_split == "paper":
-        return paper_split(dataset, config, _PAPER_TEST_SHARE)
-    return dataset
+            continue
+        label = labels[number][1]
+        label = class_name(classes[label][1] if label in classes else label)
+        entry = Entry(where, printable(name), label, None, split=_SPLIT_NAMES[split])
+        found.append((entry, f"images/{name}"))
+    known = named_classes([class_name(name) for _, name in classes.values()])
+    return build_benchmark(root, found, _CAPTIONS, _PAPER_TEST_SHARE, data, findings, known)
 
 
 def class_name(name: str) -> str:
@@ -103,10 +72,9 @@ def _read_pairs(root: Path, file: str, findings: Findings) -> dict[str, tuple[st
     for number, line in enumerate(lines, 1):
         where = f"{file}:{number}"
         key, _, value = line.strip().partition(" ")
-        if not line.strip():
-            continue
         if not value or key in pairs:
-            findings.add(BROKEN_LINE, where, "an id twice" if value else "expected: ID VALUE")
+            if key:
+                findings.add(BROKEN_LINE, where, "an id twice" if value else "expected: ID VALUE")
             continue
         pairs[key] = (where, value.strip())
     return pairs

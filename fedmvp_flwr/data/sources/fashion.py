@@ -2,81 +2,60 @@
 
 import html
 import json
+import os
 import re
 from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
-from fedmvp_flwr.data.reading.columns import NONE
-from fedmvp_flwr.data.reading.entries import (
-    Entry,
-    LoadedDataset,
-    as_label,
-    build_dataset,
-    printable,
-)
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.cells import printable
+from fedmvp_flwr.data.reading.csv_text import Row, Table
+from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, read_own, require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import BROKEN_LINE, Findings
-from fedmvp_flwr.data.reading.tables import Row, Table, read_csv, require_columns
+from fedmvp_flwr.data.reading.tables import read_csv, require_columns, require_rows
+from fedmvp_flwr.data.sources.columns import columns_of
 
 STYLES = "styles.csv"
 LABEL_COLUMN, TITLE_COLUMN, DESCRIPTION = "articleType", "productDisplayName", "description"
-SPLIT_COLUMN = "split"
-_USED = ("text-column", "label-column", "split-column", "partition")
 _TAG = re.compile(r"<[^<>]*>")
 
 
-def load_fashion(path: str, config: RunConfig) -> LoadedDataset:
+def load_fashion(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the products of `styles.csv`, or of `styles/ID.json` where there is no table.
 
     The text is the description of `styles/ID.json` without its HTML tags, or the product's name
     where there is none; `text-column` chooses another field, and 'none' reads no text. The label
     is `articleType`. `mask-class-words` keeps the class out of the texts.
 
-    Args:
-        path: the folder.
-        config: columns, splits, captions, and what to do with bad samples.
-
     Raises:
         DataError: the folder holds no such data; bad samples; names file and line.
     """
-    findings = Findings(f"fashion:{path}")
-    refuse_columns(config, findings.source, _USED, ("text-column",))
+    findings = Findings(f"fashion:{path}", cache)
     root = require_folder(path)
-    rows = _rows(root, findings)
-    label = config.data.label_column or LABEL_COLUMN
-    wanted = {
-        "id": "id",
-        "label-column": label,
-        "split-column": config.data.split_column,
-        "partition": config.data.owner_column,
-    }
-    if config.data.text_column not in ("", DESCRIPTION, NONE):
-        wanted["text-column"] = config.data.text_column
-    named = {key: column for key, column in wanted.items() if column}
-    require_columns(rows, named, STYLES, findings)
-    places = [(row.where, f"images/{str(row.cells['id']).strip()}.jpg") for row in rows]
-    return build_dataset(
-        [
-            Entry(
-                where=row.where,
-                key=printable(str(row.cells["id"]).strip()),
-                label=as_label(row.cells.get(label)),
-                image=image,
-                texts=texts,
-                split=as_label(row.cells.get(config.data.split_column or SPLIT_COLUMN)),
-                owner=as_label(row.cells.get(config.data.owner_column)),
-            )
-            for row, (image, usable) in zip(
-                rows, find_images(root, places, config, findings), strict=True
-            )
-            if usable and (texts := _texts(root, row, config, findings)) is not None
-        ],
-        config,
-        findings,
-    )
+    table = _products(root, findings)
+    columns = columns_of(data, text=DESCRIPTION, label=LABEL_COLUMN)
+    required = {"id": "id", **columns.required}
+    if columns.text == DESCRIPTION:  # in the files of the products
+        required.pop("text-column", None)
+    require_columns(table.columns, required, STYLES)
+    require_rows(table, STYLES, findings)
+    ids = [str(row.cells["id"]).strip() for row in table.rows]
+    places = [(row.where, f"images/{name}.jpg") for row, name in zip(table.rows, ids, strict=True)]
+    images = find_images(root, places, findings)
+    reads = columns.text == DESCRIPTION and (root / "styles").is_dir()
+    described = set(os.listdir(root / "styles")) if reads else set()
+    entries = []
+    for row, name, (image, usable) in zip(table.rows, ids, images, strict=True):
+        own = {}
+        if columns.text == DESCRIPTION:
+            product = _product(root, name, findings) if f"{name}.json" in described else {}
+            usable = usable and product is not None
+            own["texts"] = (_description(product) or row.cells.get(TITLE_COLUMN),)
+        if usable:
+            entries.append(columns.entry(row, printable(name), image, **own))
+    return build_dataset(entries, data, findings)
 
 
 def plain_text(markup: str) -> str:
@@ -84,52 +63,30 @@ def plain_text(markup: str) -> str:
     return " ".join(html.unescape(_TAG.sub(" ", markup)).split())
 
 
-def _rows(root: Path, findings: Findings) -> Table:
+def _products(root: Path, findings: Findings) -> Table:
     if (root / STYLES).is_file():
         # The names of some products have commas that nobody put in quotes.
-        table = require_inside(root, root / STYLES)
-        return read_csv(table, STYLES, findings, free_text=TITLE_COLUMN)
+        path = require_inside(root, root / STYLES)
+        return read_csv(path, STYLES, findings, free_text=TITLE_COLUMN)
     files = sorted((root / "styles").glob("*.json"))
     if not files:
         raise DataError(f"'{root}' has neither {STYLES} nor styles/ID.json.")
-    rows = Table()
+    table = Table()
     for file in files:
         product = _product(root, file.stem, findings)
         if product is not None:
             cells = {key: _name_of(value) for key, value in product.items()}
-            rows.append(Row(f"styles/{file.name}", {**cells, "id": file.stem}))
-    return rows
+            table.rows.append(Row(f"styles/{file.name}", {**cells, "id": file.stem}))
+    table.columns = list({column for row in table.rows for column in row.cells})
+    return table
 
 
-def _texts(
-    root: Path, row: Row, config: RunConfig, findings: Findings
-) -> tuple[object, ...] | None:
-    """The text of a product, if there is to be one; None if its JSON file is a finding."""
-    if config.data.text_column == NONE:
-        return ()
-    if config.data.text_column not in ("", DESCRIPTION):
-        return (row.cells.get(config.data.text_column),)
-    number = str(row.cells["id"]).strip()
-    described = ""
-    if _has_file(root, number):
-        product = _product(root, number, findings)
-        if product is None:
-            return None
-        descriptors = product.get("productDescriptors")
-        found = descriptors.get(DESCRIPTION) if isinstance(descriptors, dict) else None
-        value = found.get("value") if isinstance(found, dict) else None
-        described = plain_text(value) if isinstance(value, str) else ""
-    return (described or row.cells.get(TITLE_COLUMN),)
-
-
-def _has_file(root: Path, number: str) -> bool:
-    """Whether there is a file of that product, be it one that cannot be read."""
-    if not number or "/" in number or "\0" in number:
-        return False  # not the name of a file in this folder
-    try:
-        return (root / "styles" / f"{number}.json").exists()
-    except OSError:
-        return True
+def _description(product: object) -> str:
+    """The description of a product as plain text, empty if there is none."""
+    value = product
+    for key in ("productDescriptors", DESCRIPTION, "value"):
+        value = value.get(key) if isinstance(value, dict) else None
+    return plain_text(value) if isinstance(value, str) else ""
 
 
 def _product(root: Path, number: str, findings: Findings) -> dict[str, Any] | None:
@@ -139,14 +96,10 @@ def _product(root: Path, number: str, findings: Findings) -> dict[str, Any] | No
     if content is None:
         return None
     try:
-        product = json.loads(content)["data"]
+        return dict(json.loads(content)["data"])
     except (ValueError, KeyError, TypeError, RecursionError) as error:
-        findings.add(BROKEN_LINE, where, f"no JSON with 'data' ({error})")
+        findings.add(BROKEN_LINE, where, f"no JSON with an object 'data' ({error})")
         return None
-    if not isinstance(product, dict):
-        findings.add(BROKEN_LINE, where, "'data' is no object")
-        return None
-    return product
 
 
 def _name_of(value: object) -> object:

@@ -10,12 +10,14 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import cached_property
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 import numpy as np
 
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.base.seeds import numpy_generator
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.sources.flora_render import NUM_BACKGROUNDS, Nuisance, draw_flower
 
 if TYPE_CHECKING:
@@ -181,6 +183,15 @@ def load_flora(
         tuple(describe(species) for species in SPECIES),
         splits,
     )
+
+
+def flora_of(seed: int, data: DataSettings, _: Path) -> Flora:
+    """The data set of a run: `flora` is the set 0, `flora:N` another one of the same species.
+
+    It never changes with the seed of a run: only its use does. Another set is for tuning without
+    a look at the test split of `flora`.
+    """
+    return load_flora(seed, data.train_samples, data.test_samples, data.validation_samples)
 
 
 def held_out_combinations() -> frozenset[tuple[str, str, str, int, str]]:

@@ -5,96 +5,67 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.column_settings import refuse_columns
-from fedmvp_flwr.data.reading.entries import (
-    Classes,
-    Entry,
-    LoadedDataset,
-    build_dataset,
-    named_classes,
-    read_classes,
-)
-from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
+from fedmvp_flwr.base.samples import TEST, TRAIN, VALIDATION
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.classes import Classes, named_classes, read_classes
+from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset
+from fedmvp_flwr.data.reading.files import require_folder, require_inside
 from fedmvp_flwr.data.reading.findings import Findings
-from fedmvp_flwr.data.reading.splits import TEST, TRAIN, VALIDATION
-from fedmvp_flwr.data.sources.benchmark import paper_split
-from fedmvp_flwr.data.sources.reed import find_captions
+from fedmvp_flwr.data.sources.benchmarks import build_benchmark
 
 _PAPER_TEST_SHARE = Fraction(819, 8189)
 _LABELS, _SPLITS = "imagelabels.mat", "setid.mat"
 _SPLIT_KEYS = {"trnid": TRAIN, "valid": VALIDATION, "tstid": TEST}
 _NUM_CLASSES = 102
+_CAPTIONS = ("flowers", "cvpr2016_flowers")
 
 
-def load_flowers(path: str, config: RunConfig) -> LoadedDataset:
+def load_flowers(path: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read the folder that holds `jpg/`, `imagelabels.mat`, `setid.mat` and `text_c10/`.
 
     The class names are those of `class-names-file` or of torchvision, where it is installed;
     the archive has none.
 
-    Args:
-        path: the folder.
-        config: split, captions, and what to do with bad samples.
-
     Raises:
         DataError: a file is missing or broken, or they do not fit each other.
     """
-    findings = Findings(f"flowers:{path}")
-    refuse_columns(config, findings.source)
+    findings = Findings(f"flowers:{path}", cache)
     root = require_folder(path)
     labels = _read_mat(root, _LABELS, ("labels",))["labels"]
     split = _read_splits(root)
     beyond = sorted(number for number in split if not 1 <= number <= len(labels))
     if beyond:
         raise DataError(f"{_SPLITS} names image {beyond[0]}, {_LABELS} has {len(labels)} labels.")
-    classes = read_classes(config) or _class_names(max(labels, default=0))
+    classes = read_classes(data) or _class_names(max(labels, default=0))
     if max(labels, default=0) > len(classes.names) or min(labels, default=1) < 1:
         raise DataError(
             f"{_LABELS} has labels {min(labels)} to {max(labels)}, expected 1 to "
             f"{len(classes.names)}."
         )
-    numbers = sorted(split)
-    places = [(f"{_SPLITS}:image {n}", f"jpg/image_{n:05d}.jpg") for n in numbers]
-    captions = find_captions(root, [name for _, name in places], ("flowers", "cvpr2016_flowers"))
-    entries = [
-        Entry(
-            where=where,
-            key=name,
-            label=classes.names[labels[number - 1] - 1],
-            image=image,
-            texts=texts,
-            split=split[number],
-        )
-        for number, (where, name), (image, usable) in zip(
-            numbers, places, find_images(root, places, config, findings), strict=True
-        )
-        if usable and (texts := captions.read(name, findings)) is not None
-    ]
-    dataset = build_dataset(entries, config, findings, classes)
-    if config.data.benchmark_split == "paper":
-        return paper_split(dataset, config, _PAPER_TEST_SHARE)
-    return dataset
+    found = []
+    for number in sorted(split):
+        name, label = f"jpg/image_{number:05d}.jpg", classes.names[labels[number - 1] - 1]
+        entry = Entry(f"{_SPLITS}:image {number}", name, label, None, split=split[number])
+        found.append((entry, name))
+    return build_benchmark(root, found, _CAPTIONS, _PAPER_TEST_SHARE, data, findings, classes)
 
 
 def _read_splits(root: Path) -> dict[int, str]:
     """By image the name of its split."""
     parts = _read_mat(root, _SPLITS, tuple(_SPLIT_KEYS))
-    split: dict[int, str] = {}
     first: dict[int, str] = {}
-    for key, name in _SPLIT_KEYS.items():
+    for key in _SPLIT_KEYS:
         for number in parts[key]:
             if first.setdefault(number, key) != key:
                 raise DataError(
                     f"'{root / _SPLITS}' names image {number} in {first[number]} and in {key}; "
                     "an image belongs to one split. Take the file from the archive again."
                 )
-            split[number] = name
-    return split
+    return {number: _SPLIT_KEYS[key] for number, key in first.items()}
 
 
 def _read_mat(root: Path, file: str, names: tuple[str, ...]) -> dict[str, list[int]]:
-    """Read vectors of integers of a MATLAB file."""
+    """Read vectors of whole numbers of a MATLAB file."""
     from scipy.io import loadmat
 
     path = require_inside(root, root / file)
@@ -107,17 +78,17 @@ def _read_mat(root: Path, file: str, names: tuple[str, ...]) -> dict[str, list[i
     missing = [name for name in names if name not in content]
     if missing:
         raise DataError(f"'{path}' has no {missing}; it has {sorted(content)}.")
-    return {name: _whole_numbers(content[name], name, path) for name in names}
-
-
-def _whole_numbers(values: Any, name: str, path: Path) -> list[int]:  # noqa: ANN401 - any of MATLAB
-    try:
-        numbers = [int(value) for value in values.ravel()]
-        if all(number == value for number, value in zip(numbers, values.ravel(), strict=True)):
-            return numbers
-    except (AttributeError, TypeError, ValueError, OverflowError):
-        pass  # text, cells, a sparse matrix, NaN: refused below like 1.5
-    raise DataError(f"'{path}': '{name}' must hold whole numbers alone.")
+    numbers = {}
+    for name in names:
+        try:
+            values = content[name].ravel().tolist()
+            numbers[name] = [int(value) for value in values]
+            whole = numbers[name] == values
+        except (AttributeError, TypeError, ValueError, OverflowError):
+            whole = False  # text, cells, a sparse matrix, NaN
+        if not whole:
+            raise DataError(f"'{path}': '{name}' must hold whole numbers alone.")
+    return numbers
 
 
 def _class_names(count: int) -> Classes:

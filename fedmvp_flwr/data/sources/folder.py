@@ -10,27 +10,33 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.reading.cells import as_label, is_empty, printable
-from fedmvp_flwr.data.reading.columns import Columns, check_columns, columns_of
-from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset, named_classes
+from fedmvp_flwr.data.reading.classes import named_classes
+from fedmvp_flwr.data.reading.csv_text import Row
+from fedmvp_flwr.data.reading.entries import LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.files import find_images, require_folder, require_inside
-from fedmvp_flwr.data.reading.findings import CLOSED_FOLDER, Findings
-from fedmvp_flwr.data.reading.tables import SUFFIXES, Row, read_table
-from fedmvp_flwr.data.sources.folder_splits import splits_by_folder
+from fedmvp_flwr.data.reading.findings import CLOSED_FOLDER, SPLIT_BY_FOLDER, Findings
+from fedmvp_flwr.data.reading.splits import SPLIT_NAMES
+from fedmvp_flwr.data.reading.tables import SUFFIXES, read_table, require_rows
+from fedmvp_flwr.data.sources.columns import Columns, check_columns, columns_of
 
 METADATA = "metadata"
 _SHOWN = 80  # characters of a file name that is no text
 
 
 def load_folder(
-    path: str | Path, config: RunConfig, class_names: Sequence[str] | None = None
+    path: str | Path,
+    data: DataSettings,
+    cache: Path,
+    class_names: Sequence[str] | None = None,
 ) -> LoadedDataset:
     """Read one folder of images and texts.
 
     Args:
         path: the folder.
-        config: columns, splits, captions, and what to do with bad samples.
+        data: columns, splits, captions, and what to do with bad samples.
+        cache: folder that keeps what the checks of images found.
         class_names: the classes that the labels must be of, in their order (a node is told them by
             the server); None: those of `class-names-file`, or the labels that there are.
 
@@ -38,38 +44,32 @@ def load_folder(
         DataError: the folder, its metadata or its samples cannot be used; names file and line.
     """
     root = require_folder(path)
-    findings = Findings(f"folder:{path}")
-    columns = columns_of(config)
+    findings = Findings(f"folder:{path}", cache)
+    columns = columns_of(data)
     rows: list[Row] = []
     places: list[tuple[str, str | None]] = []
     splits: list[str | None] = []
-    for directory, split in _tables(root, findings):
-        own = _read(root, directory, config, findings)
-        rows += own
-        places += [(row.where, _file_name(row, directory, columns)) for row in own]
-        splits += [as_label(row.cells.get(columns.split)) or split for row in own]
+    for directory in _directories(root, findings):
+        for row in _read(root, directory, columns, findings):
+            rows.append(row)
+            places.append((row.where, _file_name(row, directory, columns)))
+            splits.append(as_label(row.cells.get(columns.split)) or printable(directory) or None)
     if not any(splits):
-        splits = splits_by_folder(places, config, findings)
-    images = find_images(root, places, config, findings)
+        splits = _splits_by_folder(places, data, findings)
+    images = find_images(root, places, findings)
     entries = [
-        Entry(
-            where=row.where,
-            key=_key(row, name, columns),
-            label=as_label(row.cells.get(columns.label)),
-            image=image,
-            texts=(row.cells.get(columns.text),) if columns.text else (),
-            split=split,
-            owner=as_label(row.cells.get(columns.owner)) if columns.owner else None,
-        )
+        columns.entry(row, _key(row, name, columns), image, split=split)
         for row, (_, name), split, (image, usable) in zip(rows, places, splits, images, strict=True)
         if usable
     ]
-    classes = named_classes(class_names) if class_names is not None else None
-    return build_dataset(entries, config, findings, classes)
+    if class_names is None:
+        return build_dataset(entries, data, findings)
+    told = data.model_copy(update={"class_names_file": ""})
+    return build_dataset(entries, told, findings, named_classes(class_names))
 
 
-def _tables(root: Path, findings: Findings) -> list[tuple[str, str | None]]:
-    """Folders relative to `root` that hold a metadata file, each with the split it stands for.
+def _directories(root: Path, findings: Findings) -> list[str]:
+    """Folders relative to `root` that hold a metadata file: itself, or one for each split.
 
     A subfolder that may not be entered, as `lost+found` of a disk, has none; it is noted.
     """
@@ -82,31 +82,26 @@ def _tables(root: Path, findings: Findings) -> list[tuple[str, str | None]]:
             f"'{shown}' cannot be read ({error.strerror or error}). Let the user who runs this "
             "read it and enter it."
         ) from error
-    tables: dict[str, Path] = {}
+    found: list[str] = []
     for name in folders:
         try:
-            found = _metadata_files(root / name)
+            found += [name] if _metadata_files(root / name) else []
         except PermissionError:
             findings.note(f"{CLOSED_FOLDER}: '{name}'")
-            continue
-        if found:
-            tables[name] = found[0]
-    if own and tables:
-        names = [printable(str(path.relative_to(root))) for path in tables.values()]
+    if own and found:
+        names = [printable(f"{name}/{_metadata_files(root / name)[0].name}") for name in found]
         raise DataError(
             f"'{shown}' has {own[0].name}, and also {', '.join(names)}. Keep the file that is for "
             "the whole folder, or those of the subfolders (one per split)."
         )
-    if own:
-        return [("", None)]
-    if not tables:
+    if not own and not found:
         expected = ", ".join(METADATA + suffix for suffix in SUFFIXES)
         closed = "".join(f" Found: {note}." for note in findings.notes)
         raise DataError(
             f"'{shown}' has none of {expected}, nor has a subfolder of it (one per split). Write "
             f'a line per sample: {{"file_name": "a.jpg", "text": "...", "label": "..."}}.{closed}'
         )
-    return [(name, printable(name)) for name in tables]
+    return found or [""]
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
@@ -131,7 +126,7 @@ def _is_file(path: Path) -> bool:
         return False
 
 
-def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> list[Row]:
+def _read(root: Path, directory: str, columns: Columns, findings: Findings) -> list[Row]:
     path, *others = _metadata_files(root / directory)
     name = printable(str(Path(directory, path.name)))
     if others:
@@ -139,10 +134,11 @@ def _read(root: Path, directory: str, config: RunConfig, findings: Findings) -> 
             f"'{printable(str(root / directory))}' has {path.name} and {others[0].name}. Keep the "
             "one that counts."
         )
-    rows = read_table(require_inside(root, path), name, findings)
-    if rows or not findings.bad:  # else the lines that cannot be read say more
-        check_columns(rows, config, name, findings)
-    return rows
+    table = read_table(require_inside(root, path), name, findings, columns.names)
+    if table.rows or not findings.bad:  # else the lines that cannot be read say more
+        check_columns(table.columns, columns, name, findings)
+        require_rows(table, name, findings)
+    return table.rows
 
 
 def _file_name(row: Row, directory: str, columns: Columns) -> str | None:
@@ -158,3 +154,31 @@ def _key(row: Row, name: str | None, columns: Columns) -> str:
     """Its id, else the image's name, else the place of the row."""
     key = as_label(row.cells.get(columns.id)) if columns.id else None
     return key or printable(name or "") or row.where
+
+
+def _splits_by_folder(
+    places: Sequence[tuple[str, str | None]], data: DataSettings, findings: Findings
+) -> list[str | None]:
+    """The split of each row by the folder of its image; None where no folders tell it.
+
+    The layout of Hugging Face's `imagefolder`: one metadata file, and images in `train/`, `test/`.
+    Folders tell it if there are at least two that are named as splits, also by the settings. Then
+    every row must have its image in one of them.
+    """
+    settings = (data.train_split, data.test_split, data.public_split)
+    known = SPLIT_NAMES | {name for setting in settings for name in setting.split("+") if name}
+    parts = [PurePosixPath(name or "").parts for _, name in places]
+    heads = [part[0] if len(part) > 1 and part[0] in known else None for part in parts]
+    there = {head for head in heads if head}
+    if len(there) < 2:
+        return [None] * len(heads)
+    without = [where for (where, _), head in zip(places, heads, strict=True) if not head]
+    if without:
+        raise DataError(
+            f"dataset='{findings.source}' has no column of splits. The images lie in folders "
+            f"named as splits ({', '.join(sorted(there))}), but {len(without)} rows have no image "
+            f"in one of them, the first is {without[0]}. Write a column 'split' in every row."
+        )
+    for _ in heads:
+        findings.note(SPLIT_BY_FOLDER)
+    return list(heads)

@@ -3,55 +3,49 @@
 The whole set is needed to deal it to clients and to draw its holes, so streaming is refused.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.files import expanded
-from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.data.reading.columns import Columns, columns_of, none_on_purpose
-from fedmvp_flwr.data.reading.entries import (
-    Entry,
-    LoadedDataset,
-    as_label,
-    build_dataset,
-    named_classes,
-    read_classes,
-)
+from fedmvp_flwr.base.samples import TRAIN
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.reading.cells import as_label
+from fedmvp_flwr.data.reading.classes import Classes, named_classes
+from fedmvp_flwr.data.reading.csv_text import Row
+from fedmvp_flwr.data.reading.entries import Entry, LoadedDataset, build_dataset
 from fedmvp_flwr.data.reading.findings import UNKNOWN_LABEL, Findings
-from fedmvp_flwr.data.reading.hf_images import image_root, table_images
-from fedmvp_flwr.data.reading.images import TableImage
-from fedmvp_flwr.data.reading.splits import TRAIN
+from fedmvp_flwr.data.sources.columns import Columns, check_columns, columns_of
+from fedmvp_flwr.data.sources.hf_images import image_root, table_images
 
 _IMAGE_COLUMN = "image"
 _HIDDEN = -1  # the label of a test set that keeps its labels to itself
 _SAVED = ("dataset_dict.json", "state.json")  # what `save_to_disk` leaves
 
 
-def load_hf(name: str, config: RunConfig) -> LoadedDataset:
+def load_hf(name: str, data: DataSettings, cache: Path) -> LoadedDataset:
     """Read `NAME`, `NAME@CONFIGURATION` or a local folder.
 
     A local folder is what `save_to_disk` wrote, or anything that `load_dataset` can read; no hub is
     asked for it.
 
-    Args:
-        name: what follows `hf:`.
-        config: columns, splits, captions, and what to do with bad samples.
-
     Raises:
         DataError: it cannot be loaded, streams, or lacks a column; bad samples.
     """
-    columns = columns_of(config, _IMAGE_COLUMN)
+    columns = columns_of(data, _IMAGE_COLUMN)
     parts = _splits(name)
-    findings = Findings(f"hf:{name}")
+    findings = Findings(f"hf:{name}", cache)
     entries: list[Entry] = []
-    classes, root = read_classes(config), image_root(name)
+    classes: Classes | None = None
+    root = image_root(name)
     for split, table in sorted(parts.items()):
-        _require_columns(table, split, columns, config, findings.source)
-        names = _class_names(table, columns)
-        entries += _entries(table, split, len(parts) > 1, columns, root, config, findings)
+        check_columns(table.column_names, columns, f"split '{split}'", findings)
+        findings.refuse_if("refuse")
+        names = getattr(table.features[columns.label], "names", None)  # of a ClassLabel
+        entries += _entries(table, split, len(parts) > 1, columns, names, root, findings)
         classes = classes or (named_classes(names) if names else None)
-    return build_dataset(entries, config, findings, classes)
+    return build_dataset(entries, data, findings, classes)
 
 
 def _splits(name: str) -> dict[str, Any]:
@@ -84,55 +78,22 @@ def _splits(name: str) -> dict[str, Any]:
     return {str(split): table for split, table in parts.items()}
 
 
-def _require_columns(
-    table: Any,  # noqa: ANN401 - a datasets.Dataset
-    split: str,
-    columns: Columns,
-    config: RunConfig,
-    source: str,
-) -> None:
-    wanted = {
-        "image-column": columns.image,
-        "text-column": columns.text,
-        "label-column": columns.label,
-        "split-column": config.data.split_column,
-        "id-column": columns.id,
-        "partition": columns.owner,
-    }
-    twice = [key for key, column in wanted.items() if column and column == columns.image]
-    if len(twice) > 1:
-        raise DataError(f"dataset='{source}': {' and '.join(twice)} name the same column.")
-    missing = {key: c for key, c in wanted.items() if c and c not in table.column_names}
-    if missing:
-        own = {"image-column": config.data.image_column, "text-column": config.data.text_column}
-        named = ", ".join(f"'{column}' ({key})" for key, column in missing.items())
-        hints = [f" {none_on_purpose(key)}." for key in own if key in missing and not own[key]]
-        raise DataError(
-            f"dataset='{source}', split '{split}', has no column {named}. It has "
-            f"{sorted(table.column_names)}.{''.join(hints)}"
-        )
-
-
-def _class_names(table: Any, columns: Columns) -> list[str] | None:  # noqa: ANN401 - datasets.Dataset
-    """Those of a `ClassLabel`."""
-    return getattr(table.features[columns.label], "names", None)
-
-
 def _entries(
     table: Any,  # noqa: ANN401 - a datasets.Dataset
     split: str,
     several: bool,
     columns: Columns,
+    names: Sequence[str] | None,
     root: Path,
-    config: RunConfig,
     findings: Findings,
 ) -> list[Entry]:
     """Entries of one split; its name counts if there are several, else the split column does."""
-    images, usable = table_images(table, columns.image, split, root, config, findings)
-    names = _class_names(table, columns)
+    images, usable = table_images(table, columns.image, split, root, findings)
     name = split if several else None
+    # Without the images, so that the library decodes none.
+    texts = [c for c in table.column_names if c in columns.names and c != columns.image]
     entries = []
-    for index, cells in enumerate(_without_images(table, columns)):
+    for index, cells in enumerate(table.select_columns(texts)):
         if not usable[index]:
             continue
         label = cells[columns.label]
@@ -142,31 +103,9 @@ def _entries(
                 findings.add(UNKNOWN_LABEL, f"{split}:row {index}", what)
                 continue
             label = None if label == _HIDDEN else names[label]
-        entries.append(_entry(cells, index, label, images.get(index), name, columns))
+        row = Row(f"{name or TRAIN}:row {index}", cells)
+        key = as_label(cells.get(columns.id)) if columns.id else None
+        own = {"label": as_label(label)} | ({"split": name} if name else {})
+        key = key or f"{name or TRAIN}/{index}"
+        entries.append(columns.entry(row, key, images.get(index), **own))
     return entries
-
-
-def _without_images(table: Any, columns: Columns) -> Any:  # noqa: ANN401 - datasets.Dataset
-    """The columns that are used, so that the library decodes no others."""
-    wanted = {columns.text, columns.label, columns.split, columns.id, columns.owner}
-    return table.select_columns([name for name in table.column_names if name in wanted])
-
-
-def _entry(
-    cells: dict[str, Any],
-    index: int,
-    label: object,
-    image: TableImage | None,
-    split: str | None,
-    columns: Columns,
-) -> Entry:
-    key = as_label(cells.get(columns.id)) if columns.id else None
-    return Entry(
-        where=f"{split or TRAIN}:row {index}",
-        key=key or f"{split or TRAIN}/{index}",
-        label=as_label(label),
-        image=image,
-        texts=(cells[columns.text],) if columns.text else (),
-        split=split or as_label(cells.get(columns.split)),
-        owner=as_label(cells[columns.owner]) if columns.owner else None,
-    )

@@ -1,93 +1,89 @@
-"""From the run-config key `dataset` to a data set. A new source is one line here."""
+"""From the run-config key `dataset` to a data set. A new source is one file and a line here."""
 
-import difflib
-import importlib
+import pkgutil
 from collections.abc import Callable
+from dataclasses import dataclass
 from functools import lru_cache
+from pathlib import Path
+from typing import Any
 
-from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.base.samples import Dataset, Sample
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.base.choices import Value, choose, number, text
+from fedmvp_flwr.base.samples import Dataset
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.data.sources.columns import COLUMN_KEYS, refuse_columns
 
 
-def load_dataset(config: RunConfig) -> Dataset:
-    """Return the data set that the configuration names.
+@dataclass(frozen=True)
+class Source:
+    """Where samples come from.
+
+    Attributes:
+        load: "module:function", imported when it is needed: (value, settings, cache folder) ->
+            data set. The settings choose columns, splits and captions, and say what to do with bad
+            samples; the cache folder keeps what the checks of images found. Raises a DataError that
+            names file and line.
+        value: what follows the name.
+        columns: the settings that name columns which it reads, of `COLUMN_KEYS`; None: they are
+            left to nodes that have folders of their own.
+        optional: those of them that may be 'none': there are no images, or no texts.
+        at_nodes: whether every node has its own data, and the server none.
+    """
+
+    load: str
+    value: Value | None = None
+    columns: tuple[str, ...] | None = ()
+    optional: tuple[str, ...] = ()
+    at_nodes: bool = False
+
+
+_HERE = "fedmvp_flwr.data.sources"
+_PATH = Value("a path", text)
+_IMAGES, _TEXTS, _LABELS, _SPLITS, _IDS, _OWNERS = COLUMN_KEYS
+
+SOURCES: dict[str, Source] = {
+    "coco": Source(f"{_HERE}.coco:load_coco", _PATH),
+    "cub": Source(f"{_HERE}.cub:load_cub", _PATH),
+    "fashion": Source(
+        f"{_HERE}.fashion:load_fashion", _PATH, (_TEXTS, _LABELS, _SPLITS, _OWNERS), (_TEXTS,)
+    ),
+    "flickr30k": Source(
+        f"{_HERE}.flickr30k:load_flickr30k",
+        _PATH,
+        (_IMAGES, _TEXTS, _LABELS, _SPLITS, _OWNERS),
+        (_TEXTS,),
+    ),
+    "flora": Source(f"{_HERE}.flora:flora_of", Value("a whole number", number(int, 0), 0), None),
+    "flowers": Source(f"{_HERE}.flowers:load_flowers", _PATH),
+    "folder": Source(f"{_HERE}.folder:load_folder", _PATH, COLUMN_KEYS, (_IMAGES, _TEXTS)),
+    "hf": Source(
+        f"{_HERE}.hf:load_hf", Value("a name or path", text), COLUMN_KEYS, (_IMAGES, _TEXTS)
+    ),
+    "nodes": Source(f"{_HERE}.nodes:load_nodes", None, None, (_IMAGES, _TEXTS), at_nodes=True),
+}
+
+
+def source_of(dataset: str) -> tuple[Source, Any]:
+    """The source that the setting `dataset` names, and what follows the name.
 
     Raises:
-        DataError: no such source, with the nearest known name.
+        ConfigError: there is no such source.
     """
-    name = config.data.dataset.partition(":")[0]
-    if name not in _SOURCES:
-        near = difflib.get_close_matches(name, _SOURCES, n=1)
-        hint = f" Did you mean '{near[0]}'?" if near else ""
-        raise DataError(f"dataset='{config.data.dataset}' is none of {sorted(_SOURCES)}.{hint}")
-    return _SOURCES[name](config)
-
-
-def _flora(config: RunConfig) -> Dataset:
-    from fedmvp_flwr.data.reading.column_settings import refuse_none
-
-    refuse_none(config, config.data.dataset)
-    # The data set itself never changes with the seed of a run: only its use does. `flora:N` is
-    # another set of the same species, for tuning without a look at the test split of `flora`.
-    seed = config.data.dataset.partition(":")[2] or "0"
-    if not seed.isdecimal():
-        raise DataError(f"dataset='{config.data.dataset}': expected flora or flora:NUMBER.")
-    return _flora_of(
-        int(seed),
-        config.data.train_samples,
-        config.data.test_samples,
-        config.data.validation_samples,
-    )
-
-
-@lru_cache(maxsize=1)
-def _flora_of(seed: int, num_train: int, num_test: int, num_val: int) -> Dataset:
-    from fedmvp_flwr.data.sources.flora import load_flora
-
-    return load_flora(seed, num_train, num_test, num_val)
-
-
-def _nodes(config: RunConfig) -> Dataset:
-    """The server's view where every node has its own folder: class names, and no sample."""
-    from fedmvp_flwr.data.reading.entries import LoadedDataset, read_classes
-    from fedmvp_flwr.data.reading.findings import Findings
-
-    classes = read_classes(config)
-    if classes is None:
-        raise DataError(
-            "dataset='nodes' means that the nodes have the data: the server needs to be told the "
-            "class names. Set class-names-file (one name a line, in the order of the labels; a "
-            "description after a tab makes a better probe)."
-        )
-    splits: dict[str, tuple[Sample, ...]] = {"train": (), "test": ()}
-    return LoadedDataset(classes.names, classes.descriptions, splits, Findings("nodes"))
-
-
-def location(config: RunConfig) -> str:
-    """What follows the source's name in `dataset`.
-
-    Raises:
-        DataError: nothing does.
-    """
-    name, _, place = config.data.dataset.partition(":")
-    if not place:
-        raise DataError(f"dataset='{config.data.dataset}': expected {name}:PATH.")
-    return place
+    return choose("dataset", dataset, SOURCES)
 
 
 @lru_cache(maxsize=1)  # a simulation's actor serves many messages of one run
-def _located(config: RunConfig) -> Dataset:
-    # The module is named as the source, its function load_SOURCE(path, config).
-    name = config.data.dataset.partition(":")[0]
-    module = importlib.import_module(f"fedmvp_flwr.data.sources.{name}")
-    load: Callable[[str, RunConfig], Dataset] = getattr(module, f"load_{name}")
-    return load(location(config), config)
+def load_dataset(data: DataSettings, cache: Path) -> Dataset:
+    """Return the data set that the settings name.
 
+    Args:
+        data: names it, its columns and splits, and says what to do with bad samples.
+        cache: folder that keeps what was found, so that no image is looked at twice.
 
-_LOCATED = ("coco", "cub", "fashion", "flickr30k", "flowers", "folder", "hf")
-_SOURCES: dict[str, Callable[[RunConfig], Dataset]] = {
-    "flora": _flora,
-    "nodes": _nodes,
-    **dict.fromkeys(_LOCATED, _located),
-}
+    Raises:
+        ConfigError: there is no such source.
+        DataError: it cannot be used.
+    """
+    source, value = source_of(data.dataset)
+    refuse_columns(data, source.columns, source.optional)
+    load: Callable[[Any, DataSettings, Path], Dataset] = pkgutil.resolve_name(source.load)
+    return load(value, data, cache)

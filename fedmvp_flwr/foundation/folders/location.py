@@ -1,12 +1,14 @@
-"""Finds the folder of a frozen model: embedded, local, or in the hub's cache."""
+"""Finds the folder of a frozen model that is on this machine: embedded, or by its path."""
 
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.base.files import expanded
 
-_EMBEDDED = "embedded"
 _WEIGHTS = ".safetensors"
+_CONVERT = (
+    "Convert the weights to safetensors; other formats are not loaded, because they may run code."
+)
 
 
 def embedded_folder(key: str, name: str) -> Path:
@@ -22,16 +24,16 @@ def embedded_folder(key: str, name: str) -> Path:
     hint = (
         "Install the package fedmvp_assets (it comes with the repository: make setup), build its "
         "models (python -m fedmvp_assets.build), or name a model of your own: "
-        f"{key}='library:local:/folder'."
+        f"{key}='library:/folder'."
     )
     try:
         from fedmvp_assets import model_path
-    except ImportError as error:
-        raise ModelError(f"{key}: the embedded models are not installed. {hint}") from error
-    try:
+
         return Path(model_path(name))
+    except ImportError as error:
+        raise ModelError(f"the embedded models are not installed. {hint}") from error
     except FileNotFoundError as error:
-        raise ModelError(f"{key}: {error} {hint}") from error
+        raise ModelError(f"{error} {hint}") from error
 
 
 def is_path(text: str) -> bool:
@@ -39,12 +41,11 @@ def is_path(text: str) -> bool:
     return text.startswith(("/", "~"))
 
 
-def local_place(key: str, text: str, path: str, one_file: bool) -> tuple[Path, str | None]:
+def local_folder(library: str, path: str, one_file: bool) -> tuple[Path, str | None]:
     """Return a local model's folder, and the name of its weights if one file is named.
 
     Args:
-        key: the run-config key, for errors.
-        text: the whole spec, for errors.
+        library: its name, for errors.
         path: an absolute folder, or an absolute .safetensors file in one.
         one_file: the library can load one file of a folder.
 
@@ -52,27 +53,23 @@ def local_place(key: str, text: str, path: str, one_file: bool) -> tuple[Path, s
         ModelError: the path is relative, leads nowhere, to the home folder of nobody, or to a
             file that cannot be loaded.
     """
-    place = expanded(path, ModelError, key)
+    place = expanded(path, ModelError)
     if not path or not place.is_absolute():
         raise ModelError(
-            f"{key}={text!r}: expected an absolute folder, 'library:local:/folder'; Flower's "
-            "processes do not run in your current directory."
+            f"expected an absolute folder, '{library}:/folder'; Flower's processes do not run in "
+            "your current directory."
         )
     if place.is_file():
         if not one_file:
-            library = text.partition(":")[0]
             raise ModelError(
-                f"{key}={text!r}: {library} loads a whole folder and would not look at "
-                f"{place.name}; name the folder: '{library}:{place.parent}'."
+                f"{library} loads a whole folder and would not look at {place.name}; name the "
+                f"folder: '{library}:{place.parent}'."
             )
         if place.suffix != _WEIGHTS:
-            raise ModelError(
-                f"{key}={text!r}: {place.name} is no {_WEIGHTS} file. Convert the weights to "
-                "safetensors; other formats are not loaded, because they may run code."
-            )
+            raise ModelError(f"{place.name} is no {_WEIGHTS} file. {_CONVERT}")
         return place.parent, place.name
     if not place.is_dir():
-        raise ModelError(f"{key}={text!r}: the folder {place} does not exist.")
+        raise ModelError(f"the folder {place} does not exist.")
     return place, None
 
 
@@ -86,10 +83,7 @@ def single_weights(folder: Path, named: str | None) -> Path:
         return folder / named
     found = sorted(path for path in folder.glob(f"*{_WEIGHTS}") if path.is_file())
     if not found:
-        raise ModelError(
-            f"{folder} holds no {_WEIGHTS} file. Convert the weights to safetensors; other formats "
-            "are not loaded, because they may run code."
-        )
+        raise ModelError(f"{folder} holds no {_WEIGHTS} file. {_CONVERT}")
     if len(found) > 1:
         names = ", ".join(path.name for path in found)
         raise ModelError(

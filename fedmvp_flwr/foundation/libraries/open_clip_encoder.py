@@ -12,7 +12,7 @@ from torch import Tensor
 
 from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.foundation.libraries.open_clip_model import Clip, load_clip
-from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.spec import LoadContext
 from fedmvp_flwr.foundation.tokens import pool_to_grid, to_features
 
 if TYPE_CHECKING:
@@ -106,16 +106,12 @@ class OpenClipTextEncoder:
 
 def load_image_encoder(context: LoadContext) -> OpenClipImageEncoder:
     """Load the image side of the model folder."""
-    return OpenClipImageEncoder(
-        load_clip(context), context.device, context.config.models.image_grid
-    )
+    return OpenClipImageEncoder(load_clip(context), context.device, context.settings.image_grid)
 
 
 def load_text_encoder(context: LoadContext) -> OpenClipTextEncoder:
     """Load the text side of the model folder."""
-    return OpenClipTextEncoder(
-        load_clip(context), context.device, context.config.models.text_max_tokens
-    )
+    return OpenClipTextEncoder(load_clip(context), context.device, context.settings.text_max_tokens)
 
 
 def _pad_id(tokenizer: Any) -> int:  # noqa: ANN401 - an untyped library's object

@@ -13,14 +13,15 @@ from typing import TYPE_CHECKING, Any
 
 from torch import Tensor
 
-from fedmvp_flwr.foundation.folders.open_clip_folder import (
+from fedmvp_flwr.foundation.libraries.open_clip_folder import (
     architecture_parts,
     has_tokenizer,
     own_parts,
     preprocessing_of,
     weights_file,
 )
-from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.libraries.transformers_model import require_words
+from fedmvp_flwr.foundation.spec import LoadContext
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -50,10 +51,13 @@ def load_clip(context: LoadContext) -> Clip:
     Raises:
         ModelError: the folder lacks something, or it is not clear which file holds the weights.
     """
-    name = f"open_clip:{context.architecture}:{context.folder}:{context.weights}"
+    spec = context.spec
+    name = f"open_clip:{spec.architecture}:{spec.folder}:{spec.weights}"
     if name not in context.shared:
-        load = _load_architecture if context.architecture else _load_folder
+        load = _load_architecture if spec.architecture else _load_folder
         model, preprocess, tokenizer = load(context)
+        if hasattr(tokenizer, "tokenizer"):  # that of transformers, not open_clip's own
+            require_words(spec.folder, tokenizer.tokenizer)
         context.shared[name] = Clip(model.eval().requires_grad_(False), preprocess, tokenizer)
     clip: Clip = context.shared[name]
     return clip
@@ -66,9 +70,9 @@ def _load_folder(context: LoadContext) -> tuple[Any, Any, Any]:
     """
     import open_clip
 
-    parts = own_parts(context.folder)  # says more clearly than the library what is missing
-    weights = weights_file(context)
-    folder = f"local-dir:{context.folder}"
+    parts = own_parts(context.spec.folder)  # says more clearly than the library what is missing
+    weights = weights_file(context.spec)
+    folder = f"local-dir:{context.spec.folder}"
     with _unwarned():
         model, _, preprocess = open_clip.create_model_and_transforms(
             folder,
@@ -90,18 +94,19 @@ def _load_architecture(context: LoadContext) -> tuple[Any, Any, Any]:
     """
     import open_clip
 
-    preprocessing = preprocessing_of(context.folder)
-    parts = architecture_parts(context.architecture)
+    folder, architecture = context.spec.folder, context.spec.architecture
+    preprocessing = preprocessing_of(folder)
+    parts = architecture_parts(architecture)
     length = parts["text_cfg"].get("context_length", _SIMPLE_TOKENIZER_LENGTH)
-    if has_tokenizer(context.folder, context.architecture, parts):
+    if has_tokenizer(folder, architecture, parts):
         tokenizer = open_clip.tokenizer.HFTokenizer(
-            str(context.folder), context_length=length, trust_remote_code=False
+            str(folder), context_length=length, trust_remote_code=False
         )
     else:
         tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=length)
     model, _, preprocess = open_clip.create_model_and_transforms(
-        context.architecture,
-        pretrained=str(weights_file(context)),
+        architecture,
+        pretrained=str(weights_file(context.spec)),
         device=context.device,
         image_mean=tuple(preprocessing["mean"]),
         image_std=tuple(preprocessing["std"]),

@@ -6,9 +6,13 @@ from typing import Any
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.folders.weight_files import require_safetensors
 from fedmvp_flwr.foundation.libraries.dtypes import DTYPES
-from fedmvp_flwr.foundation.libraries.transformers_model import LOCAL_ONLY, require_whole
+from fedmvp_flwr.foundation.libraries.transformers_model import (
+    LOCAL_ONLY,
+    require_whole,
+    require_words,
+)
 from fedmvp_flwr.foundation.protocols import Captioner
-from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.spec import LoadContext
 
 MAX_NEW_TOKENS = 48  # twice BLIP's usual caption; decoding stops at the end token anyway
 _KNOWN = ("blip", "blip-2")
@@ -30,26 +34,28 @@ def load_captioner(context: LoadContext) -> Captioner:
     config_class: Any = AutoConfig
     processor_class: Any = AutoProcessor
     model_class: Any = AutoModelForImageTextToText
+    folder, options = context.spec.folder, context.spec.options
+    require_safetensors(folder)
     with quiet_libraries():
-        kind = config_class.from_pretrained(context.folder, **LOCAL_ONLY).model_type
-        processor = processor_class.from_pretrained(context.folder, **LOCAL_ONLY)
+        kind = config_class.from_pretrained(folder, **LOCAL_ONLY).model_type
+        processor = processor_class.from_pretrained(folder, **LOCAL_ONLY)
+        require_words(folder, processor.tokenizer)
         chats = bool(getattr(processor, "chat_template", None))
         if kind not in _KNOWN and not chats:
             raise ModelError(
-                f"captioner: {context.folder} is a '{kind}' without a chat template; expected "
+                f"{folder} is a '{kind}' without a chat template; expected "
                 "BLIP, BLIP-2, or an image-text-to-text model whose processor has one."
             )
-        require_safetensors(context.folder)
         model, info = model_class.from_pretrained(
-            context.folder,
+            folder,
             use_safetensors=True,
             output_loading_info=True,
-            dtype=DTYPES[context.config.models.captioner_dtype],
+            dtype=DTYPES[options.dtype],
             **LOCAL_ONLY,
         )
-    require_whole(context.folder, model, info["missing_keys"])
+    require_whole(folder, model, info["missing_keys"])
     model = model.to(context.device).eval().requires_grad_(False)
-    longest = context.config.models.captioner_max_tokens or MAX_NEW_TOKENS
+    longest = options.max_tokens or MAX_NEW_TOKENS
     adapters: dict[str, Callable[[Any, Any, str, int], Captioner]] = {
         "blip": BlipCaptioner,
         "blip-2": Blip2Captioner,

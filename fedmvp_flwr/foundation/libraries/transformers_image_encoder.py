@@ -13,12 +13,8 @@ from torch import Tensor
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.base.features import ModalityFeatures
-from fedmvp_flwr.foundation.libraries.transformers_model import (
-    LOCAL_ONLY,
-    is_joint,
-    load_auto_model,
-)
-from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.libraries.transformers_model import LOCAL_ONLY, load_auto_model
+from fedmvp_flwr.foundation.spec import LoadContext
 from fedmvp_flwr.foundation.tokens import patch_maps, pool_to_grid, to_features, unit
 
 if TYPE_CHECKING:
@@ -36,7 +32,14 @@ class TransformersImageEncoder:
         pooled_width: P of the pooled embedding.
     """
 
-    def __init__(self, model: Any, processor: Any, device: str, grid: int) -> None:  # noqa: ANN401 - untyped
+    def __init__(
+        self,
+        model: Any,  # noqa: ANN401 - an untyped library's object
+        processor: Any,  # noqa: ANN401
+        device: str,
+        grid: int,
+        joint: bool,
+    ) -> None:
         """Measure the widths on one blank image.
 
         Args:
@@ -44,6 +47,7 @@ class TransformersImageEncoder:
             processor: its image processor.
             device: where the model lies.
             grid: rows and columns of the pooled token map.
+            joint: it has a text side as well that ends in the same space.
 
         Raises:
             ModelError: the model's token map is smaller than the grid, or it sees no images.
@@ -52,7 +56,7 @@ class TransformersImageEncoder:
 
         self._model, self._processor = model, processor
         self._device, self._grid = device, grid
-        self._joint = is_joint(model)
+        self._joint = joint
         blank = self.encode([Image.new("RGB", (32, 32))])[0]
         self.token_width, self.pooled_width = blank.tokens.shape[1], len(blank.pooled)
 
@@ -90,7 +94,7 @@ class TransformersImageEncoder:
         size = getattr(config, "patch_size", None)
         if size is None:
             raise ModelError(
-                f"image-encoder: {type(self._model).__name__} tells no patch_size: its tokens "
+                f"{type(self._model).__name__} tells no patch_size: its tokens "
                 f"form no map. {_EXPECTED}"
             )
         height, width = size if isinstance(size, list | tuple) else (size, size)
@@ -102,10 +106,10 @@ def load_image_encoder(context: LoadContext) -> TransformersImageEncoder:
     from transformers import AutoImageProcessor
 
     processor_class: Any = AutoImageProcessor
-    processor = processor_class.from_pretrained(context.folder, **LOCAL_ONLY)
+    processor = processor_class.from_pretrained(context.spec.folder, **LOCAL_ONLY)
     model = load_auto_model(context)
-    if getattr(model, "main_input_name", "") != "pixel_values" and not is_joint(model):
-        raise ModelError(f"image-encoder: {type(model).__name__} takes no images. {_EXPECTED}")
+    if getattr(model, "main_input_name", "") != "pixel_values" and not context.spec.joint:
+        raise ModelError(f"{type(model).__name__} takes no images. {_EXPECTED}")
     return TransformersImageEncoder(
-        model, processor, context.device, context.config.models.image_grid
+        model, processor, context.device, context.settings.image_grid, context.spec.joint
     )

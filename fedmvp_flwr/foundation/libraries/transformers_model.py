@@ -9,7 +9,7 @@ import torch
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.folders.weight_files import require_safetensors
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
-from fedmvp_flwr.foundation.specs import JOINT_TYPES, LoadContext
+from fedmvp_flwr.foundation.spec import LoadContext
 
 LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # Heads that our features do not use; a checkpoint may lack them.
@@ -24,26 +24,24 @@ def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped l
         ModelError: the folder lacks weights that the features need; they would be random. Or it
             names files of weights that are no safetensors.
     """
-    name = f"transformers:{context.folder}"
+    folder = context.spec.folder
+    name = f"transformers:{folder}"
     if name not in context.shared:
         from transformers import AutoModel
 
-        require_safetensors(context.folder)
+        require_safetensors(folder)
         model_class: Any = AutoModel
         with quiet_libraries():
             model, info = model_class.from_pretrained(
-                context.folder,
+                folder,
                 use_safetensors=True,
                 output_loading_info=True,
                 dtype=torch.float32,
                 **LOCAL_ONLY,
             )
-        joint = model.config.model_type in JOINT_TYPES
-        require_whole(
-            context.folder,
-            model,
-            (k for k in info["missing_keys"] if joint or not any(part in k for part in _UNUSED)),
-        )
+        unused = () if context.spec.joint else _UNUSED
+        missing = [k for k in info["missing_keys"] if not any(part in k for part in unused)]
+        require_whole(folder, model, missing)
         context.shared[name] = model.to(context.device).eval().requires_grad_(False)
     return context.shared[name]
 
@@ -68,9 +66,17 @@ def require_whole(folder: Path, model: Any, missing: Iterable[str]) -> None:  # 
         )
 
 
-def is_joint(model: Any) -> bool:  # noqa: ANN401 - an untyped library's object
-    """Whether the model has an image and a text side that end in one space."""
-    return str(model.config.model_type) in JOINT_TYPES
+def require_words(folder: Path, tokenizer: Any) -> None:  # noqa: ANN401 - untyped
+    """Refuse a tokenizer that knows no word: the library makes one where its files are not there.
+
+    Raises:
+        ModelError: it has added tokens alone.
+    """
+    if len(tokenizer) <= len(tokenizer.added_tokens_decoder):
+        raise ModelError(
+            f"{folder} lacks the vocabulary of its tokenizer ({type(tokenizer).__name__}). Put the "
+            "files of the tokenizer there."
+        )
 
 
 def without_special_tokens(prompt: str, tokenizer: Any) -> str:  # noqa: ANN401 - untyped

@@ -12,13 +12,13 @@ from torch import Tensor
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.base.features import ModalityFeatures
-from fedmvp_flwr.foundation.folders.transformers_folder import CLASS_TOKEN, MEAN, pooling_of
+from fedmvp_flwr.foundation.libraries.sentence_pooling import CLASS_TOKEN, pooling_of
 from fedmvp_flwr.foundation.libraries.transformers_model import (
     LOCAL_ONLY,
-    is_joint,
     load_auto_model,
+    require_words,
 )
-from fedmvp_flwr.foundation.specs import LoadContext
+from fedmvp_flwr.foundation.spec import LoadContext
 from fedmvp_flwr.foundation.tokens import mean_over, to_features, unit
 
 _PADDED_TYPES = {"siglip"}  # trained on texts padded to the full length, padding not masked
@@ -39,7 +39,7 @@ class TransformersTextEncoder:
         tokenizer: Any,  # noqa: ANN401
         device: str,
         max_tokens: int,
-        pooling: str = MEAN,
+        pooling: str | None,
     ) -> None:
         """Measure the widths on an empty text.
 
@@ -49,10 +49,10 @@ class TransformersTextEncoder:
             device: where the model lies.
             max_tokens: token sequences are cut here. A text model reads no more than that either;
                 an image-text model pools over the whole text, as far as its context reaches.
-            pooling: "mean" or "cls", of a text model.
+            pooling: "mean" or "cls", of a text model; None of an image-text model.
         """
         self._model, self._tokenizer, self._device = model, tokenizer, device
-        self._joint = is_joint(model)
+        self._joint = pooling is None
         self._padded = str(model.config.model_type) in _PADDED_TYPES
         self._max_tokens, self._pooling = max_tokens, pooling
         context = _context_length(model, tokenizer)
@@ -97,12 +97,14 @@ def load_text_encoder(context: LoadContext) -> TransformersTextEncoder:
     from transformers import AutoTokenizer
 
     tokenizer_class: Any = AutoTokenizer
-    tokenizer = tokenizer_class.from_pretrained(context.folder, **LOCAL_ONLY)
+    folder, joint = context.spec.folder, context.spec.joint
+    tokenizer = tokenizer_class.from_pretrained(folder, **LOCAL_ONLY)
+    require_words(folder, tokenizer)
     model = load_auto_model(context)
-    is_text = getattr(model, "main_input_name", "") == "input_ids" or is_joint(model)
+    is_text = getattr(model, "main_input_name", "") == "input_ids" or joint
     if not is_text or model.config.is_encoder_decoder:
         raise ModelError(
-            f"text-encoder: {type(model).__name__} is no text encoder; expected BERT, a sentence "
+            f"{type(model).__name__} is no text encoder; expected BERT, a sentence "
             "encoder, CLIP or SigLIP."
         )
     tokenizer.padding_side = "right"  # the real tokens come first
@@ -112,8 +114,8 @@ def load_text_encoder(context: LoadContext) -> TransformersTextEncoder:
         model,
         tokenizer,
         context.device,
-        context.config.models.text_max_tokens,
-        MEAN if is_joint(model) else pooling_of(context.folder),
+        context.settings.text_max_tokens,
+        None if joint else pooling_of(folder),
     )
 
 

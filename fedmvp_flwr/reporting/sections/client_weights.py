@@ -2,22 +2,20 @@
 
 import math
 import statistics
-from collections import defaultdict
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from functools import partial
 
 import numpy as np
 
-from fedmvp_flwr.base.errors import ConfigError
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.aggregation.weights import distance_to_uniform
+from fedmvp_flwr.config.method import MethodSettings
 from fedmvp_flwr.reporting.curves import line_chart, ranges
-from fedmvp_flwr.reporting.events import Event, RunRecord, number, numbers
-from fedmvp_flwr.reporting.heatmaps import heat_map, two_sided
+from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, two_sided
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.sections.graph import mean_similarity, similarity
-from fedmvp_flwr.reporting.spread import WeightSpread, weight_spread
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.tables import Table
-from fedmvp_flwr.reporting.text import DASH, decimal, percent, whole
+from fedmvp_flwr.reporting.text import DASH, Table, decimal, percent
 
 _MOST_ROWS = 60
 _MOST_CLIENTS = 40  # rows of a drawing; more clients are shown by the spread alone
@@ -29,20 +27,12 @@ _RELATIVE = "Weight relative to equal weights"
 
 @dataclass(frozen=True)
 class Weights:
-    """The clients' weights over the rounds.
-
-    Attributes:
-        sentences: the spread in words.
-        ranges: mean and range of each client, None for too many clients.
-        rounds: weight of each client in each round, None for too many clients.
-        distance: distance to equal weights over the rounds.
-        table: the same in numbers.
-    """
+    """The clients' weights over the rounds; None where they are too many to be drawn."""
 
     sentences: list[str]
     ranges: Plot | None
     rounds: Plot | None
-    distance: Plot
+    distance: Plot  # to equal weights
     table: Table
 
 
@@ -50,29 +40,44 @@ class Weights:
 class _Round:
     server_round: int
     clients: list[int]
-    relative: list[float]
-    spread: WeightSpread
-    importance: WeightSpread | None
+    shares: list[float]
+    importance: float | None
     similarity: float | None
+
+    @property
+    def distance(self) -> float:
+        """Total variation distance to equal weights."""
+        return distance_to_uniform(self.shares)
+
+    def extreme(self, choose: Callable[..., float]) -> tuple[float, int]:
+        """The smallest or the largest weight (`min` or `max`), and who has it."""
+        found = choose(self.shares)
+        return found, self.clients[self.shares.index(found)]
+
+    @property
+    def ratio(self) -> float:
+        """The largest weight by the smallest; infinite where that is 0."""
+        low, high = min(self.shares), max(self.shares)
+        return high / low if low > 0 else math.inf
 
 
 def build(run: RunRecord) -> Weights | None:
-    """Describe the weights; None where no round has any."""
-    rounds = [found for event in run.rounds if (found := _read(event)) is not None]
+    """Describe the weights; None before the first round."""
+    rounds = [_read(event) for event in run.rounds]
     if not rounds:
         return None
     clients = sorted({client for item in rounds for client in item.clients})
-    few = len(clients) <= _MOST_CLIENTS
-    distances: dict[int, float | None] = {r.server_round: r.spread.distance for r in rounds}
+    relative = _relative(rounds, clients) if len(clients) <= _MOST_CLIENTS else None
+    distances: dict[int, float | None] = {r.server_round: r.distance for r in rounds}
     return Weights(
         _sentences(rounds, _weighting(run)),
-        _ranges(rounds, clients) if few else None,
-        _map(rounds, clients) if few else None,
+        _ranges(relative, clients) if relative is not None else None,
+        _map(relative, clients, rounds) if relative is not None else None,
         line_chart(
             "distance",
             "Distance of the weights to equal ones over the rounds: "
-            f"{percent(rounds[0].spread.distance, 2)} in the first, "
-            f"{percent(rounds[-1].spread.distance, 2)} in the last.",
+            f"{percent(rounds[0].distance, 2)} in the first, "
+            f"{percent(rounds[-1].distance, 2)} in the last.",
             {"Distance": distances},
             "Distance to equal weights",
             percent=True,
@@ -81,84 +86,82 @@ def build(run: RunRecord) -> Weights | None:
     )
 
 
-def _read(event: Event) -> _Round | None:
-    clients = numbers(event.get("clients"))
-    weights = numbers(event.get("weights"))
-    if not clients or not weights or len(clients) != len(weights) or not sum(weights) > 0:
-        return None
-    ids = [round(client) for client in clients]
-    importance = numbers(event.get("importance"))
-    fits = importance is not None and len(importance) == len(ids) and sum(importance) > 0
+def _read(event: Event) -> _Round:
     matrix = similarity(event)
-    total = sum(weights)
     return _Round(
-        round(event["round"]),
-        ids,
-        [weight * len(weights) / total for weight in weights],
-        weight_spread(ids, weights),
-        weight_spread(ids, importance) if fits and importance else None,
-        mean_similarity(matrix) if matrix is not None else None,
+        event["round"],
+        event["clients"],
+        _shares(event["weights"]),
+        distance_to_uniform(_shares(event["importance"])) if event.get("importance") else None,
+        None if matrix is None else mean_similarity(matrix),
     )
+
+
+def _shares(weights: list[float]) -> list[float]:
+    total = math.fsum(weights)
+    return [weight / total for weight in weights]
 
 
 def _sentences(rounds: list[_Round], weighting: str) -> list[str]:
     last = rounds[-1]
-    spread = last.spread
     named = f" (weighting: {weighting})" if weighting else ""
     sentences = [
         f"In round {last.server_round} the weights differ from uniform by "
-        f"{percent(spread.distance, 2)}{named}: that share of the whole weight would have to move "
-        f"to make the {len(last.clients)} clients equal. {_extremes(spread)}"
+        f"{percent(last.distance, 2)}{named}: that share of the whole weight would have to move "
+        f"to make the {len(last.clients)} clients equal. {_extremes(last)}"
     ]
     if len(rounds) > 1:
-        distances = [r.spread.distance for r in rounds]
-        most = max(rounds, key=lambda r: r.spread.distance)
+        most = max(rounds, key=lambda r: r.distance)
+        mean = statistics.mean(r.distance for r in rounds)
         sentences.append(
-            f"Over {len(rounds)} rounds the difference was "
-            f"{percent(statistics.mean(distances), 2)} on average and at most "
-            f"{percent(max(distances), 2)}, in round {most.server_round}."
+            f"Over {len(rounds)} rounds the difference was {percent(mean, 2)} on average and at "
+            f"most {percent(most.distance, 2)}, in round {most.server_round}."
         )
-    graph = last.importance
-    if graph and abs(graph.distance - spread.distance) > _SAME:
+    if last.importance is not None and abs(last.importance - last.distance) > _SAME:
         sentences.append(
             "The importance in the graph alone differs from uniform by "
-            f"{percent(graph.distance, 2)} in round {last.server_round}."
+            f"{percent(last.importance, 2)} in round {last.server_round}."
         )
     return sentences
 
 
-def _extremes(spread: WeightSpread) -> str:
-    if spread.ratio - 1 < _SAME:
-        return f"All have the weight {decimal(spread.largest, 4)}."
-    ratio = "" if math.isinf(spread.ratio) else f", a ratio of {decimal(spread.ratio)}"
+def _extremes(last: _Round) -> str:
+    (low, low_client), (high, high_client) = last.extreme(min), last.extreme(max)
+    if last.ratio - 1 < _SAME:
+        return f"All have the weight {decimal(high, 4)}."
+    ratio = "" if math.isinf(last.ratio) else f", a ratio of {decimal(last.ratio)}"
     return (
-        f"The smallest weight is {decimal(spread.smallest, 4)} (client {spread.smallest_client}), "
-        f"the largest {decimal(spread.largest, 4)} (client {spread.largest_client}){ratio}."
+        f"The smallest weight is {decimal(low, 4)} (client {low_client}), "
+        f"the largest {decimal(high, 4)} (client {high_client}){ratio}."
     )
 
 
-def _ranges(rounds: list[_Round], clients: list[int]) -> Plot:
-    values: dict[int, list[float]] = defaultdict(list)
-    for item in rounds:
-        for client, relative in zip(item.clients, item.relative, strict=True):
-            values[client].append(relative)
-    spans = [(min(v), statistics.mean(v), max(v)) for v in (values[c] for c in clients)]
-    label = f"{_RELATIVE}, mean and range over the rounds: " + ", ".join(
-        f"client {client} {decimal(mean)}"
-        for client, (_, mean, _) in zip(clients, spans, strict=True)
-    )
-    rows = [str(client) for client in clients]
+def _relative(rounds: list[_Round], clients: list[int]) -> Matrix:
+    """Weights relative to equal ones (clients, rounds), NaN where a client was not in a round."""
+    relative = np.full((len(clients), len(rounds)), np.nan)
+    for column, item in enumerate(rounds):
+        rows = np.searchsorted(clients, item.clients)
+        relative[rows, column] = np.array(item.shares) * len(item.shares)
+    return relative
+
+
+def _ranges(relative: Matrix, clients: list[int]) -> Plot:
+    low, mean, high = (f(relative, axis=1) for f in (np.nanmin, np.nanmean, np.nanmax))
+    means = ", ".join(f"client {c} {decimal(float(m))}" for c, m in zip(clients, mean, strict=True))
     return ranges(
-        "ranges", f"{label}.", rows, spans, f"{_RELATIVE} (dashed: 1)", 1.0, y_label="Client"
+        "ranges",
+        f"{_RELATIVE}, mean and range over the rounds: {means}.",
+        [str(client) for client in clients],
+        list(zip(low, mean, high, strict=True)),
+        f"{_RELATIVE} (dashed: 1)",
+        1.0,
+        y_label="Client",
     )
 
 
-def _map(rounds: list[_Round], clients: list[int]) -> Plot:
-    shown = rounds[:: -(-len(rounds) // _MOST_ROWS)]
-    values = np.full((len(clients), len(shown)), np.nan)
-    for column, item in enumerate(shown):
-        for client, relative in zip(item.clients, item.relative, strict=True):
-            values[clients.index(client), column] = relative - 1
+def _map(relative: Matrix, clients: list[int], rounds: list[_Round]) -> Plot:
+    step = -(-len(rounds) // _MOST_ROWS)
+    values = relative[:, ::step] - 1
     limit = float(np.nanmax(np.abs(values))) or 1.0
     return heat_map(
         "weights",
@@ -167,28 +170,22 @@ def _map(rounds: list[_Round], clients: list[int]) -> Plot:
         values,
         two_sided(values, limit),
         [str(client) for client in clients],
-        [str(item.server_round) for item in shown],
+        [str(item.server_round) for item in rounds[::step]],
         axis_labels=("Client", "Round"),
-        text=_signed_tenths if limit < _FINE else _signed,
-        cell=max(_MAP_WIDTH / max(len(shown), 20), 0.2),
+        text=partial(_signed, digits=1 if limit < _FINE else 0),
+        cell=max(_MAP_WIDTH / max(values.shape[1], 20), 0.2),
     )
 
 
 def _weighting(run: RunRecord) -> str:
-    try:
-        return RunConfig.from_run_config(run.config).method.client_weighting if run.config else ""
-    except ConfigError:  # another version's run
-        return str(run.config.get("weighting", ""))
+    own = run.config.keys() & {*MethodSettings.keys()}
+    settings = MethodSettings.model_validate({key: run.config[key] for key in own})
+    return settings.client_weighting if own else ""
 
 
-def _signed_tenths(value: float) -> str:
-    rounded = round(100 * value, 1)
-    return f"{rounded:+.1f}".replace("-", "\N{MINUS SIGN}") if rounded else "0"
-
-
-def _signed(value: float) -> str:
-    rounded = round(100 * value)
-    return f"{rounded:+d}".replace("-", "\N{MINUS SIGN}") if rounded else "0"
+def _signed(value: float, digits: int) -> str:
+    percents = round(100 * value, digits)
+    return f"{percents:+.{digits}f}".replace("-", "\N{MINUS SIGN}") if percents else "0"
 
 
 def _table(rounds: list[_Round]) -> Table:
@@ -197,22 +194,15 @@ def _table(rounds: list[_Round]) -> Table:
         "Distance to uniform", "Mean similarity",
     ]  # fmt: skip
     step = -(-len(rounds) // _MOST_ROWS)
-    rows = []
-    for item in rounds[::-step][::-1]:
-        spread = item.spread
-        rows.append(
-            [
-                whole(item.server_round),
-                ", ".join(str(client) for client in item.clients[:_MOST_CLIENTS]),
-                f"{decimal(spread.smallest, 4)} (client {spread.smallest_client})",
-                f"{decimal(spread.largest, 4)} (client {spread.largest_client})",
-                _ratio(spread.ratio),
-                percent(spread.distance, 2),
-                decimal(item.similarity),
-            ]
-        )
+    rows = [
+        [
+            str(item.server_round),
+            ", ".join(str(client) for client in item.clients[:_MOST_CLIENTS]),
+            *(f"{decimal(w, 4)} (client {c})" for w, c in map(item.extreme, (min, max))),
+            decimal(item.ratio) if math.isfinite(item.ratio) else DASH,
+            percent(item.distance, 2),
+            decimal(item.similarity),
+        ]
+        for item in rounds[::-step][::-1]
+    ]
     return Table("Spread of the weights in each round", header, rows)
-
-
-def _ratio(value: Any) -> str:  # noqa: ANN401 - a number that may be infinite
-    return decimal(value) if number(value) is not None else DASH

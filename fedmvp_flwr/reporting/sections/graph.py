@@ -4,10 +4,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from fedmvp_flwr.reporting.events import Event, RunRecord, numbers
 from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, one_sided, png_uri
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.text import decimal, whole
+from fedmvp_flwr.reporting.text import decimal
 
 _MOST_NUMBERS = 12  # clients; larger matrices are drawn without numbers
 _MOST_LABELS = 12
@@ -17,39 +17,23 @@ _FEWEST_MINIS, _MOST_MINIS = 6, 60
 
 @dataclass(frozen=True)
 class Mini:
-    """The small heat map of a round.
-
-    Attributes:
-        server_round: its number.
-        clients: partition ids of rows and columns, empty where there are too many to print.
-        uri: the picture.
-        label: what it says.
-    """
+    """The small heat map of a round."""
 
     server_round: str
-    clients: list[str]
+    clients: list[str]  # of rows and columns; empty where they are too many to print
     uri: str
     label: str
 
 
 @dataclass(frozen=True)
 class Graph:
-    """The similarity graph over the rounds.
+    """The similarity graph over the rounds; `shown` of `total` are drawn."""
 
-    Attributes:
-        large: first, middle and last round.
-        minis: the other rounds, thinned where there are too many.
-        total: number of rounds with a graph.
-        shown: number of rounds that are drawn.
-        low: similarity that is drawn transparent.
-        sentence: mean similarity of the first and the last round.
-    """
-
-    large: list[tuple[str, Plot]]
+    large: list[tuple[str, Plot]]  # first, middle and last round
     minis: list[Mini]
     total: int
     shown: int
-    low: str
+    low: str  # similarity that is drawn transparent
     sentence: str
 
 
@@ -66,31 +50,31 @@ def build(run: RunRecord) -> Graph | None:
     first, last = (mean_similarity(rounds[index][1]) for index in (0, -1))
     sentence = (
         f"Mean similarity between two clients: {decimal(first)} in round "
-        f"{whole(rounds[0][0]['round'])}, {decimal(last)} in round {whole(rounds[-1][0]['round'])}."
+        f"{rounds[0][0]['round']}, {decimal(last)} in round {rounds[-1][0]['round']}."
     )
     return Graph(large, minis, len(rounds), len(minis) + len(large), decimal(low, 2), sentence)
 
 
 def similarity(event: Event) -> Matrix | None:
-    """The (K, K) matrix of a round; None where there is none, or one that does not fit."""
+    """The (K, K) matrix of a round; None where the method has none."""
     rows = event.get("similarity")
-    clients = event.get("clients")
-    if not isinstance(rows, list) or not isinstance(clients, list) or not rows:
-        return None
-    values = [numbers(row) for row in rows]
-    fits = len(values) == len(clients) and all(v and len(v) == len(values) for v in values)
-    return np.array(values, dtype=np.float64) if fits else None
+    return np.array(rows, dtype=np.float64) if rows else None
 
 
 def mean_similarity(matrix: Matrix) -> float | None:
     """Mean over the pairs of different clients; None for a single client."""
-    off_diagonal = matrix[~np.eye(len(matrix), dtype=bool)]
-    return float(off_diagonal.mean()) if off_diagonal.size else None
+    between = _between(matrix)
+    return float(between.mean()) if between.size else None
+
+
+def _between(matrix: Matrix) -> Matrix:
+    """The similarities of different clients."""
+    return matrix[~np.eye(len(matrix), dtype=bool)]
 
 
 def _large(event: Event, matrix: Matrix, low: float) -> tuple[str, Plot]:
-    server_round = whole(event["round"])
-    clients = [whole(client) for client in event["clients"]]
+    server_round = str(event["round"])
+    clients = list(map(str, event["clients"]))
     plot = heat_map(
         f"cka-{server_round}",
         _describe(event, matrix),
@@ -108,17 +92,15 @@ def _large(event: Event, matrix: Matrix, low: float) -> tuple[str, Plot]:
 def _mini(event: Event, matrix: Matrix, low: float) -> Mini:
     few = len(matrix) <= _MOST_LABELS
     return Mini(
-        whole(event["round"]),
-        [whole(client) for client in event["clients"]] if few else [],
+        str(event["round"]),
+        list(map(str, event["clients"])) if few else [],
         png_uri(one_sided(matrix, low, 1.0)),
         _describe(event, matrix),
     )
 
 
 def _thinned(rounds: list[tuple[Event, Matrix]]) -> list[tuple[Event, Matrix]]:
-    if not rounds:
-        return []
-    pixels = max(matrix.size for _, matrix in rounds)
+    pixels = max((matrix.size for _, matrix in rounds), default=1)
     most = int(np.clip(_MINI_PIXELS // pixels, _FEWEST_MINIS, _MOST_MINIS))
     if len(rounds) <= most:
         return rounds
@@ -126,14 +108,12 @@ def _thinned(rounds: list[tuple[Event, Matrix]]) -> list[tuple[Event, Matrix]]:
 
 
 def _describe(event: Event, matrix: Matrix) -> str:
-    off_diagonal = matrix[~np.eye(len(matrix), dtype=bool)]
-    label = f"CKA between {len(matrix)} clients in round {whole(event['round'])}"
-    if not off_diagonal.size:
-        return f"{label}."
-    return (
-        f"{label}: from {decimal(float(off_diagonal.min()))} to "
-        f"{decimal(float(off_diagonal.max()))} between different clients."
-    )
+    between = _between(matrix)
+    label = f"CKA between {len(matrix)} clients in round {event['round']}"
+    if between.size:
+        low, high = decimal(float(between.min())), decimal(float(between.max()))
+        label += f": from {low} to {high} between different clients"
+    return f"{label}."
 
 
 def _two_digits(value: float) -> str:

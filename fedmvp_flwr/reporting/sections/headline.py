@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 
-from fedmvp_flwr.reporting.events import RunRecord, mapping, number
+from fedmvp_flwr.reporting.run_record import RunRecord
 from fedmvp_flwr.reporting.sections.scores import Scores
 from fedmvp_flwr.reporting.text import DASH, count, duration, percent
 
@@ -14,23 +14,13 @@ _UNFINISHED_SIGN = "…"
 
 @dataclass(frozen=True)
 class Headline:
-    """The head of the page.
-
-    Attributes:
-        title: method and data set.
-        status: `completed`, `failed` or `unfinished`.
-        sign: the status as a sign.
-        reason: why the run failed, or what an unfinished one lacks.
-        sentence: the result in words, or empty.
-        facts: names and values.
-        when: start and duration.
-    """
+    """The head of the page; what is unknown is empty."""
 
     title: str
     status: str
     sign: str
-    reason: str
-    sentence: str
+    reason: str  # why the run failed, or what an unfinished one lacks
+    sentence: str  # the result
     facts: list[tuple[str, str]]
     when: str
 
@@ -64,14 +54,14 @@ def build(run: RunRecord, scores: Scores) -> Headline:
 
 
 def _sentence(scores: Scores) -> str:
-    accuracy = mapping(scores.values.get("accuracy"))
-    if number(accuracy.get("complete")) is None:
+    accuracy = scores.values.get("accuracy", {})
+    if accuracy.get("complete") is None:
         return ""
     parts = [f"{percent(accuracy['complete'])} of the complete test samples are classified right"]
     alone = [
         f"{percent(accuracy[key])} from the {name} alone"
         for key, name in (("image-only", "image"), ("text-only", "text"))
-        if number(accuracy.get(key)) is not None
+        if accuracy.get(key) is not None
     ]
     return ", ".join(parts + alone) + "."
 
@@ -79,7 +69,8 @@ def _sentence(scores: Scores) -> str:
 def _method(run: RunRecord) -> str:
     config = run.config
     name = _METHODS.get(str(config.get("method")), str(config.get("method", DASH)))
-    if config.get("completion") == "none":
+    counts = [c for client in run.clients for c in client["completions"].values()]
+    if run.clients and not any(any(by_fate.values()) for by_fate in counts):
         name += ", no completion"
     if config.get("incomplete") == "drop":
         name += ", incomplete samples dropped"
@@ -87,22 +78,17 @@ def _method(run: RunRecord) -> str:
 
 
 def _clients(run: RunRecord) -> str:
-    seen = len(run.clients) or number(run.result.get("clients"))
-    if not seen:
+    if not run.clients:
         return DASH
-    share = number(run.config.get("fraction-train"))
-    per_round = f" ({percent(share, 0)} per round)" if share is not None and share < 1 else ""
-    return count(seen) + per_round
+    share = run.config.get("fraction-train", 1.0)
+    per_round = f" ({percent(share, 0)} per round)" if share < 1 else ""
+    return count(len(run.clients)) + per_round
 
 
 def _rounds(run: RunRecord) -> str:
-    planned = number(run.config.get("num-server-rounds"))
     done = len(run.rounds)
-    if planned is None or done == planned:
-        return count(done)
-    if not done and run.status == "completed":  # a result without its metrics
-        return count(planned)
-    return f"{count(done)} of {count(planned)}"
+    planned = run.config.get("num-server-rounds", done)
+    return count(done) if done == planned else f"{count(done)} of {count(planned)}"
 
 
 def _when(run: RunRecord) -> str:

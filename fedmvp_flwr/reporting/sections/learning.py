@@ -3,13 +3,19 @@
 from dataclasses import dataclass
 
 from fedmvp_flwr.reporting.curves import line_chart
-from fedmvp_flwr.reporting.events import Event, RunRecord, mapping, number
+from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.svg import Plot
-from fedmvp_flwr.reporting.tables import Table
-from fedmvp_flwr.reporting.text import CONDITIONS, decimal, percent, title, whole
+from fedmvp_flwr.reporting.text import (
+    COMPLETED,
+    CONDITIONS,
+    MEASURES,
+    Table,
+    decimal,
+    percent,
+    title,
+)
 
-_MEASURES = {"accuracy": "Accuracy", "macro-f1": "Macro-F1"}
-_COMPLETED = ", completed"
+_CONTINUED = ", completed"
 _LOSS_PARTS = {
     "loss": "Total loss",
     "supervised": "Supervised (cross-entropy)",
@@ -22,18 +28,11 @@ _MOST_ROWS = 60
 
 @dataclass(frozen=True)
 class Learning:
-    """Curves over the rounds.
-
-    Attributes:
-        scores: name and curve of accuracy and of macro-F1 on the server's test set.
-        losses: name and curve of the total loss and of each part.
-        unused: parts of the loss that were zero in every round.
-        table: the evaluations in numbers.
-    """
+    """Curves over the rounds, each with its name, and the evaluations in numbers."""
 
     scores: list[tuple[str, Plot]]
     losses: list[tuple[str, Plot]]
-    unused: list[str]
+    unused: list[str]  # parts of the loss that were zero in every round
     table: Table | None
 
 
@@ -41,7 +40,7 @@ def build(run: RunRecord) -> Learning | None:
     """Draw the curves; None before the first round and the first evaluation."""
     scores = [
         (name, plot)
-        for measure, name in _MEASURES.items()
+        for measure, name in MEASURES.items()
         if (plot := _score_curve(run.server_scores, measure, name)) is not None
     ]
     parts = {key: _loss(run.rounds, key) for key in _LOSS_PARTS}
@@ -60,21 +59,25 @@ def build(run: RunRecord) -> Learning | None:
 
 def _score_curve(evaluations: list[Event], measure: str, name: str) -> Plot | None:
     series: dict[str, dict[int, float | None]] = {}
-    completed = []
-    for suffix, ending in (("", ""), ("-with-completion", _COMPLETED)):
+    for suffix, ending in (("", ""), (COMPLETED, _CONTINUED)):
         for key in CONDITIONS:
             values = {
-                round(event["round"]): number(mapping(event.get(measure + suffix)).get(key))
-                for event in evaluations
+                event["round"]: event.get(measure + suffix, {}).get(key) for event in evaluations
             }
             if any(value is not None for value in values.values()):
                 series[title(key) + ending] = values
-                completed += [title(key) + ending] if suffix else []
     if not series:
         return None
     ends = ", ".join(f"{key} {percent(v[max(v)])}" for key, v in series.items())
     label = f"{name} on the server's test set over the rounds, at the end: {ends}."
-    return line_chart(measure, label, series, f"{name} (test set)", dashed=completed, percent=True)
+    return line_chart(
+        measure,
+        label,
+        series,
+        f"{name} (test set)",
+        dashed=[key for key in series if key.endswith(_CONTINUED)],
+        percent=True,
+    )
 
 
 def _loss_curve(key: str, values: dict[int, float | None]) -> Plot:
@@ -84,19 +87,19 @@ def _loss_curve(key: str, values: dict[int, float | None]) -> Plot:
 
 
 def _loss(rounds: list[Event], key: str) -> dict[int, float | None]:
-    values = {round(e["round"]): number(mapping(e.get("train")).get(key)) for e in rounds}
+    values = {event["round"]: event["train"].get(key) for event in rounds}
     return values if any(value is not None for value in values.values()) else {}
 
 
 def _table(evaluations: list[Event]) -> Table | None:
-    columns = [(measure, key) for measure in _MEASURES for key in CONDITIONS]
+    columns = [(measure, key) for measure in MEASURES for key in CONDITIONS]
     if not evaluations:
         return None
-    header = ["Round"] + [f"{_MEASURES[measure]}: {title(key)}" for measure, key in columns]
+    header = ["Round"] + [f"{MEASURES[measure]}: {title(key)}" for measure, key in columns]
     step = -(-len(evaluations) // _MOST_ROWS)
     rows = [
-        [whole(event["round"])]
-        + [percent(mapping(event.get(measure)).get(key)) for measure, key in columns]
+        [str(event["round"])]
+        + [percent(event.get(measure, {}).get(key)) for measure, key in columns]
         for event in evaluations[::-step][::-1]
     ]
     return Table("Evaluations on the server's test set, without completion", header, rows)

@@ -4,26 +4,18 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedmvp_flwr.config import RunConfig
-from fedmvp_flwr.reporting.events import RunRecord
-from fedmvp_flwr.reporting.tables import Table
-from fedmvp_flwr.reporting.text import DASH
+from fedmvp_flwr.reporting.run_record import RunRecord
+from fedmvp_flwr.reporting.text import DASH, Table
 
 _EMPTY = "(empty)"
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Configuration, versions and hashes; a part is None where nothing is known about it.
-
-    Attributes:
-        config: every key with its value and, where it differs, its default.
-        changed: number of keys that differ from their default.
-        versions: version of each library.
-        hashes: hash of each record.
-    """
+    """Configuration, versions and hashes; a part is None where nothing is known about it."""
 
     config: Table | None
-    changed: int
+    changed: int  # keys that differ from their default
     versions: Table | None
     hashes: Table | None
 

@@ -76,14 +76,6 @@ def test_the_record_names_samples_and_holes():
     assert record_hash(draw(seed=1).record()) != record_hash(draw(seed=2).record())
 
 
-@pytest.mark.parametrize("bad", [-0.1, 1.1, float("nan")])
-def test_ratios_out_of_range_are_refused(bad):
-    with pytest.raises(DataError, match="missing-ratio"):
-        draw(ratio=bad)
-    with pytest.raises(DataError, match="missing-image-share"):
-        draw(share=bad)
-
-
 def test_a_ratio_that_leaves_no_pair_is_refused():
     with pytest.raises(DataError, match="keep at least one"):
         draw(ratio=1.0)

@@ -1,57 +1,46 @@
-from itertools import pairwise
-
-import numpy as np
 import pytest
 
-from fedmvp_flwr import RunConfig
-from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.data.dealing.partition import matching_indices, partition_indices
+from fedmvp_flwr.base.errors import ConfigError, DataError
+from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.data.dealing.partition import assign, matching_indices, owner_column
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
 
-LABELS = [i % 4 for i in range(120)]
+TRAIN = [Sample(f"s{i}", i % 4, None, "t") for i in range(120)]
 
 
-def deal(clients=4, labels=LABELS, **settings):
-    return partition_indices(labels, RunConfig.of(**settings), clients)
+def deal(clients=4, partition="iid", seed=0):
+    return assign(TRAIN, TRAIN[:12], partition, clients, seed)
 
 
-def skew(parts, labels=LABELS):
-    """Mean over the clients of the share of their most frequent class."""
-    return np.mean([np.bincount([labels[i] for i in part]).max() / len(part) for part in parts])
+@pytest.mark.parametrize(
+    ("partition", "message"),
+    [
+        ("dirichlett", r"\(did you mean 'dirichlet'\?\)"),
+        ("colum:site", r"\(did you mean 'column'\?\)"),
+        ("by-luck", r"expected column:\.\.\., dirichlet:\.\.\., file:\.\.\., iid, pathological:"),
+        ("column:", "expected 'column:' and a column"),
+        ("dirichlet:0", "expected 'dirichlet:' and a number above 0"),
+        ("dirichlet:nan", "expected 'dirichlet:' and a number above 0"),
+        ("shards:1.5", "expected 'shards:' and a whole number above 0"),
+        ("iid:3", "expected 'iid' alone"),
+    ],
+)
+def test_a_partition_that_is_not_known(partition, message):
+    for use in (lambda: deal(partition=partition), lambda: owner_column(partition)):
+        with pytest.raises(ConfigError, match=f"partition='{partition}': .*{message}"):
+            use()
 
 
-@pytest.mark.parametrize("partition", ["iid", "dirichlet", "shards", "pathological"])
-def test_every_sample_is_dealt_once(partition):
-    parts = deal(partition=partition)
-    assert len(parts) == 4
-    assert sorted(index for part in parts for index in part) == list(range(120))
-    assert all(part == sorted(part) and len(part) >= 5 for part in parts)
+def test_only_a_column_is_one():
+    assert owner_column("column:site") == "site"
+    assert owner_column("file:/a.csv") == owner_column("iid") == ""
 
 
-@pytest.mark.parametrize("partition", ["iid", "dirichlet", "shards", "pathological"])
-def test_the_seed_decides(partition):
-    assert deal(partition=partition, seed=1) == deal(partition=partition, seed=1)
-    assert deal(partition=partition, seed=1) != deal(partition=partition, seed=2)
-
-
-def test_other_settings_do_not_move_samples():
-    assert deal(missing_ratio=0.1, method="fedavg") == deal()
-
-
-def test_iid_parts_are_of_one_size_and_mixed():
-    parts = deal(partition="iid")
-    assert {len(part) for part in parts} == {30}
-    assert skew(parts) < 0.5
-    assert parts[0] != list(range(30))
-
-
-def test_a_smaller_alpha_is_more_skewed():
-    assert skew(deal(dirichlet_alpha=0.1)) > skew(deal(dirichlet_alpha=100.0)) + 0.2
-
-
-def test_as_many_clients_as_samples():
-    assert sorted(deal(3, [0, 1, 0], partition="iid")) == [[0], [1], [2]]
+def test_a_partition_without_a_number_has_its_default():
+    assert deal(partition="dirichlet") == deal(partition="dirichlet:0.1")
+    assert deal(partition="shards") == deal(partition="shards:2") != deal(partition="shards:3")
+    assert deal(partition="pathological") == deal(partition="pathological:2")
 
 
 @pytest.mark.parametrize("clients", [-1, 0, 1])
@@ -63,11 +52,6 @@ def test_fewer_than_two_clients_are_refused(clients):
 def test_more_clients_than_samples_are_refused():
     with pytest.raises(DataError, match="121 clients cannot share 120"):
         deal(121)
-
-
-def test_a_skew_that_starves_clients_is_refused():
-    with pytest.raises(DataError, match="Use a larger alpha"):
-        deal(20, dirichlet_alpha=0.01)
 
 
 def test_held_out_samples_follow_the_training_labels():
@@ -91,72 +75,3 @@ def test_held_out_samples_are_shared_in_proportion():
 def test_a_class_that_nobody_trains_on_is_dealt_evenly():
     dealt = matching_indices([1] * 1000, [0] * 4, [[0, 1], [2, 3]], seed=0)
     assert len(dealt[0]) == pytest.approx(500, abs=80)
-
-
-@pytest.mark.parametrize("count", [120, 121, 127])
-def test_shards_hold_few_classes_and_lose_no_sample(count):
-    labels = sorted(i % 8 for i in range(count))
-    parts = deal(4, labels, partition="shards", classes_per_client=2)
-    assert sorted(i for part in parts for i in part) == list(range(count))
-    assert all(len({labels[i] for i in part}) <= 4 for part in parts)
-    assert skew(parts, labels) > 0.4
-
-
-@pytest.mark.parametrize(("clients", "classes"), [(10, 3), (10, 4), (30, 1), (7, 30), (60, 2)])
-def test_pathological_clients_have_so_many_classes(clients, classes):
-    labels = [i % 30 for i in range(600)]
-    parts = deal(clients, labels, partition="pathological", classes_per_client=classes)
-    assert sorted(i for part in parts for i in part) == list(range(600))
-    assert {len({labels[i] for i in part}) for part in parts} == {classes}
-
-
-def test_pathological_settings_that_cannot_be():
-    labels = [i % 30 for i in range(600)]
-    with pytest.raises(DataError, match="choose 3 to 30"):
-        deal(10, labels, partition="pathological", classes_per_client=2)
-    with pytest.raises(DataError, match="choose 3 to 30"):
-        deal(10, labels, partition="pathological", classes_per_client=31)
-    with pytest.raises(DataError, match="Class 0 has 4 samples for 5 clients"):
-        deal(5, [i % 3 for i in range(12)], partition="pathological", classes_per_client=3)
-
-
-def test_more_shards_than_samples():
-    labels = [0, 1, 2, 3, 4, 5]
-    with pytest.raises(
-        DataError, match=r"=2 shards for each of 5 clients .* 6 samples\. Use fewer"
-    ):
-        deal(5, labels, partition="shards", classes_per_client=2)
-    assert {len(part) for part in deal(5, labels, partition="shards", classes_per_client=1)} == {
-        1,
-        2,
-    }
-
-
-@pytest.mark.parametrize(
-    ("count", "clients", "pieces"), [(1000, 100, 7), (11, 5, 2), (120, 8, 3), (9, 3, 3)]
-)
-def test_every_client_gets_so_many_shards(count, clients, pieces):
-    labels = list(range(count))
-    parts = deal(clients, labels, partition="shards", classes_per_client=pieces)
-    assert sorted(i for part in parts for i in part) == labels
-    sizes = [len(part) for part in parts]
-    assert max(sizes) - min(sizes) <= pieces
-    assert pieces * (count // (clients * pieces)) <= min(sizes)
-    runs = [1 + sum(b - a > 1 for a, b in pairwise(part)) for part in parts]
-    assert max(runs) == pieces, "neighbouring shards may come together, none is cut further"
-
-
-class Watched(list):
-    """Labels that count how often they are gone through."""
-
-    rounds = 0
-
-    def __iter__(self):
-        self.rounds += 1
-        return super().__iter__()
-
-
-def test_many_classes_are_dealt_in_a_few_rounds():
-    labels = Watched(i % 500 for i in range(2000))
-    partition_indices(labels, RunConfig.of(partition="pathological", classes_per_client=100), 5)
-    assert labels.rounds < 5

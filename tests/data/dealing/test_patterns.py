@@ -6,16 +6,18 @@ import numpy as np
 import pytest
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.errors import ConfigError, DataError
 from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.data.dealing import mask_file
 from fedmvp_flwr.data.dealing.mask_file import read_mask_file
 from fedmvp_flwr.data.dealing.missing import real_mask
 from fedmvp_flwr.data.dealing.patterns import (
+    Holes,
     class_weights,
     content_weights,
     held_out_mask,
     lost_modality,
+    require_patterns,
     training_mask,
     whole_test_mask,
 )
@@ -37,7 +39,7 @@ def samples(count=200, classes=4):
 
 def mask(pattern, data=None, client=0, clients=4, **settings):
     config = RunConfig.of(missing_pattern=pattern, **{"missing_ratio": 0.5} | settings)
-    return training_mask(data or samples(), config, client, clients)
+    return training_mask(data or samples(), config.missing, config.run.seed, client, clients)
 
 
 def lost(mask, modality):
@@ -69,7 +71,7 @@ def test_some_classes_lose_images_more_often_at_every_client():
     data = samples(400)
     rates = np.zeros((2, 4))
     for client in range(2):
-        for i in lost(mask("class", data, client, missing_strength=6.0), "image"):
+        for i in lost(mask("class:6.0", data, client), "image"):
             rates[client, data[i].label] += 1 / 100
     assert rates.max() - rates.min() > 0.3
     assert np.abs(rates[0] - rates[1]).max() < 0.25
@@ -85,7 +87,7 @@ def test_classes_that_keep_images_lose_texts():
 
 def test_dark_images_and_short_texts_get_lost():
     data = samples()
-    made = mask("content", data, missing_strength=4.0)
+    made = mask("content:4", data)
     gone = np.mean([data[i].image.brightness for i in lost(made, "image")])
     kept = np.mean([s.image.brightness for i, s in enumerate(data) if made.present["image"][i]])
     assert gone < kept - 0.2
@@ -121,10 +123,11 @@ def test_an_image_that_knows_no_brightness_is_decoded(picture):
     [(0.5, 0.5, 2, 3), (1.0, 1.0, 10, 0), (0.3, 0.0, 0, 3), (0.0, 0.5, 0, 0), (1.0, 0.5, 5, 5)],
 )
 def test_so_many_clients_lack_a_modality(ratio, share, images, texts):
-    holes = RunConfig.of(missing_ratio=ratio, missing_image_share=share).missing.training_holes
-    kinds = [lost_modality(holes, 0, client, 10) for client in range(10)]
+    kinds, other = (
+        [lost_modality(Holes(None, ratio, share, seed, client, 10)) for client in range(10)]
+        for seed in (0, 1)
+    )
     assert (kinds.count("image"), kinds.count("text")) == (images, texts)
-    other = [lost_modality(holes, 1, client, 10) for client in range(10)]
     assert other != kinds or ratio in (0, 1)
 
 
@@ -149,69 +152,60 @@ def test_real_holes_only():
     assert lost(mask("real", data), "image") == [0, 1, 2]
 
 
+def whole(data, **settings):
+    return whole_test_mask(data, RunConfig.of(**settings).missing, 0)
+
+
 def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
     data = samples()
-    config = RunConfig.of(missing_pattern="random", test_missing_pattern="content")
-    assert whole_test_mask(data, config) == real_mask(data)
-    holes = whole_test_mask(data, config.changed(test_missing_ratio=1.0))
+    assert whole(data, test_missing_pattern="content") == real_mask(data)
+    holes = whole(data, test_missing_pattern="content", test_missing_ratio=1.0)
     assert (len(lost(holes, "image")), len(lost(holes, "text"))) == (100, 100)
 
 
 @pytest.mark.parametrize("pattern", ["random", "class", "content"])
-@pytest.mark.parametrize(("share", "images"), [(0.0, 0), (0.9, 90), (-1.0, 20)])
-def test_the_test_set_has_an_image_share_of_its_own(pattern, share, images):
-    config = RunConfig.of(
-        missing_image_share=0.2,
-        test_missing_pattern=pattern,
-        test_missing_ratio=0.5,
-        test_missing_image_share=share,
-    )
-    made = whole_test_mask(samples(), config)
-    assert (len(lost(made, "image")), len(lost(made, "text"))) == (images, 100 - images)
-    trained = training_mask(samples(), config, 0, 4)
-    assert len(lost(trained, "image")) == 32  # 0.2 of 0.8 of 200
+def test_the_test_set_has_the_image_share_of_training(pattern):
+    given = {"test_missing_pattern": pattern, "test_missing_ratio": 0.5}
+    made = whole(samples(), missing_image_share=0.2, **given)
+    assert (len(lost(made, "image")), len(lost(made, "text"))) == (20, 80)
 
 
-def test_the_test_set_has_a_strength_of_its_own():
-    given = {"test_missing_pattern": "content", "test_missing_ratio": 0.5}
-    as_trained = RunConfig.of(missing_strength=6.0, **given)
-    own = RunConfig.of(missing_strength=1.0, test_missing_strength=6.0, **given)
-    weak = RunConfig.of(missing_strength=6.0, test_missing_strength=0.0, **given)
-    assert whole_test_mask(samples(), as_trained) == whole_test_mask(samples(), own)
-    assert whole_test_mask(samples(), as_trained) != whole_test_mask(samples(), weak)
+def test_a_strength_is_2_where_none_is_given():
+    def made(pattern):
+        return whole(samples(), test_missing_pattern=pattern, test_missing_ratio=0.5)
 
-
-def test_clients_may_lack_other_modalities_in_training_than_when_tested():
-    config = RunConfig.of(
-        missing_pattern="client",
-        missing_ratio=1.0,
-        missing_image_share=1.0,
-        test_missing_pattern="client",
-        test_missing_ratio=1.0,
-        test_missing_image_share=0.0,
-    )
-    trained, tested = (make(samples(8), config, 0, 4) for make in (training_mask, held_out_mask))
-    assert (len(lost(trained, "image")), len(lost(trained, "text"))) == (8, 0)
-    assert (len(lost(tested, "image")), len(lost(tested, "text"))) == (0, 8)
-
-
-@pytest.mark.parametrize("key", ["test_missing_image_share", "test_missing_strength"])
-def test_a_share_or_strength_that_is_neither_given_nor_minus_one_is_refused(key):
-    with pytest.raises(ValueError, match="must be -1"):
-        RunConfig.of(**{key: -0.5})
+    assert made("content") == made("content:2") != made("content:0")
 
 
 def test_held_out_samples_of_a_client_without_a_modality():
-    config = RunConfig.of(test_missing_pattern="client", test_missing_ratio=0.5)
+    missing = RunConfig.of(test_missing_pattern="client", test_missing_ratio=0.5).missing
     data = samples(8)
-    assert whole_test_mask(data, config) == real_mask(data)
+    assert whole_test_mask(data, missing, 0) == real_mask(data)
     for client in range(4):
-        kind = lost_modality(config.missing.test_holes, config.run.seed, client, 4)
-        made = held_out_mask(data, config, client, 4)
+        kind = lost_modality(Holes(None, 0.5, missing.missing_image_share, 0, client, 4))
+        made = held_out_mask(data, missing, 0, client, 4)
         for name in ("image", "text"):
             assert len(lost(made, name)) == (8 if name == kind else 0)
-    plain = config.changed(test_missing_pattern="random")
-    assert held_out_mask(data, plain, 0, 4) == real_mask(data)
+    plain = RunConfig.of(test_missing_ratio=0.5).missing
+    assert held_out_mask(data, plain, 0, 0, 4) == real_mask(data)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "message"),
+    [
+        ("reel", r"\(did you mean 'real'\?\)"),
+        ("blocks", r"expected class:\.\.\., client, content:\.\.\., file:\.\.\., random, real"),
+        ("content:x", "expected 'content:' and a number that is not below 0"),
+        ("class:-1", "expected 'class:' and a number that is not below 0"),
+    ],
+)
+def test_a_pattern_that_is_not_known(pattern, message):
+    for key in ("missing_pattern", "test_missing_pattern"):
+        missing = RunConfig.of(**{key: pattern}).missing
+        with pytest.raises(ConfigError, match=f"{key.replace('_', '-')}='{pattern}': .*{message}"):
+            require_patterns(missing)
+    with pytest.raises(ConfigError, match=message):
+        mask(pattern)
 
 
 def test_a_saved_mask_is_read_back(tmp_path):
@@ -221,8 +215,7 @@ def test_a_saved_mask_is_read_back(tmp_path):
     for content in (made.record(), [made.record(), mask("random", samples(30)[20:]).record()]):
         path.write_text(json.dumps(content))
         assert mask(f"file:{path}", data) == made
-    config = RunConfig.of(test_missing_pattern=f"file:{path}")
-    assert whole_test_mask(data, config) == made
+    assert whole(data, test_missing_pattern=f"file:{path}") == made
 
 
 def test_a_mask_as_a_table_and_real_holes(tmp_path):
@@ -250,14 +243,13 @@ def test_a_mask_as_a_table_and_real_holes(tmp_path):
         ("m.csv", "key,image,text,image\ns0,1,1,1\n", "more than one column 'image'"),
         ("m.json", "{", "no saved mask"),
         ("m.json", "[" * 100_000, "no saved mask"),
-        ("m.json", '{"keys": ["a"], "present": {"image": ["0"], "text": [1]}}', "'a': '0' is none"),
+        ("m.json", '{"keys": ["a"], "present": {"image": ["x"], "text": [1]}}', "boolean"),
         (
             "m.json",
             '{"keys": ["a"], "present": {"image": [2], "text": [1]}}',
-            "'a': 2 is none of 0",
+            r"present\.image\.0: Input should be a valid boolean",
         ),
-        ("m.json", '{"keys": ["a"], "present": {"image": [1.0], "text": [1]}}', "1.0 is none"),
-        ("m.json", '{"keys": ["a"], "present": {"image": "1", "text": [1]}}', "'1' is none of 0"),
+        ("m.json", '{"keys": ["a"], "present": {"image": "1", "text": [1]}}', "image: .* array"),
         ("m.json", '{"keys": ["s0"]}', "no saved mask"),
         ("m.json", '{"keys": ["a"], "present": {"image": [], "text": [1]}}', "no saved mask"),
     ],
@@ -289,12 +281,7 @@ def test_a_mask_file_is_read_once_until_it_changes(tmp_path, monkeypatch):
     read = mask_file.read_text
     monkeypatch.setattr(mask_file, "read_text", lambda *args: reads.append(args) or read(*args))
     for client in (0, 1):
-        made = training_mask(
-            samples(2)[client : client + 1],
-            RunConfig.of(missing_pattern=f"file:{path}"),
-            client,
-            2,
-        )
+        made = mask(f"file:{path}", samples(2)[client : client + 1], client)
         assert made.present == {"image": (True,), "text": (False,)}
     assert len(reads) == 1
     path.write_text("key,image,text\ns0,0,1\n")

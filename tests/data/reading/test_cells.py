@@ -82,7 +82,7 @@ def test_cells_of_a_wrong_type_are_named(folder, settings):
 
     root = folder(change)
     with pytest.raises(DataError) as error:
-        load_folder(root, settings())
+        load_folder(root, *settings())
     for part in (
         "4 x cell of a type that cannot be used: metadata.jsonl:1: {'en': 'a'} is no text",
         "metadata.jsonl:2: True is no text",
@@ -91,7 +91,7 @@ def test_cells_of_a_wrong_type_are_named(folder, settings):
         "1 x sample without image and text: metadata.jsonl:5",
     ):
         assert part in str(error.value)
-    dataset = load_folder(root, settings(bad_samples="skip"))
+    dataset = load_folder(root, *settings(bad_samples="skip"))
     assert len(everything(dataset)) == 5
     assert dataset.class_names == ("a", "b")
 
@@ -105,8 +105,8 @@ def test_bytes_of_a_parquet_file(folder, settings):
     table["text"] = [b"caf\xc3\xa9"] * 9 + [b"\xff"]
     table.to_parquet(root / "metadata.parquet")
     with pytest.raises(DataError, match=f"1 x {found.BROKEN_TEXT}: metadata.parquet:row 10"):
-        load_folder(root, settings())
-    dataset = load_folder(root, settings(bad_samples="skip"))
+        load_folder(root, *settings())
+    dataset = load_folder(root, *settings(bad_samples="skip"))
     assert {s.text for s in everything(dataset)} == {NFC}
 
 
@@ -122,11 +122,11 @@ def test_numbers_sort_as_numbers():
 def test_labels_that_look_the_same_are_one_class(folder, settings):
     labels = [NFC, NFD, f"\u200b{NFC}", "b", "b\ufeff"]
     root = folder(lambda rows: [dict(r, label=labels[i % 5]) for i, r in enumerate(rows)])
-    dataset = load_folder(root, settings())
+    dataset = load_folder(root, *settings())
     assert dataset.class_names == ("b", NFC)
     assert [s.label for s in everything(dataset)].count(1) == 6
     for name in (NFC, NFD):
-        given = load_folder(root, settings(), ["b", name])
+        given = load_folder(root, *settings(), ["b", name])
         assert given.class_names == ("b", name)
         assert [s.label for s in everything(given)].count(1) == 6
 
@@ -134,7 +134,7 @@ def test_labels_that_look_the_same_are_one_class(folder, settings):
 def test_keys_stay_as_they_are(folder, settings, picture):
     root = folder(lambda rows: [dict(rows[0], file_name=f"{NFD}.png"), *rows[1:]])
     picture().save(root / f"{NFD}.png")
-    assert f"{NFD}.png" in {s.key for s in everything(load_folder(root, settings()))}
+    assert f"{NFD}.png" in {s.key for s in everything(load_folder(root, *settings()))}
     assert not unicodedata.is_normalized("NFC", NFD)
 
 
@@ -151,17 +151,17 @@ def test_files_of_class_names_that_cannot_be_used(folder, settings, tmp_path, co
     path = tmp_path / "names.txt"
     path.write_text(content, encoding="utf-8")
     with pytest.raises(DataError, match=message):
-        load_folder(folder(), settings(class_names_file=str(path)))
+        load_folder(folder(), *settings(class_names_file=str(path)))
 
 
 def test_a_line_of_class_names_ends_at_a_line_feed(folder, settings, tmp_path):
     path = tmp_path / "names.txt"
     path.write_bytes("a\tone\u2028two\r\nb\r\n".encode())
-    dataset = load_folder(folder(), settings(class_names_file=str(path)))
+    dataset = load_folder(folder(), *settings(class_names_file=str(path)))
     assert dataset.class_names == ("a", "b")
     assert dataset.class_descriptions == ("one\u2028two", "b")
 
 
 def test_given_classes_that_look_the_same_are_refused(folder, settings):
     with pytest.raises(DataError, match="look the same"):
-        load_folder(folder(), settings(), ["a", "b", "b\u200b"])
+        load_folder(folder(), *settings(), ["a", "b", "b\u200b"])

@@ -123,3 +123,22 @@ def test_other_words_stay(name, text):
 @pytest.mark.parametrize("word", ["ties", "bus", "yes", "toes", "ives", "as"])
 def test_no_short_form_is_derived(word):
     assert all(len(form) > 2 for form in word_forms(word) - {word})
+
+
+@pytest.mark.parametrize(
+    ("text", "masked"),
+    [
+        ("A T-shirt, two Tshirts and a t shirt", "A item, two item and a item"),
+        ("Watches beside a watch", "item beside a item"),
+        ("a pair of flip flops", "a pair of item item"),
+        ("Shirtless dresses and a dress", "Shirtless item and a item"),
+        ("skies are no sky-blue ties", "skies are no sky-blue ties"),
+    ],
+)
+def test_class_words(text, masked):
+    names = ["Tshirts", "Watches", "Flip Flops", "Dresses", "Shirts", "of"]
+    assert class_word_mask(names)(text) == masked
+
+
+def test_no_class_words_to_mask():
+    assert class_word_mask(["7", "x"])("x 7") == "x 7"

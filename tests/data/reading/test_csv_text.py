@@ -15,7 +15,7 @@ def read(tmp_path):
         path = tmp_path / f"metadata.{suffix}"
         path.write_bytes(content if isinstance(content, bytes) else content.encode())
         findings = found.Findings("test")
-        return read_table(path, path.name, findings), findings
+        return read_table(path, path.name, findings, ()).rows, findings
 
     return build
 
@@ -50,7 +50,7 @@ def test_a_long_cell_is_a_text_that_is_too_long(folder, settings):
     rows = [f"images/{i}.png,{'x' * 200_000 if i == 3 else 'fine'},{'ab'[i % 2]}" for i in range(9)]
     (root / "metadata.csv").write_text("\n".join(["file_name,text,label", *rows]))
     with pytest.raises(DataError) as error:
-        load_folder(root, settings())
+        load_folder(root, *settings())
     assert "1 x text that is too long: metadata.csv:5: 200000 characters" in str(error.value)
     assert "broken line" not in str(error.value)
 
@@ -85,7 +85,7 @@ def test_only_free_text_in_the_last_column_takes_commas(tmp_path):
         path.write_text(content)
         findings = found.Findings("test")
         table = read_csv(path, path.name, findings, free_text="name")
-        return [row.cells for row in table], findings.bad.get(found.BROKEN_LINE)
+        return [row.cells for row in table.rows], findings.bad.get(found.BROKEN_LINE)
 
     cells, broken = rows("id,split,name\n1,test,Tie, red, silk\n")
     assert cells == [{"id": "1", "split": "test", "name": "Tie, red, silk"}]
@@ -103,14 +103,14 @@ def test_a_header_without_rows_says_so(folder, settings, policy):
     (root / "metadata.csv").write_text("file_name,text,label\n\n")
     expected = r"metadata\.csv has no rows below its header \['file_name', 'text', 'label'\]"
     with pytest.raises(DataError, match=expected):
-        load_folder(root, settings(bad_samples=policy))
+        load_folder(root, *settings(bad_samples=policy))
     (root / "metadata.csv").write_text("file_name,text\n")
     with pytest.raises(DataError, match=r"no column 'label' .*has \['file_name', 'text'\]"):
-        load_folder(root, settings(bad_samples=policy))
+        load_folder(root, *settings(bad_samples=policy))
     (root / "metadata.csv").unlink()
     (root / "metadata.jsonl").touch()
     with pytest.raises(DataError, match=r"metadata\.jsonl has no rows\. Write a row"):
-        load_folder(root, settings(bad_samples=policy))
+        load_folder(root, *settings(bad_samples=policy))
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_an_open_quote_that_lost_all_rows_is_the_finding(
     (tmp_path / "data").mkdir()
     (tmp_path / "data" / file).write_text("\n".join([header, row, *[row.replace('"', "")] * 3]))
     with pytest.raises(DataError, match=rf"1 x broken line: {file}:\d: .*is a quote not closed"):
-        load_dataset(settings(f"{dataset}:{tmp_path}/data"))
+        load_dataset(*settings(f"{dataset}:{tmp_path}/data"))
     (tmp_path / "data" / file).write_text(header.replace('"', "") + "\n")
     with pytest.raises(DataError, match=rf"{file} has no rows below its header"):
-        load_dataset(settings(f"{dataset}:{tmp_path}/data"))
+        load_dataset(*settings(f"{dataset}:{tmp_path}/data"))

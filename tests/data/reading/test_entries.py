@@ -7,7 +7,8 @@ import pytest
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.data.reading import findings as found
 from fedmvp_flwr.data.reading.cells import as_label
-from fedmvp_flwr.data.reading.entries import Entry, build_dataset, named_classes
+from fedmvp_flwr.data.reading.classes import named_classes
+from fedmvp_flwr.data.reading.entries import Entry, build_dataset
 from fedmvp_flwr.data.reading.findings import Findings
 from fedmvp_flwr.data.sources.registry import load_dataset
 
@@ -17,9 +18,10 @@ def entry(number, **changes):
     return Entry(f"line {number}", f"key {number}", **values | changes)
 
 
-def build(entries, config, classes=None):
-    findings = Findings("test")
-    return build_dataset(entries, config, findings, classes), findings
+def build(entries, settings, classes=None):
+    data, cache = settings
+    findings = Findings("test", cache)
+    return build_dataset(entries, data, findings, classes), findings
 
 
 def sizes(dataset):
@@ -32,8 +34,8 @@ def test_samples_without_a_split_are_named_where_others_have_one(settings, write
     write_jsonl(tmp_path / "metadata.jsonl", rows)
     keys = {"dataset": f"folder:{tmp_path}", "image_column": "none"}
     with pytest.raises(DataError, match=f"3 x {found.NO_SPLIT}: metadata.jsonl:4; .*5; .*6"):
-        load_dataset(settings(**keys))
-    dataset = load_dataset(settings(**keys, bad_samples="skip"))
+        load_dataset(*settings(**keys))
+    dataset = load_dataset(*settings(**keys, bad_samples="skip"))
     assert sizes(dataset) == {"train": 2, "test": 1}
     assert f"3 x {found.NO_SPLIT}" in "\n".join(dataset.findings.summary())
 
@@ -87,11 +89,11 @@ def test_the_nearest_class_is_looked_for_once_and_for_those_that_are_shown(setti
 
 
 def test_names_that_are_no_unicode_are_escaped_and_recorded(tmp_path):
-    findings = Findings("folder:tr\udce9")
+    findings = Findings("folder:tr\udce9", tmp_path)
     findings.add(found.MISSING_FILE, "tr\udce9/metadata.csv:2", "'\udce9.png'")
     findings.note(f"{found.CLOSED_FOLDER}: '\udce9'")
     with pytest.raises(DataError) as error:
-        findings.refuse_if("refuse", tmp_path)
+        findings.refuse_if("refuse")
     for text in (str(error.value), *findings.summary()):
         assert text.encode()
     assert r"tr\udce9/metadata.csv:2: '\udce9.png'" in str(error.value)

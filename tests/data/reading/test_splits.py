@@ -45,7 +45,7 @@ def test_a_share_that_is_whole_is_taken_as_it_is():
     assert len(hold_out(samples(*[1] * 100, 100), 0.07, 0)[1]) == 7
 
 
-def test_the_split_seed_decides_and_the_order_does_not():
+def test_the_data_seed_decides_and_the_order_does_not():
     data = samples(20, 20)
     first = {s.key for s in hold_out(data, 0.2, 0)[1]}
     assert {s.key for s in hold_out(data[::-1], 0.2, 0)[1]} == first
@@ -61,7 +61,7 @@ def test_a_new_sample_moves_no_other_class():
 def test_named_splits_and_the_others():
     splits = choose_splits(
         named("dev", "fit", "fit", "more", "odd"),
-        RunConfig.of(train_split="fit+more", test_split="dev"),
+        RunConfig.of(train_split="fit+more", test_split="dev").data,
         "folder:x",
     )
     assert {name: len(part) for name, part in splits.items()} == {"train": 3, "test": 1, "odd": 1}
@@ -69,7 +69,7 @@ def test_named_splits_and_the_others():
 
 def test_no_test_split_holds_out_of_the_training_split():
     data = named(*["train"] * 10, "public", None)
-    splits = choose_splits(data, RunConfig.of(test_split=""), "folder:x")
+    splits = choose_splits(data, RunConfig.of(test_split="").data, "folder:x")
     assert {name: len(part) for name, part in splits.items()} == {
         "train": 8,
         "test": 2,
@@ -79,23 +79,24 @@ def test_no_test_split_holds_out_of_the_training_split():
 
 def test_a_split_that_is_not_there():
     with pytest.raises(DataError, match=r"no split \['test'\]; it has 'dev' \(1\), 'train' \(2\)"):
-        choose_splits(named("train", "train", "dev"), RunConfig.of(), "folder:x")
+        choose_splits(named("train", "train", "dev"), RunConfig.of().data, "folder:x")
 
 
 def test_one_split_for_both_is_refused():
     with pytest.raises(DataError, match="both name"):
-        choose_splits(named("train"), RunConfig.of(test_split="train"), "folder:x")
+        choose_splits(named("train"), RunConfig.of(test_split="train").data, "folder:x")
 
 
 def test_too_few_samples_to_hold_one_out():
     with pytest.raises(DataError, match="nothing in the test split"):
-        choose_splits(named(None, None), RunConfig.of(), "folder:x")
+        choose_splits(named(None, None), RunConfig.of().data, "folder:x")
 
 
 def test_a_validation_split_has_one_name():
+    default = RunConfig.of().data
     data = named("train", "test", "validation", "public")
-    assert list(choose_splits(data, RunConfig.of(), "x")) == ["train", "test", "public", "val"]
+    assert list(choose_splits(data, default, "x")) == ["train", "test", "public", "val"]
     both = named("train", "test", "validation", "val")
-    assert list(choose_splits(both, RunConfig.of(), "x")) == ["train", "test", "val", "validation"]
-    tested = choose_splits(data[:1] + data[2:], RunConfig.of(test_split="validation"), "x")
+    assert list(choose_splits(both, default, "x")) == ["train", "test", "val", "validation"]
+    tested = choose_splits(data[:1] + data[2:], RunConfig.of(test_split="validation").data, "x")
     assert list(tested) == ["train", "test", "public"]

@@ -33,7 +33,7 @@ def parted(folder, picture):
 
 
 def test_folders_named_as_splits_tell_the_split(parted, settings):
-    dataset = load_folder(parted(), settings())
+    dataset = load_folder(parted(), *settings())
     assert keys(dataset, "test") == ["test/8.png", "test/9.png"]
     assert len(dataset.splits["train"]) == 8
     assert dataset.findings.notes == {found.SPLIT_BY_FOLDER: 10}
@@ -41,10 +41,10 @@ def test_folders_named_as_splits_tell_the_split(parted, settings):
 
 def test_settings_name_splits_too(parted, settings):
     root = parted(names=("learn", "exam"))
-    dataset = load_folder(root, settings(train_split="learn", test_split="exam"))
+    dataset = load_folder(root, *settings(train_split="learn", test_split="exam"))
     assert len(dataset.splits["test"]) == 2
-    assert len(load_folder(root, settings()).splits["train"]) == 8, "a fraction is held out"
-    assert not load_folder(root, settings()).findings.notes
+    assert len(load_folder(root, *settings()).splits["train"]) == 8, "a fraction is held out"
+    assert not load_folder(root, *settings()).findings.notes
 
 
 def test_a_column_of_splits_counts_more(parted, settings):
@@ -52,7 +52,7 @@ def test_a_column_of_splits_counts_more(parted, settings):
         for i, row in enumerate(rows):
             row["split"] = "test" if i < 3 else "train"
 
-    assert len(load_folder(parted(change), settings()).splits["test"]) == 3
+    assert len(load_folder(parted(change), *settings()).splits["test"]) == 3
 
 
 def test_rows_beside_the_folders_are_refused(parted, settings):
@@ -60,7 +60,7 @@ def test_rows_beside_the_folders_are_refused(parted, settings):
         rows[3]["file_name"] = None
 
     with pytest.raises(DataError, match=r"1 rows have no image.*metadata\.jsonl:4.*'split'"):
-        load_folder(parted(change), settings())
+        load_folder(parted(change), *settings())
 
 
 def test_metadata_that_would_be_ignored_are_refused(folder, settings):
@@ -68,7 +68,7 @@ def test_metadata_that_would_be_ignored_are_refused(folder, settings):
     (root / "train").mkdir()
     (root / "train" / "metadata.csv").write_text("file_name,label\n")
     with pytest.raises(DataError, match=r"has metadata\.jsonl, and also train/metadata\.csv"):
-        load_folder(root, settings())
+        load_folder(root, *settings())
 
 
 @pytest.mark.parametrize("name", ["./images/0.png", "images//0.png", "images/./0.png"])
@@ -77,7 +77,7 @@ def test_other_spellings_of_a_file_name_are_the_same_image(folder, settings, nam
         rows[1]["file_name"] = name
 
     with pytest.raises(DataError, match=r"duplicate id: metadata\.jsonl:2: 'images/0\.png'"):
-        load_folder(folder(change), settings())
+        load_folder(folder(change), *settings())
 
 
 @pytest.mark.parametrize("name", ["images/../images/0.png", "//images/0.png", "./../x.png"])
@@ -86,4 +86,4 @@ def test_no_spelling_leads_out(folder, settings, name):
         rows[1]["file_name"] = name
 
     with pytest.raises(DataError, match="path out of the folder"):
-        load_folder(folder(change), settings())
+        load_folder(folder(change), *settings())

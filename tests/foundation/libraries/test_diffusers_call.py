@@ -6,8 +6,8 @@ from types import SimpleNamespace
 import pytest
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.libraries.diffusers_call import call_arguments
+from fedmvp_flwr.foundation.spec import ModelOptions
 
 NO_LIMIT = int(1e30)  # what transformers says of a tokenizer without one
 
@@ -37,25 +37,24 @@ class Flux:
     ],
 )
 def test_prompts_are_as_long_as_the_longest_tokenizer_reads(lengths, expected, tmp_path):
-    call = call_arguments(Flux(*lengths), tmp_path, RunConfig.of())
+    call = call_arguments(Flux(*lengths), tmp_path, ModelOptions())
     assert call == ({} if expected is None else {"max_sequence_length": expected})
 
 
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"generator_guidance": 2.0}, "generator-guidance=2.0: Flux of .* no guidance_scale"),
-        ({"generator_size": 64}, "generator-size=64: Flux of .* takes no height"),
+        ({"guidance": 2.0}, "guidance=2.0: Flux of .* no guidance_scale"),
+        ({"size": 64}, "size=64: Flux of .* takes no height"),
     ],
 )
-def test_a_setting_that_the_pipeline_does_not_take(settings, message, tmp_path):
-    config = RunConfig.of(**settings, generator_steps=2)
+def test_an_option_that_the_pipeline_does_not_take(settings, message, tmp_path):
     with pytest.raises(ModelError, match=message):
-        call_arguments(Flux(77, 512), tmp_path, config)
+        call_arguments(Flux(77, 512), tmp_path, ModelOptions(**settings, steps=2))
 
 
-def test_settings_override_the_folder(tmp_path):
+def test_options_override_the_folder(tmp_path):
     text = json.dumps({"call": {"num_inference_steps": 4, "max_sequence_length": 100}})
     (tmp_path / "fedmvp.json").write_text(text)
-    call = call_arguments(Flux(77, 512), tmp_path, RunConfig.of(generator_steps=2))
+    call = call_arguments(Flux(77, 512), tmp_path, ModelOptions(steps=2))
     assert call == {"max_sequence_length": 100, "num_inference_steps": 2}

@@ -1,0 +1,123 @@
+"""What is ready before the first round: the nodes' samples, the server's own, and the probe."""
+
+from dataclasses import dataclass
+from logging import INFO, WARNING
+from typing import Any
+
+import torch
+from flwr.app import RecordDict
+from flwr.common.logger import log
+from flwr.serverapp import Grid
+
+from fedmvp_flwr.aggregation.nodes import NodeRegistry
+from fedmvp_flwr.base.devices import resolve_device
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.completion.registry import frozen_models
+from fedmvp_flwr.protocol.messages import class_names_record
+from fedmvp_flwr.protocol.summary import fallback_threshold
+from fedmvp_flwr.server.admission import Admission
+from fedmvp_flwr.server.data import ServerData
+from fedmvp_flwr.server.opened_run import OpenedRun
+from fedmvp_flwr.server.probe import save_probe
+from fedmvp_flwr.server.resume import differing_clients, require_same
+from fedmvp_flwr.server.summary_check import misfit
+
+
+@dataclass(frozen=True)
+class PreparedRun:
+    """A run before its first round.
+
+    Attributes:
+        device: to compute on.
+        data: the server's own.
+        models: what names the frozen models, by run-config key.
+        admission: of the nodes.
+        threshold: of the quality gate at the server.
+    """
+
+    device: torch.device
+    data: ServerData
+    models: dict[str, dict[str, str | None]]
+    admission: Admission
+    threshold: float
+
+    @property
+    def probe_hash(self) -> str | None:
+        """Of the probe, where the run has one."""
+        return self.data.probe.digest if self.data.probe else None
+
+    @property
+    def encoders(self) -> dict[str, str]:
+        """Fingerprints of the frozen encoders."""
+        names = {"image": "image-encoder", "text": "text-encoder"}
+        return {name: str(self.models[key]["fingerprint"]) for name, key in names.items()}
+
+
+def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
+    """Let the nodes prepare, and prepare the server's own data meanwhile.
+
+    Raises:
+        CheckpointError: what was prepared is not what the interrupted run had.
+        DataError: too few nodes are ready, none of them can train, or the server's data is no good.
+    """
+    config, journal, state = run.config, run.journal, run.state
+    device = resolve_device(config.run.device)
+    models = frozen_models(config, str(device))
+    identities = models.identities()
+    data = ServerData.load(config)
+    _announce(run, list(data.class_names))
+    nodes = NodeRegistry(state.names if state else None)
+    admission = Admission(
+        nodes,
+        RecordDict({"dataset": class_names_record(data.class_names)}),
+        lambda summary: misfit(summary, data.reference.widths, identities, data.num_classes),
+        journal.event,
+    )
+    with journal.phase("completion"):
+        admission.ask(grid, nodes.present(grid, run.min_nodes, config.run.node_timeout))
+        data.prepare(config, models)  # while the clients prepare
+        needed = run.min_nodes if config.run.min_nodes else 0
+        summaries = admission.wait(grid, needed, config.run.round_timeout)
+    if not any(summary.trainable for summary in summaries):
+        raise DataError(
+            "No client has anything to train on: all samples are incomplete and "
+            "incomplete='drop'. Use incomplete='mask', or fewer holes."
+        )
+    # Summed over processes that work side by side, unlike the other, wall-clock, figures.
+    journal.seconds["features"] = data.test.seconds["features"] + sum(
+        summary.seconds["features"] for summary in summaries
+    )
+    threshold = state.threshold if state else fallback_threshold(summaries)
+    data.save_completions(run.folder, config, models, threshold)
+    with journal.phase("probe"):
+        data.prepare_probe(config, models, run.folder.probe if state else None)
+        if data.probe:
+            save_probe(run.folder.probe, data.probe)
+    models.release()
+    prepared = PreparedRun(device, data, identities, admission, threshold)
+    if state:
+        require_same("probe", state.probe, prepared.probe_hash)
+        require_same("frozen encoder", state.models, prepared.encoders)
+        for key in differing_clients(state.data, admission.data_hashes()):
+            log(WARNING, "Client %s has other samples than in the interrupted run.", key)
+    return prepared
+
+
+def _announce(run: OpenedRun, class_names: list[str]) -> None:
+    """Tell of the start.
+
+    Raises:
+        CheckpointError: the interrupted run had other classes.
+    """
+    values: dict[str, Any] = {
+        "config": run.config.to_run_config(),
+        "versions": versions(),
+        "class-names": class_names,
+    }
+    if run.point is None:
+        run.journal.event("run-start", values)
+        return
+    require_same("list of classes", run.point.state.class_names, class_names)
+    log(INFO, "Going on after round %d of %s.", run.rounds_before, run.point.folder.path)
+    run.journal.event("run-resume", {"after-round": run.rounds_before, **values})
