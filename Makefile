@@ -32,6 +32,8 @@ test: setup lint types unit  ## Check style and types, run all tests
 lint: setup
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports --no-logo --no-cache
+	$(BIN)/python docs/rooms.py --check
 
 types: setup
 	$(BIN)/mypy

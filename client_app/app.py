@@ -104,8 +104,7 @@ def evaluate_locally(message: Message, context: Context) -> Message:
         count = len(data.held_out)
         if not count:
             raise DataError(f"Client {node.key} has no held-out sample to evaluate on.")
-        num_classes = network.classifier.head.out_features
-        scores = client_metrics(evaluate_conditions(network, data.test, num_classes), data.test)
+        scores = client_metrics(evaluate_conditions(network, data.test), data.test)
         event.update({"samples": count, **scores})
     metrics = MetricRecord({"num-examples": count, **scores})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)

@@ -99,24 +99,12 @@ def release_models() -> None:
         give_back()
 
 
-def tellable(error: Exception, node: Node) -> str:
-    """What the server may know of a node's problem.
-
-    Of a node's own folder that is what kind of thing is wrong, and how often: names of files and
-    samples stay in the node's log.
-    """
-    if node.data_path is None:
-        return str(error)
-    expected = isinstance(error, FedMVPError)
-    _logger.error("%s", error, exc_info=None if expected else error)
-    kinds = ", ".join(_KINDS.findall(str(error)))
-    what = f"{type(error).__name__} ({kinds})" if kinds else type(error).__name__
-    return f"{what}: its data or settings cannot be used; its own log says why"
-
-
 @contextmanager
 def discreet(node: Node) -> Iterator[None]:
     """Replace any error by what the server may know of it: Flower sends it an error's text.
+
+    Of a node's own folder that is what kind of thing is wrong, and how often: names of files and
+    samples stay in the node's log.
 
     Raises:
         DataError: in the place of an error at a node with a folder of its own.
@@ -126,4 +114,9 @@ def discreet(node: Node) -> Iterator[None]:
     except Exception as error:
         if node.data_path is None:
             raise
-        raise DataError(tellable(error, node)) from None
+        _logger.error("%s", error, exc_info=None if isinstance(error, FedMVPError) else error)
+        kinds = ", ".join(_KINDS.findall(str(error)))
+        raise DataError(
+            f"{type(error).__name__}{f' ({kinds})' if kinds else ''}: its data or settings cannot "
+            "be used; its own log says why"
+        ) from None

@@ -27,23 +27,12 @@ class Conditions:
     completed: dict[str, Batch]
 
 
-@dataclass(frozen=True)
-class Scores:
-    """How well a model classifies one test set.
+def classification_scores(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
+    """Scores in [0, 1] of (N,) predicted and true class indices.
 
-    Attributes:
-        accuracy: share of the samples classified right, in [0, 1].
-        macro_f1: mean over the classes, that occur in truth or prediction, of their F1, in [0, 1].
-        num_examples: number of samples.
-    """
-
-    accuracy: float
-    macro_f1: float
-    num_examples: int
-
-
-def classification_scores(predicted: Tensor, labels: Tensor, num_classes: int) -> Scores:
-    """Accuracy and macro-F1 of (N,) predicted and true class indices.
+    Returns:
+        `accuracy`, the share of the samples classified right, and `macro-f1`, the mean over the
+        classes, that occur in truth or prediction, of their F1.
 
     Raises:
         ValueError: no sample, or another number of predictions than labels.
@@ -59,11 +48,11 @@ def classification_scores(predicted: Tensor, labels: Tensor, num_classes: int) -
     occurrences = confusion.sum(dim=0) + confusion.sum(dim=1)
     occurs = occurrences > 0
     f1 = 2 * hits[occurs] / occurrences[occurs]
-    return Scores(float(hits.sum() / len(labels)), float(f1.mean()), len(labels))
+    return {"accuracy": float(hits.sum() / len(labels)), "macro-f1": float(f1.mean())}
 
 
 @torch.inference_mode()
-def evaluate(network: FedMVPNetwork, batch: Batch, num_classes: int) -> Scores:
+def evaluate(network: FedMVPNetwork, batch: Batch) -> dict[str, float]:
     """Scores of the network on a test set of N >= 1 samples."""
     device = next(network.parameters()).device
     network.eval()
@@ -71,7 +60,7 @@ def evaluate(network: FedMVPNetwork, batch: Batch, num_classes: int) -> Scores:
         network.predict(batch.select(index).trim().to(device)).argmax(dim=1).cpu()
         for index in torch.arange(len(batch)).split(_EVALUATION_BATCH)
     ]
-    return classification_scores(torch.cat(predicted), batch.labels, num_classes)
+    return classification_scores(torch.cat(predicted), batch.labels, network.num_classes)
 
 
 def only(batch: Batch, modality: str) -> Batch:
@@ -80,9 +69,7 @@ def only(batch: Batch, modality: str) -> Batch:
     return batch.hide({name: everywhere for name in batch.modalities if name != modality})
 
 
-def evaluate_conditions(
-    network: FedMVPNetwork, conditions: Conditions, num_classes: int
-) -> NestedScores:
+def evaluate_conditions(network: FedMVPNetwork, conditions: Conditions) -> NestedScores:
     """Scores of one test set under every condition, keyed as in `result.json`.
 
     Returns:
@@ -94,9 +81,8 @@ def evaluate_conditions(
         for name, batch in sets.items():
             if not len(batch):  # nobody has that modality
                 continue
-            result = evaluate(network, batch, num_classes)
-            scores.setdefault(f"accuracy{suffix}", {})[name] = result.accuracy
-            scores.setdefault(f"macro-f1{suffix}", {})[name] = result.macro_f1
+            for measure, value in evaluate(network, batch).items():
+                scores.setdefault(f"{measure}{suffix}", {})[name] = value
     return scores
 
 

@@ -76,6 +76,7 @@ class FedMVPNetwork(nn.Module):
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}.")
+        self.num_classes = num_classes
         self.encoder = JointEncoder(token_widths, pooled_widths, width, layers, heads, dropout)
         self.classifier = Classifier(width, num_classes, dropout)
 

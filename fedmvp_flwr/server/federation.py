@@ -96,7 +96,7 @@ def build_scorer(run: OpenedRun, prepared: PreparedRun, network: FedMVPNetwork) 
     )
     own_test = test if len(data.test) else None
     settings = run.config.run
-    return Scorer(settings, network, data.num_classes, own_test, validation, run.journal)
+    return Scorer(settings, network, own_test, validation, run.journal)
 
 
 def build_strategy(

@@ -21,8 +21,6 @@ from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
 from fedmvp_flwr.server.selection import Selection
 
-_BLOCK = 1 << 20
-
 
 class RunState(BaseModel):
     """What a checkpoint holds besides the arrays.
@@ -158,7 +156,8 @@ def history_mark(path: Path) -> tuple[int, str]:
     """Length and hex SHA-256 of the events written so far; they are on disk afterwards."""
     with path.open("rb") as file:
         os.fsync(file.fileno())
-        return os.fstat(file.fileno()).st_size, _hash(path, None)
+        content = file.read()
+    return len(content), hashlib.sha256(content).hexdigest()
 
 
 def require_history(point: ResumePoint) -> None:
@@ -168,8 +167,8 @@ def require_history(point: ResumePoint) -> None:
         CheckpointError: the events before the end of the finished round are damaged or lost.
     """
     state, history = point.state, point.folder.metrics
-    size = history.stat().st_size if history.is_file() else 0
-    if size < state.history_bytes or _hash(history, state.history_bytes) != state.history_hash:
+    content = history.read_bytes()[: state.history_bytes] if history.is_file() else b""
+    if hashlib.sha256(content).hexdigest() != state.history_hash:
         raise CheckpointError(
             f"{history} does not hold the first {state.history_bytes} bytes that the checkpoint of "
             f"round {point.server_round} belongs to: it was changed or lost. Start a new run."
@@ -204,16 +203,6 @@ def _copy(point: ResumePoint, out: RunFolder) -> None:
             copy = out.path / path.relative_to(before.path)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-
-
-def _hash(path: Path, length: int | None) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        left = length if length is not None else os.fstat(file.fileno()).st_size
-        while left and (block := file.read(min(left, _BLOCK))):
-            digest.update(block)
-            left -= len(block)
-    return digest.hexdigest()
 
 
 def _show(value: object) -> str:

@@ -25,7 +25,6 @@ class Scorer:
     Args:
         settings: when to evaluate, and by what the best round is found.
         network: takes the arrays to score.
-        num_classes: of the run.
         test: the server's test set; None where there is none.
         validation: the server's validation set, perhaps empty.
         journal: is told of each evaluation at the server.
@@ -35,14 +34,12 @@ class Scorer:
         self,
         settings: RunSettings,
         network: FedMVPNetwork,
-        num_classes: int,
         test: Conditions | None,
         validation: Conditions,
         journal: Journal,
     ) -> None:
         self.settings = settings
         self.network = network
-        self.num_classes = num_classes
         self.scores_from = "server" if test else "clients"
         self._journal = journal
         self._test = test
@@ -64,7 +61,7 @@ class Scorer:
         if settings.selected_by == "none" or not self._is_due(finished.server_round):
             return None
         self.network.load_state_dict(unpack(finished.arrays))
-        scores = evaluate_conditions(self.network, self._validation, self.num_classes)
+        scores = evaluate_conditions(self.network, self._validation)
         return flatten_scores(scores)[settings.selection_metric]
 
     def of_selected(self, server_round: int, history: Path) -> NestedScores:
@@ -81,7 +78,7 @@ class Scorer:
         return is_evaluated(server_round, settings.evaluate_every, settings.num_server_rounds)
 
     def _score(self, server_round: int, test: Conditions) -> NestedScores:
-        scores = evaluate_conditions(self.network, test, self.num_classes)
+        scores = evaluate_conditions(self.network, test)
         self._journal.event("evaluation", {"round": server_round, "where": "server", **scores})
         return scores
 

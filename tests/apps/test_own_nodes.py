@@ -9,7 +9,6 @@ import pytest
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import DataError, FedMVPError
-from fedmvp_flwr.client.work import tellable
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.export import export_parts
@@ -163,15 +162,6 @@ def test_other_feature_widths_are_refused_before_round_1(run, monkeypatch):
 def test_nodes_need_class_names_at_the_server(run):
     with pytest.raises(DataError, match="class-names-file"):
         run(class_names_file="")
-
-
-def test_of_an_own_folder_only_the_kind_of_problem_is_told(tmp_path):
-    error = DataError("dataset='x' has 3 bad sample(s).\n  2 x unknown label: a.jsonl:3: 'Smith'")
-    own = tellable(error, Node(-1, 0, tmp_path, tmp_path))
-    assert "2 x unknown label" in own
-    assert "Smith" not in own
-    assert "a.jsonl" not in own
-    assert tellable(error, Node(0, 2, tmp_path)) == str(error)
 
 
 @pytest.mark.parametrize("work", ["prepare_node", "train", "evaluate_conditions"])

@@ -19,9 +19,7 @@ def scored(network, make_batch, tmp_path):
         config = RunConfig.of(num_server_rounds=3, evaluate_every=2, **settings)
         folder = RunFolder(tmp_path)
         sets = Conditions({"complete": make_batch()}, {"image-only": make_batch(seed=1)})
-        scorer = Scorer(
-            config.run, network, 3, sets if test else None, sets, Journal(config, folder)
-        )
+        scorer = Scorer(config.run, network, sets if test else None, sets, Journal(config, folder))
         arrays = pack(network.state_dict(), "fp32")
         return scorer, arrays, folder.metrics
 
@@ -35,7 +33,7 @@ def test_the_test_set_is_scored_when_it_is_due(scored, network):
     assert [(e["round"], e["where"]) for e in read_events(history)] == [
         (0, "server"), (2, "server"), (3, "server"),
     ]  # fmt: skip
-    expected = evaluate_conditions(network, scorer._test, 3)
+    expected = evaluate_conditions(network, scorer._test)
     assert found[0]["accuracy.complete"] == expected["accuracy"]["complete"]
     assert scorer.of_selected(2, history) == expected
     assert len(read_events(history)) == 3, "what is in the history is not scored again"

@@ -28,10 +28,6 @@ class SeenOnce(ABC):
         self._model, self._processor = model, processor
         self._device, self._longest = device, longest
 
-    def caption(self, images: Sequence["Image"], prompt: str) -> list[str]:
-        """Continue `prompt` for each image; return the new text only, stripped."""
-        return self.caption_each(images, [prompt])[0]
-
     def caption_each(self, images: Sequence["Image"], prompts: Sequence[str]) -> list[list[str]]:
         """Continue every prompt for each image: one list of N texts per prompt."""
         if not images:
