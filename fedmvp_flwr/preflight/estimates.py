@@ -56,7 +56,9 @@ def add_estimates(
     seconds = store_bytes = 0.0
     if timed and not work.done:
         samples = dataset.splits["train"]
-        timing = time_models(samples, models, config, dataset.class_descriptions)
+        timing = time_models(
+            samples, models, config.completion, config.generates_probe, dataset.class_descriptions
+        )
         models.release()
         report.notes += stand_in_notes(samples)
         for row in report.work:

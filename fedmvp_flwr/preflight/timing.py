@@ -20,7 +20,7 @@ from fedmvp_flwr.completion.contents import (
 from fedmvp_flwr.completion.encoding import features_to_bytes
 from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.completion.registry import completer_class
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.spec import Role
 from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, PROBE, encodings
@@ -60,7 +60,8 @@ class Timing:
 def time_models(
     samples: Sequence[Sample],
     models: FoundationModels,
-    config: RunConfig,
+    completion: CompletionSettings,
+    draws_probe: bool,
     words: Sequence[str] = (),
 ) -> Timing:
     """Load the models that a run needs and time each on a few samples.
@@ -68,7 +69,8 @@ def time_models(
     Args:
         samples: from which the first few images and texts are taken.
         models: the frozen models.
-        config: the run's settings.
+        completion: the way of completion and its settings.
+        draws_probe: whether images are generated for the probe.
         words: stand for the texts, if no sample has one; see `timed_sources`.
 
     Raises:
@@ -95,10 +97,10 @@ def time_models(
             seconds[kinds[modality]] = spent / len(items)
             sizes = [len(features_to_bytes(item)) for item in features]
             bytes_each[kinds[modality]] = sum(sizes) / len(sizes)
-    way = completer_class(config.completion)
+    way = completer_class(completion)
     # The probe's images are drawn, whatever fills the holes.
-    maker = (way if way.makes() else FoundationCompleter)(models, config.completion)
-    for modality in MODALITIES if way.makes() else (IMAGE,) if config.generates_probe else ():
+    maker = (way if way.makes() else FoundationCompleter)(models, completion)
+    for modality in MODALITIES if way.makes() else (IMAGE,) if draws_probe else ():
         role, sources = GENERATOR_ROLES[modality], given[SOURCE_OF[modality]]
         if role in maker.roles:
             spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
@@ -108,7 +110,7 @@ def time_models(
         seconds[COMPLETED[modality]] = each
         sizes = [sum(map(len, completion_items("", item)[1].values())) for item in made]
         bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
-    if config.generates_probe:  # each pair is drawn and encoded, and its features are kept
+    if draws_probe:  # each pair is drawn and encoded, and its features are kept
         encoded = ENCODED.values()
         seconds[PROBE] = seconds[COMPLETED[IMAGE]] + sum(seconds[kind] for kind in encoded)
         bytes_each[PROBE] = sum(bytes_each[kind] for kind in encoded)

@@ -33,7 +33,7 @@ def test_what_a_library_raises_while_it_is_timed_names_the_model(monkeypatch, sm
     with pytest.raises(
         ModelError, match=r"text-encoder='open_clip:embedded'.*RuntimeError: no such kernel"
     ):
-        time_models(samples, models, settings)
+        time_models(samples, models, settings.completion, True)
 
 
 def test_a_size_that_only_the_pipeline_knows_to_be_wrong(small_config):
@@ -95,7 +95,7 @@ def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, small_c
         splits={**whole.splits, "train": train},
     )
     models = FoundationModels(settings.models)
-    timing = time_models(data.splits["train"], models, settings, data.class_descriptions)
+    timing = time_models(train, models, settings.completion, True, data.class_descriptions)
     assert set(timing.seconds) == set(timing.bytes_each)
     assert len(timing.seconds) == 5
     assert all(seconds > 0 for seconds in timing.seconds.values())
