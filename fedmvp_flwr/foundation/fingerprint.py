@@ -25,7 +25,7 @@ def model_fingerprint(spec: ModelSpec) -> str:
     Raises:
         ModelError: the folder holds no safetensors weights, or a file cannot be read.
     """
-    prefix = f"{spec.name}/{spec.library.version}"
+    prefix = f"{spec.library_name}/{spec.library.version}"
     return _combine(f"{prefix}/{spec.architecture}" if spec.architecture else prefix, spec)
 
 
@@ -34,7 +34,7 @@ def space_fingerprint(spec: ModelSpec) -> str | None:
 
     Two encoders with equal names can be compared by cosine.
     """
-    return _combine(f"{spec.name}{spec.architecture}", spec) if spec.joint else None
+    return _combine(f"{spec.library_name}{spec.architecture}", spec) if spec.joint else None
 
 
 def model_files(spec: ModelSpec) -> list[Path]:

@@ -130,10 +130,12 @@ def load_model(context: LoadContext) -> Any:  # noqa: ANN401 - by role
     except ModelError as error:
         raise ModelError(f"{spec.key}={spec.text!r}: {error}") from error
     except ImportError as error:
-        raise ModelError(f"{spec.key}: {_not_installed(spec.name, error)}") from error
+        raise ModelError(f"{spec.key}: {_not_installed(spec.library_name, error)}") from error
     except Exception as error:  # each library has its own zoo of errors
         said = f"{type(error).__name__}: {error}"[:_SHOWN]  # some list every weight
-        raise ModelError(f"{spec.key}: {spec.name} cannot load {spec.folder}: {said}") from error
+        raise ModelError(
+            f"{spec.key}: {spec.library_name} cannot load {spec.folder}: {said}"
+        ) from error
 
 
 def _function(target: str) -> Any:  # noqa: ANN401 - of any adapter

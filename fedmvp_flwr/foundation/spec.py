@@ -85,7 +85,7 @@ class ModelSpec:
         role: what it is for.
         key: the run-config key that names it.
         text: what that key says.
-        name: of its library.
+        library_name: how the registry calls its library.
         library: the registry's entry.
         folder: the folder that holds it.
         architecture: the library's name of it, where the spec names one, else empty.
@@ -96,7 +96,7 @@ class ModelSpec:
     role: Role
     key: str
     text: str
-    name: str
+    library_name: str
     library: Library
     folder: Path
     architecture: str

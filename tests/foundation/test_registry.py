@@ -36,7 +36,7 @@ def assets(monkeypatch, model_path):
 
 
 def test_a_local_model(spec, folder):
-    assert (spec.role, spec.name, spec.folder) == ("image_encoder", "open_clip", folder)
+    assert (spec.role, spec.library_name, spec.folder) == ("image_encoder", "open_clip", folder)
     assert spec.library is LIBRARIES["image_encoder"]["open_clip"]
 
 

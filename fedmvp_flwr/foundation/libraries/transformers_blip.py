@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.foundation.libraries.transformers_answers import decoded
+from fedmvp_flwr.foundation.libraries.transformers_chat import decoded
 from fedmvp_flwr.foundation.libraries.transformers_model import without_special_tokens
 
 if TYPE_CHECKING:

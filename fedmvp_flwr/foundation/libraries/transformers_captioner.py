@@ -4,8 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.foundation.libraries.transformers_answers import ChatCaptioner
 from fedmvp_flwr.foundation.libraries.transformers_blip import Blip2Captioner, BlipCaptioner
+from fedmvp_flwr.foundation.libraries.transformers_chat import ChatCaptioner
 from fedmvp_flwr.foundation.libraries.transformers_model import (
     LOCAL_ONLY,
     load_whole,
