@@ -48,8 +48,11 @@ class TimmImageEncoder(GridEncoder):
         found = str(config.get("architecture", ""))
         if spec.architecture and found and spec.architecture != found:
             raise ModelError(f"{path}: holds '{found}', not '{spec.architecture}'.")
+        architecture = spec.architecture or found
+        if not timm.is_model(architecture):  # "hf-hub:..." and "local-dir:..." are other places
+            raise ModelError(f"{path}: timm knows no model {architecture!r}.")
         arguments = _model_arguments(path, config)
-        model = timm.create_model(spec.architecture or found, pretrained=False, **arguments)
+        model = timm.create_model(architecture, pretrained=False, **arguments)
         state = load_file(single_weights(spec.folder, spec.weights))
         model.load_state_dict({key: _float(tensor) for key, tensor in state.items()})
         self._model = model.to(context.device).eval().requires_grad_(False)
