@@ -12,8 +12,7 @@ from fedmvp_flwr.base.samples import MODALITIES, Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.gating import ACCEPT_ALL, accept, calibrate_threshold, training_batch
 from fedmvp_flwr.completion.pipeline import prepare
-from fedmvp_flwr.completion.pool import completion_pool
-from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.pool import run_completer
 from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
@@ -47,8 +46,7 @@ def prepare_client(
         `trainable` says so.
     """
     samples = client_samples(dataset, node, config.data, config.missing, config.run)
-    pool = completion_pool(config.completion, config.data.public_split, dataset, samples.train)
-    completer = completer_for(config.completion, models, config.data.data_seed, pool)
+    completer = run_completer(config.completion, config.data, dataset, models, samples.train)
     requests = [
         Request(samples.train, holes(samples.train), completer, dataset.class_names),
         Request(samples.test, all_sides(samples.test), completer),
