@@ -13,6 +13,7 @@ from pathlib import Path
 import psutil
 
 _SAMPLE = 2.0  # seconds between two looks at the memory: each costs CPU
+_GOODBYE, _GRACE = 10.0, 5.0  # seconds that a group has for itself, and what outlives it
 _RESTART_FIRST, _RESTART_MOST = 1.0, 60.0  # seconds, as a container engine waits
 
 
@@ -69,22 +70,24 @@ class Service:
         """End it gently, then by force.
 
         As systemd (`KillMode=mixed`), container engines and terminals do, its own process group is
-        asked first: what `supervise` looks after hears of it through `supervise`, once.
+        asked first: what `supervise` looks after hears of it through `supervise`, once. What
+        outlives the group is asked then.
         """
         self._stopped.set()
-        members = self._members()
-        for asked, number, grace in (
-            (group(self.pid), signal.SIGTERM, 10.0),
-            (None, signal.SIGTERM, 5.0),
-            (None, signal.SIGKILL, 5.0),
+        left = self._members()
+        for everything, number, grace in (
+            (False, signal.SIGTERM, _GOODBYE),
+            (True, signal.SIGTERM, _GRACE),
+            (True, signal.SIGKILL, _GRACE),
         ):
-            self._signal(members if asked is None else asked, number)
+            asked = left if everything else {*group(self.pid)}
+            self._signal(asked, number)
             deadline = time.monotonic() + grace
-            while members and time.monotonic() < deadline:
+            while (left if everything else left & asked) and time.monotonic() < deadline:
                 self._process.poll()
                 time.sleep(0.1)
                 # What was seen once is waited for, also when its parent is gone.
-                members = {pid for pid in members if _is_alive(pid)} | self._members()
+                left = {pid for pid in left if _is_alive(pid)} | self._members()
         self._process.wait()
 
     def _members(self) -> set[int]:
