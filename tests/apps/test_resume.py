@@ -64,8 +64,9 @@ def fails_from(wrap, first):
     return wrap(raises, lambda partition, server_round: server_round >= first)
 
 
-@pytest.mark.parametrize("failing", [2, 3, 4])
-@pytest.mark.parametrize("elsewhere", [False, True], ids=["in place", "in another folder"])
+@pytest.mark.parametrize(
+    ("failing", "elsewhere"), [(3, False), (2, True)], ids=["in place", "in another folder"]
+)
 def test_the_rest_is_the_same_as_without_the_interruption(
     federate, wrap, whole, tmp_path, failing, elsewhere
 ):

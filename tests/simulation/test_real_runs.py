@@ -49,28 +49,23 @@ def tag() -> Iterator[str]:
         process.kill()
 
 
-def test_two_simulations_at_once_complete(toy_app: Path, tmp_path: Path, tag: str) -> None:
-    outs = [tmp_path / "a", tmp_path / "b"]
-    runs = [_start(toy_app, out, tag, "-c", f"note='{out.name}'") for out in outs]
-    for run, out in zip(runs, outs, strict=True):
-        text, _ = run.communicate(timeout=_PATIENCE)
-        assert run.returncode == 0, text
-        assert "round 2/2" in text
-        assert json.loads((out / "result.json").read_text()) == {
-            "status": "completed",
-            "note": out.name,
-        }
-        events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        assert [event["clients"] for event in events] == [3, 3]
-        assert Path(events[0]["cwd"]).name == "neutral"
-    assert _tagged(tag) == []
-
-
-def test_a_failing_run_is_a_failure(toy_app: Path, tmp_path: Path, tag: str) -> None:
-    run = _start(toy_app, tmp_path / "out", tag, "-c", "behaviour='fail'")
-    text, _ = run.communicate(timeout=_PATIENCE)
-    assert run.returncode == 1, text
+def test_of_two_simulations_at_once_one_completes_and_one_fails(
+    toy_app: Path, tmp_path: Path, tag: str
+) -> None:
+    good, bad = tmp_path / "good", tmp_path / "bad"
+    completing = _start(toy_app, good, tag, "-c", "note='good'")
+    failing = _start(toy_app, bad, tag, "-c", "behaviour='fail'")
+    text, _ = failing.communicate(timeout=_PATIENCE)
+    assert failing.returncode == 1, text
     assert "the toy was told to fail" in text
+    text, _ = completing.communicate(timeout=_PATIENCE)
+    assert completing.returncode == 0, text
+    assert "round 2/2" in text
+    result = json.loads((good / "result.json").read_text())
+    assert result == {"status": "completed", "note": "good"}
+    events = [json.loads(line) for line in (good / "metrics.jsonl").read_text().splitlines()]
+    assert [event["clients"] for event in events] == [3, 3]
+    assert Path(events[0]["cwd"]).name == "neutral"
     assert _tagged(tag) == []
 
 
