@@ -2,7 +2,7 @@
 
 import dataclasses
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, cast, runtime_checkable
+from typing import TYPE_CHECKING, Any, cast
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.base.seeds import seed_for
@@ -12,22 +12,12 @@ from fedmvp_flwr.completion.prompts import parse_questions, template_named
 from fedmvp_flwr.completion.store import key_for
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES, FoundationModels
-from fedmvp_flwr.foundation.protocols import Captioner
 from fedmvp_flwr.foundation.spec import ModelOptions
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _USUAL_DTYPE = ModelOptions().dtype
-
-
-@runtime_checkable
-class ManyPromptCaptioner(Protocol):
-    """A captioner that sees an image once for several prompts."""
-
-    def caption_each(self, images: Sequence["Image"], prompts: Sequence[str]) -> list[list[str]]:
-        """Continue every prompt for each image: one list of N texts per prompt."""
-        ...
 
 
 class FoundationCompleter(Completer):
@@ -120,7 +110,7 @@ class FoundationCompleter(Completer):
             rows = [row for row, source in enumerate(sources) if source.class_name == class_name]
             prompts = self._template.caption_prompts(self._questions, class_name)
             images = [cast("Image", sources[row].content) for row in rows]
-            answers = _ask(self.models.captioner, images, prompts)  # per prompt, per image
+            answers = self.models.captioner.caption_each(images, prompts)  # per prompt, per image
             for row, replies in zip(rows, zip(*answers, strict=True), strict=True):
                 text = self._template.assemble(self._questions, replies, class_name)
                 provenance = self._provenance(TEXT, sources[row], list(prompts), None)
@@ -153,11 +143,3 @@ def drawing_settings(options: ModelOptions) -> dict[str, Any]:
     if options.dtype != _USUAL_DTYPE:
         settings["generator_dtype"] = options.dtype
     return settings
-
-
-def _ask(
-    captioner: Captioner, images: Sequence["Image"], prompts: Sequence[str]
-) -> list[list[str]]:
-    if isinstance(captioner, ManyPromptCaptioner):
-        return captioner.caption_each(images, prompts)
-    return [captioner.caption(images, prompt) for prompt in prompts]

@@ -190,15 +190,19 @@ class Preparation:
             real=Batch(real, labels),
             completed=completed,
             similarity=similarity,
-            pair_similarity=(
-                self._similarity(digests)
-                if self.models.comparable or not self.asked
-                else self.completer.typicality_of_pairs(samples, self.encoding.features)
-            ),
+            pair_similarity=self._pair_similarity(),
             made=made,
             reused=reused,
             seconds=self._seconds,
         )
+
+    def _pair_similarity(self) -> Tensor:
+        samples = self.request.samples
+        if self.models.comparable:
+            return self._similarity(self.request.digests)
+        if self.asked:
+            return self.completer.typicality_of_pairs(samples, self.encoding.features)
+        return torch.full((len(samples),), torch.nan)
 
     def _similarity(self, digests: Mapping[str, Sequence[str | None]]) -> Tensor:
         """Cosine (N,) of images and texts as the gate's encoders see them, NaN where one lacks."""

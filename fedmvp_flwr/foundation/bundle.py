@@ -1,31 +1,25 @@
 """The frozen models of a run: known by their fingerprints, loaded only when one has to work."""
 
 import functools
-from collections.abc import Iterable, Sequence
-from typing import Any, Protocol, cast
+from collections.abc import Iterable
+from typing import Any, cast
 
-from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.base.samples import IMAGE, TEXT
 from fedmvp_flwr.config.models import ModelSettings
 from fedmvp_flwr.foundation.fingerprint import model_fingerprint, space_fingerprint
 from fedmvp_flwr.foundation.folders.hub import revision_of
-from fedmvp_flwr.foundation.protocols import Captioner, ImageEncoder, ImageGenerator, TextEncoder
 from fedmvp_flwr.foundation.registry import load_model, parse_spec
-from fedmvp_flwr.foundation.spec import LoadContext, ModelSpec, Role
+from fedmvp_flwr.foundation.spec import (
+    Captioner,
+    Encoder,
+    ImageGenerator,
+    LoadContext,
+    ModelSpec,
+    Role,
+)
 
 ENCODER_ROLES: dict[str, Role] = {IMAGE: "image_encoder", TEXT: "text_encoder"}
 GENERATOR_ROLES: dict[str, Role] = {IMAGE: "image_generator", TEXT: "captioner"}
-
-
-class Encoder(Protocol):
-    """What the encoders of all modalities have in common."""
-
-    token_width: int
-    pooled_width: int
-
-    def encode(self, items: Sequence[Any]) -> list[ModalityFeatures]:
-        """Encode contents of the encoder's own modality."""
-        ...
 
 
 class FoundationModels:
@@ -151,14 +145,14 @@ class FoundationModels:
         return cast(Encoder, self._load(ENCODER_ROLES[modality]))
 
     @property
-    def image_encoder(self) -> ImageEncoder:
+    def image_encoder(self) -> Encoder:
         """The frozen image encoder."""
-        return cast(ImageEncoder, self._load("image_encoder"))
+        return self.encoder(IMAGE)
 
     @property
-    def text_encoder(self) -> TextEncoder:
+    def text_encoder(self) -> Encoder:
         """The frozen text encoder."""
-        return cast(TextEncoder, self._load("text_encoder"))
+        return self.encoder(TEXT)
 
     @property
     def captioner(self) -> Captioner:

@@ -10,14 +10,13 @@ import hashlib
 from pathlib import Path
 
 from fedmvp_flwr.base.errors import ModelError
+from fedmvp_flwr.foundation.folders.files import files_below
 from fedmvp_flwr.foundation.folders.hub import is_fetched, revision_of
-from fedmvp_flwr.foundation.folders.listing import files_below
 from fedmvp_flwr.foundation.spec import ModelSpec
 
 # Configs, weights, vocabularies, prompts.
 _RELEVANT = {".json", ".safetensors", ".txt", ".model", ".bpe", ".jinja"}
 _WEIGHTS = ".safetensors"
-_CHUNK_BYTES = 1 << 20
 
 
 def model_fingerprint(spec: ModelSpec) -> str:
@@ -26,7 +25,7 @@ def model_fingerprint(spec: ModelSpec) -> str:
     Raises:
         ModelError: the folder holds no safetensors weights, or a file cannot be read.
     """
-    prefix = f"{spec.name}/{spec.library.version}"
+    prefix = f"{spec.library_name}/{spec.library.version}"
     return _combine(f"{prefix}/{spec.architecture}" if spec.architecture else prefix, spec)
 
 
@@ -35,7 +34,7 @@ def space_fingerprint(spec: ModelSpec) -> str | None:
 
     Two encoders with equal names can be compared by cosine.
     """
-    return _combine(f"{spec.name}{spec.architecture}", spec) if spec.joint else None
+    return _combine(f"{spec.library_name}{spec.architecture}", spec) if spec.joint else None
 
 
 def model_files(spec: ModelSpec) -> list[Path]:
@@ -99,7 +98,4 @@ def _hub_names(files: list[Path], spec: ModelSpec) -> list[str]:
 def _file_digest(path: Path, size: int, modified_ns: int) -> str:
     """Hash one file; size and modification time only serve the cache."""
     with path.open("rb") as file:
-        digest = hashlib.sha256()
-        while chunk := file.read(_CHUNK_BYTES):
-            digest.update(chunk)
-    return digest.hexdigest()
+        return hashlib.file_digest(file, "sha256").hexdigest()

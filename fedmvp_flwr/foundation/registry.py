@@ -19,13 +19,14 @@ from fedmvp_flwr.foundation.folders.location import embedded_folder, is_path, lo
 from fedmvp_flwr.foundation.spec import Library, LoadContext, ModelOptions, ModelSpec, Role
 
 _ADAPTERS = "fedmvp_flwr.foundation.libraries"
+_SHOWN = 600  # characters of what a library says
 # transformers' image-text models whose two sides end in one space.
 _JOINT_TYPES = frozenset({"clip", "siglip", "chinese_clip", "altclip", "metaclip_2"})
 
 
-def _open_clip(side: str) -> Library:
+def _open_clip(encoder: str) -> Library:
     return Library(
-        f"{_ADAPTERS}.open_clip_encoder:load_{side}_encoder",
+        f"{_ADAPTERS}.open_clip_encoder:{encoder}",
         1,
         "open_clip_config.json",
         embedded="encoder",
@@ -36,28 +37,26 @@ def _open_clip(side: str) -> Library:
     )
 
 
-def _transformers(side: str) -> Library:
-    return Library(
-        f"{_ADAPTERS}.transformers_{side}_encoder:load_{side}_encoder",
-        1,
-        "config.json",
-        joint_space=_JOINT_TYPES,
-    )
+def _transformers(encoder: str) -> Library:
+    return Library(f"{_ADAPTERS}.{encoder}", 1, "config.json", joint_space=_JOINT_TYPES)
 
 
 LIBRARIES: dict[Role, dict[str, Library]] = {
     "image_encoder": {
-        "open_clip": _open_clip("image"),
+        "open_clip": _open_clip("OpenClipImageEncoder"),
         "timm": Library(
-            f"{_ADAPTERS}.timm_encoder:load_image_encoder",
+            f"{_ADAPTERS}.timm_encoder:TimmImageEncoder",
             1,
             "config.json",
             architectures=True,
             one_file=True,
         ),
-        "transformers": _transformers("image"),
+        "transformers": _transformers("transformers_image_encoder:TransformersImageEncoder"),
     },
-    "text_encoder": {"open_clip": _open_clip("text"), "transformers": _transformers("text")},
+    "text_encoder": {
+        "open_clip": _open_clip("OpenClipTextEncoder"),
+        "transformers": _transformers("transformers_text_encoder:TransformersTextEncoder"),
+    },
     "captioner": {
         "transformers": Library(
             f"{_ADAPTERS}.transformers_captioner:load_captioner",
@@ -131,14 +130,15 @@ def load_model(context: LoadContext) -> Any:  # noqa: ANN401 - by role
     except ModelError as error:
         raise ModelError(f"{spec.key}={spec.text!r}: {error}") from error
     except ImportError as error:
-        raise ModelError(f"{spec.key}: {_not_installed(spec.name, error)}") from error
+        raise ModelError(f"{spec.key}: {_not_installed(spec.library_name, error)}") from error
     except Exception as error:  # each library has its own zoo of errors
+        said = f"{type(error).__name__}: {error}"[:_SHOWN]  # some list every weight
         raise ModelError(
-            f"{spec.key}: {spec.name} cannot load {spec.folder}: {type(error).__name__}: {error}"
+            f"{spec.key}: {spec.library_name} cannot load {spec.folder}: {said}"
         ) from error
 
 
-def _function(target: str) -> Any:  # noqa: ANN401 - a loader or another function of an adapter
+def _function(target: str) -> Any:  # noqa: ANN401 - of any adapter
     module, _, function = target.partition(":")
     return getattr(importlib.import_module(module), function)
 

@@ -1,17 +1,24 @@
-"""What a frozen model is known by before it is loaded: its role, its library, its options."""
+"""What a frozen model is known by before it is loaded, and what it must offer once it is.
 
+A new library is one file that implements a protocol of its role and one entry in `registry.py`.
+"""
+
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pydantic import Field
 
+from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.config.models import ModelSettings
 from fedmvp_flwr.config.section import Section
-from fedmvp_flwr.foundation.folders.json_files import json_object
+from fedmvp_flwr.foundation.folders.files import json_object
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
 
 Role = Literal["image_encoder", "text_encoder", "captioner", "image_generator"]
-ROLES: tuple[Role, ...] = get_args(Role)
 HUB_FILES = ("*.json", "*.txt", "*.model", "*.bpe", "*.jinja", "*.safetensors")
 
 
@@ -43,7 +50,8 @@ class Library:
     """How one library's models take a role.
 
     Attributes:
-        loader: "module:function" that takes a `LoadContext` and returns the adapter.
+        loader: "module:name" of the adapter's class, or of a function that returns one; both take
+            a `LoadContext`.
         version: rises when the adapter computes something else, so that stored values expire.
         marker: the JSON file that every model folder of this library holds.
         options: names of the `ModelOptions` that a spec may have.
@@ -77,7 +85,7 @@ class ModelSpec:
         role: what it is for.
         key: the run-config key that names it.
         text: what that key says.
-        name: of its library.
+        library_name: how the registry calls its library.
         library: the registry's entry.
         folder: the folder that holds it.
         architecture: the library's name of it, where the spec names one, else empty.
@@ -88,7 +96,7 @@ class ModelSpec:
     role: Role
     key: str
     text: str
-    name: str
+    library_name: str
     library: Library
     folder: Path
     architecture: str
@@ -119,3 +127,41 @@ class LoadContext:
     device: str
     settings: ModelSettings
     shared: dict[str, Any] = field(default_factory=dict)
+
+
+class Encoder(Protocol):
+    """Frozen encoder of one modality with its own preprocessing or tokenizer.
+
+    Attributes:
+        token_width: D of the tokens.
+        pooled_width: P of the pooled embedding.
+    """
+
+    token_width: int
+    pooled_width: int
+
+    def encode(self, items: Sequence[Any]) -> list[ModalityFeatures]:
+        """Encode RGB images of any size, or texts: float16 tokens (T, D) and pooled (P,).
+
+        Of an image T is grid * grid, of a text its real length.
+        """
+        ...
+
+
+class Captioner(Protocol):
+    """Frozen image-to-text model."""
+
+    def caption_each(self, images: Sequence["Image"], prompts: Sequence[str]) -> list[list[str]]:
+        """Continue every prompt for each image: one list of N texts per prompt, the new text only.
+
+        N may be 0. The texts are stripped.
+        """
+        ...
+
+
+class ImageGenerator(Protocol):
+    """Frozen text-to-image model."""
+
+    def generate(self, prompts: Sequence[str], seeds: Sequence[int]) -> list["Image"]:
+        """Return one RGB image per prompt; image i depends on prompt i and seed i alone."""
+        ...

@@ -16,10 +16,10 @@ from fedmvp_flwr.data.dealing.client_samples import client_samples
 from fedmvp_flwr.data.dealing.patterns import require_patterns
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.preflight.data import client_row, data_notes
+from fedmvp_flwr.preflight.data_notes import client_row, data_notes
 from fedmvp_flwr.preflight.estimates import add_estimates
 from fedmvp_flwr.preflight.findings import PreflightReport, attempt
-from fedmvp_flwr.preflight.models import add_models
+from fedmvp_flwr.preflight.frozen_models import add_models
 from fedmvp_flwr.server.probe_source import load_probe_file
 from fedmvp_flwr.server.resume import require_resumable
 
@@ -48,7 +48,10 @@ def preflight(config: RunConfig, num_clients: int, timed: bool = False) -> Prefl
     if way is None:
         return report
     models = FoundationModels(config.models, device, gate_encoder(config.completion))
-    check("the models", lambda: add_models(report, config, models))
+    check(
+        "the models",
+        lambda: add_models(report, models, config.completion, config.generates_probe),
+    )
     if not report.problems:
         check("the quality gate", lambda: way.check_gate(models, config.completion))
     if config.probe.file and config.needs_probe:

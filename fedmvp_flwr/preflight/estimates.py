@@ -18,8 +18,7 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.preflight.findings import PreflightReport
 from fedmvp_flwr.preflight.item_counts import count_work
-from fedmvp_flwr.preflight.timed_sources import stand_in_notes
-from fedmvp_flwr.preflight.timing import Widths, time_models
+from fedmvp_flwr.preflight.timing import Widths, stand_in_notes, time_models
 
 _MEGABYTE = 1e6
 _HALF = 2  # bytes of a float16
@@ -57,7 +56,9 @@ def add_estimates(
     seconds = store_bytes = 0.0
     if timed and not work.done:
         samples = dataset.splits["train"]
-        timing = time_models(samples, models, config, dataset.class_descriptions)
+        timing = time_models(
+            samples, models, config.completion, config.generates_probe, dataset.class_descriptions
+        )
         models.release()
         report.notes += stand_in_notes(samples)
         for row in report.work:

@@ -7,18 +7,26 @@ from dataclasses import dataclass
 from typing import Any
 
 from fedmvp_flwr.base.errors import FedMVPError, ModelError
-from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample, text_digest
 from fedmvp_flwr.completion.completer import Completer
-from fedmvp_flwr.completion.contents import SOURCE_OF, Completion, Source, completion_items
+from fedmvp_flwr.completion.contents import (
+    SOURCE_OF,
+    Completion,
+    Source,
+    completion_items,
+    content_digest,
+    load_image,
+)
 from fedmvp_flwr.completion.encoding import features_to_bytes
 from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.completion.registry import completer_class
-from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, GENERATOR_ROLES, FoundationModels
 from fedmvp_flwr.foundation.spec import Role
 from fedmvp_flwr.preflight.item_counts import COMPLETED, ENCODED, PROBE, encodings
-from fedmvp_flwr.preflight.timed_sources import timed_sources
 
+TIMED_SAMPLES = 8
+_BLANK_SIDE = 224  # pixels of an image that stands for those of the data
 _PATIENCE = 30.0  # seconds for each of captioner and generator, after the first item
 
 Widths = dict[str, tuple[int, int]]  # (token width, pooled width) by modality
@@ -52,7 +60,8 @@ class Timing:
 def time_models(
     samples: Sequence[Sample],
     models: FoundationModels,
-    config: RunConfig,
+    completion: CompletionSettings,
+    draws_probe: bool,
     words: Sequence[str] = (),
 ) -> Timing:
     """Load the models that a run needs and time each on a few samples.
@@ -60,7 +69,8 @@ def time_models(
     Args:
         samples: from which the first few images and texts are taken.
         models: the frozen models.
-        config: the run's settings.
+        completion: the way of completion and its settings.
+        draws_probe: whether images are generated for the probe.
         words: stand for the texts, if no sample has one; see `timed_sources`.
 
     Raises:
@@ -87,10 +97,10 @@ def time_models(
             seconds[kinds[modality]] = spent / len(items)
             sizes = [len(features_to_bytes(item)) for item in features]
             bytes_each[kinds[modality]] = sum(sizes) / len(sizes)
-    way = completer_class(config.completion)
+    way = completer_class(completion)
     # The probe's images are drawn, whatever fills the holes.
-    maker = (way if way.makes() else FoundationCompleter)(models, config.completion)
-    for modality in MODALITIES if way.makes() else (IMAGE,) if config.generates_probe else ():
+    maker = (way if way.makes() else FoundationCompleter)(models, completion)
+    for modality in MODALITIES if way.makes() else (IMAGE,) if draws_probe else ():
         role, sources = GENERATOR_ROLES[modality], given[SOURCE_OF[modality]]
         if role in maker.roles:
             spent, _ = _timed(lambda: getattr(models, role))  # noqa: B023 - called now
@@ -100,7 +110,7 @@ def time_models(
         seconds[COMPLETED[modality]] = each
         sizes = [sum(map(len, completion_items("", item)[1].values())) for item in made]
         bytes_each[COMPLETED[modality]] = sum(sizes) / len(sizes)
-    if config.generates_probe:  # each pair is drawn and encoded, and its features are kept
+    if draws_probe:  # each pair is drawn and encoded, and its features are kept
         encoded = ENCODED.values()
         seconds[PROBE] = seconds[COMPLETED[IMAGE]] + sum(seconds[kind] for kind in encoded)
         bytes_each[PROBE] = sum(bytes_each[kind] for kind in encoded)
@@ -117,6 +127,41 @@ def _time_completions(
         return first, made
     spent, made = _timed(lambda: completer.complete(modality, fewer))
     return spent / len(fewer), made
+
+
+def timed_sources(samples: Sequence[Sample], modality: str, words: Sequence[str]) -> list[Source]:
+    """Return the first few images or texts of the samples.
+
+    Args:
+        samples: a split of the data.
+        modality: "image" or "text".
+        words: stand for the texts, if no sample has one.
+
+    Returns:
+        At least one; a single blank image, if no sample has an image.
+
+    Raises:
+        DataError: an image cannot be decoded.
+    """
+    chosen = [sample for sample in samples if sample.has(modality)][:TIMED_SAMPLES]
+    if modality == IMAGE:
+        from PIL import Image
+
+        found = [Source(load_image(s), content_digest(s, IMAGE) or "") for s in chosen]
+        blank = Image.new("RGB", (_BLANK_SIDE, _BLANK_SIDE))
+        return found or [Source(blank, text_digest("blank"))]
+    texts = [sample.text for sample in chosen if sample.text is not None] or list(words) or [""]
+    return [Source(text, text_digest(text)) for text in texts[:TIMED_SAMPLES]]
+
+
+def stand_in_notes(samples: Sequence[Sample]) -> list[str]:
+    """Say which models are timed on something else than the data, and on what."""
+    stand_ins = {IMAGE: "a blank image", TEXT: "descriptions of the classes"}
+    return [
+        f"No training sample has {what}: the models were timed on {stand_ins[modality]} instead."
+        for modality, what in ((IMAGE, "an image"), (TEXT, "a text"))
+        if not any(sample.has(modality) for sample in samples)
+    ]
 
 
 @contextmanager

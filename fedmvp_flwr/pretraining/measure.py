@@ -43,7 +43,7 @@ def measure_captioner(models: FoundationModels, samples: Sequence[Sample]) -> di
     captions: list[str] = []
     for start in range(0, len(shown), _BATCH):
         images = [s.image.load() for s in shown[start : start + _BATCH] if s.image]
-        captions += models.captioner.caption(images, CAPTION_PROMPTS[0])
+        captions += models.captioner.caption_each(images, CAPTION_PROMPTS[:1])[0]
     # The model knows only the beginning of a long text, so that is what it is compared with.
     own = [_beginning(s.text or "", caption) for s, caption in zip(shown, captions, strict=True)]
     others = [

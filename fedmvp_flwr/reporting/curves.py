@@ -110,19 +110,17 @@ def ranges(
     rows: Sequence[str],
     spans: Sequence[tuple[float, float, float]],
     x_label: str,
-    reference: float,
-    y_label: str = "",
 ) -> Plot:
-    """Draw smallest, mean and largest value of each row, and a line where all would be equal."""
+    """Draw smallest, mean and largest value of each client, and a line at 1."""
 
     def paint(axes: "Axes") -> None:
         for position, (low, mean, high) in enumerate(spans):
             axes.plot([low, high], [position, position], color=Ink.MUTED, linewidth=2)
             axes.plot([mean], [position], marker="o", color=Ink.FIRST, markersize=6)
-        axes.axvline(reference, color=Ink.SECOND, linestyle="--", linewidth=1.2)
+        axes.axvline(1.0, color=Ink.SECOND, linestyle="--", linewidth=1.2)
         _rows(axes, rows)
         axes.set_xlabel(x_label)
-        axes.set_ylabel(y_label)
+        axes.set_ylabel("Client")
 
     return draw(name, label, (_FULL[0], max(1.5, 0.8 + _ROW * len(rows))), paint)
 

@@ -24,7 +24,6 @@ _CELL_TEXT = 7.0
 _PALE = 0.85  # opacity from which white has more contrast than the page's own text colour
 _WHITE = "#ffffff"
 _MOST_LABELS = 40  # more rows or columns than this are labelled in steps
-_CELL = 0.3  # inches
 
 
 def one_sided(values: Matrix, low: float, high: float) -> Matrix:
@@ -53,8 +52,8 @@ def heat_map(
     columns: Sequence[str],
     *,
     axis_labels: tuple[str, str],
-    text: Callable[[float], str] | None = None,
-    cell: float = _CELL,
+    text: Callable[[float], str] | None,
+    cell: float,
     upright: bool = False,
 ) -> Plot:
     """Draw a matrix.

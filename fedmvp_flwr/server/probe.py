@@ -18,7 +18,7 @@ from fedmvp_flwr.base.features import Batch, ModalityFeatures, stack_modality
 from fedmvp_flwr.base.samples import IMAGE, TEXT
 from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors, tensors_digest
-from fedmvp_flwr.foundation.protocols import ImageEncoder, ImageGenerator, TextEncoder
+from fedmvp_flwr.foundation.spec import Encoder, ImageGenerator
 from fedmvp_flwr.model.network import FedMVPNetwork
 
 # Class-agnostic frames of a public description; each class is shown through all of them in turn.
@@ -52,8 +52,8 @@ def probe_texts(descriptions: Sequence[str], per_class: int) -> list[tuple[int, 
 def generate_probe(
     texts: Sequence[tuple[int, str]],
     generator: ImageGenerator,
-    image_encoder: ImageEncoder,
-    text_encoder: TextEncoder,
+    image_encoder: Encoder,
+    text_encoder: Encoder,
     seed: int,
     batch_size: int,
 ) -> Probe:

@@ -341,6 +341,9 @@ def test_without_a_gate_no_common_space_is_needed(
     prepared = prepare(samples, holes(samples), config, tmp_path)
     assert prepared.pair_similarity.isnan().all()
     assert prepared.completed["text"].present.sum() == 3
+    with FeatureStore(tmp_path) as store:  # nothing is asked for, so that nothing judges pairs
+        encoded = pipeline.encode(samples, frozen_models(config.changed(quality_gate=0.05)), store)
+    assert encoded.pair_similarity.isnan().all()
 
 
 def test_nothing_to_complete_from(tiny_config, shared_models, tmp_path):

@@ -11,7 +11,7 @@ from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.config.models import ModelSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.registry import LIBRARIES, load_model, parse_spec
-from fedmvp_flwr.foundation.spec import ROLES, Library, LoadContext, ModelOptions
+from fedmvp_flwr.foundation.spec import Library, LoadContext, ModelOptions
 
 
 @pytest.fixture
@@ -36,7 +36,7 @@ def assets(monkeypatch, model_path):
 
 
 def test_a_local_model(spec, folder):
-    assert (spec.role, spec.name, spec.folder) == ("image_encoder", "open_clip", folder)
+    assert (spec.role, spec.library_name, spec.folder) == ("image_encoder", "open_clip", folder)
     assert spec.library is LIBRARIES["image_encoder"]["open_clip"]
 
 
@@ -44,14 +44,14 @@ def test_every_role_has_an_embedded_model(monkeypatch, tmp_path):
     def model_path(name):
         path = tmp_path / name
         path.mkdir(exist_ok=True)
-        for library in (LIBRARIES[role] for role in ROLES):
+        for library in LIBRARIES.values():
             for entry in library.values():
                 (path / entry.marker).write_text("{}")
         return path
 
     assets(monkeypatch, model_path)
     settings = ModelSettings()
-    names = [parse_spec(role, getattr(settings, role)).folder.name for role in ROLES]
+    names = [parse_spec(role, getattr(settings, role)).folder.name for role in LIBRARIES]
     assert names == ["encoder", "encoder", "captioner", "generator"]
 
 

@@ -83,7 +83,7 @@ def test_what_nobody_foresaw_is_one_problem_among_the_others(tmp_path, monkeypat
         raise KeyError("colour")
 
     monkeypatch.setattr("fedmvp_flwr.preflight.checks.load_dataset", broken)
-    monkeypatch.setattr("fedmvp_flwr.preflight.models.model_bytes", broken)
+    monkeypatch.setattr("fedmvp_flwr.preflight.frozen_models.model_bytes", broken)
     problems = preflight(config(tmp_path, probe_source="file:/no.file"), 2).problems
     steps = ("image-encoder", "text-encoder", "captioner", "the data set")
     for step in steps:

@@ -1,6 +1,7 @@
 """The preflight in a process of its own says what the preflight says."""
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -9,6 +10,7 @@ import pytest
 
 from fedmvp_flwr.base.errors import FedMVPError
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.foundation.folders.location import embedded_folder
 from fedmvp_flwr.preflight import separate_process
 from fedmvp_flwr.preflight.separate_process import preflight_apart
 
@@ -32,6 +34,14 @@ def test_everything_wrong_comes_back(tmp_path):
     text = "\n".join(report.problems)
     for part in ("/no/data", "captioner", "/no/model", "text-encoder", "/no/encoder"):
         assert part in text
+
+
+def test_a_model_that_cannot_be_loaded_is_found_before_a_run(tmp_path, small_config):
+    folder = shutil.copytree(embedded_folder("image-encoder", "encoder"), tmp_path / "encoder")
+    weights = folder / "open_clip_model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:1000])
+    (problem,) = preflight_apart(small_config(gate_encoder=f"open_clip:{folder}"), 2).problems
+    assert problem.startswith(f"gate-encoder: open_clip cannot load {folder}: ")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,7 @@
 """Frozen models are timed on a few samples, and what is wrong with them shows."""
 
-import shutil
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
@@ -9,10 +10,9 @@ from fedmvp_flwr.completion.contents import Source
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.bundle import FoundationModels
-from fedmvp_flwr.foundation.folders.location import embedded_folder
 from fedmvp_flwr.preflight import timing
 from fedmvp_flwr.preflight.checks import preflight
-from fedmvp_flwr.preflight.timing import Timing, time_models
+from fedmvp_flwr.preflight.timing import Timing, stand_in_notes, time_models, timed_sources
 
 
 def test_estimates_are_sums_over_the_kinds_of_work():
@@ -33,7 +33,7 @@ def test_what_a_library_raises_while_it_is_timed_names_the_model(monkeypatch, sm
     with pytest.raises(
         ModelError, match=r"text-encoder='open_clip:embedded'.*RuntimeError: no such kernel"
     ):
-        time_models(samples, models, settings)
+        time_models(samples, models, settings.completion, True)
 
 
 def test_a_size_that_only_the_pipeline_knows_to_be_wrong(small_config):
@@ -44,13 +44,7 @@ def test_a_size_that_only_the_pipeline_knows_to_be_wrong(small_config):
     assert "options size" in problem
 
 
-def test_a_timed_preflight_refuses_what_cannot_be_loaded(tmp_path, small_config):
-    folder = shutil.copytree(embedded_folder("image-encoder", "encoder"), tmp_path / "encoder")
-    weights = folder / "open_clip_model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:1000])
-    spec = f"open_clip:{folder}"
-    (problem,) = preflight(small_config(gate_encoder=spec), 2, timed=True).problems
-    assert problem.startswith(f"gate-encoder: open_clip cannot load {folder}: ")
+def test_what_a_library_refuses_is_a_problem(small_config):
     (problem,) = preflight(small_config(image_grid=50), 2, timed=True).problems
     assert problem.startswith("image-encoder='open_clip:embedded': image-grid=50: ")
 
@@ -82,3 +76,31 @@ def test_a_generator_for_the_probe_alone_is_tried_too(monkeypatch, small_config)
     (problem,) = preflight(small_config(completion="none"), 2, timed=True).problems
     assert "image-generator" in problem
     assert "size mismatch" in problem
+
+
+@pytest.mark.parametrize(
+    ("lacking", "note"),
+    [
+        ("image", "No training sample has an image: the models were timed on a blank image"),
+        ("text", "No training sample has a text: the models were timed on descriptions of the"),
+    ],
+)
+def test_data_without_one_modality_is_timed_on_a_stand_in(lacking, note, small_config):
+    settings = small_config()
+    whole = load_dataset(settings.data, cache_folder(settings.run))
+    train = [replace(sample, **{lacking: None}) for sample in whole.splits["train"]]
+    data = SimpleNamespace(
+        class_names=whole.class_names,
+        class_descriptions=whole.class_descriptions,
+        splits={**whole.splits, "train": train},
+    )
+    models = FoundationModels(settings.models)
+    timing = time_models(train, models, settings.completion, True, data.class_descriptions)
+    assert set(timing.seconds) == set(timing.bytes_each)
+    assert len(timing.seconds) == 5
+    assert all(seconds > 0 for seconds in timing.seconds.values())
+    found = timed_sources(train, lacking, data.class_descriptions)
+    if lacking == "text":
+        assert [source.content for source in found] == list(whole.class_descriptions[:8])
+    (said,) = stand_in_notes(train)
+    assert said.startswith(note)

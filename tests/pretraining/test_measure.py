@@ -63,12 +63,12 @@ def test_a_captioner_that_tells_the_truth_and_one_that_does_not_look(samples):
     texts = {s.image.load().tobytes(): s.text for s in samples}
 
     class Truth:
-        def caption(self, images, prompt):
-            return [texts[image.tobytes()] for image in images]
+        def caption_each(self, images, prompts):
+            return [[texts[image.tobytes()] for image in images] for _ in prompts]
 
     class Blind:
-        def caption(self, images, prompt):
-            return ["A square, whatever it is"] * len(images)
+        def caption_each(self, images, prompts):
+            return [["A square, whatever it is"] * len(images) for _ in prompts]
 
     truth = measure_captioner(Models(captioner=Truth()), samples)
     assert truth["rouge-l"] == 1.0

@@ -40,7 +40,7 @@ def test_labels_and_numbers_are_text():
     values = np.array([[0.0, 12.0], [3.0, np.nan]])
     plot = heat_map(
         "x", "label", values, one_sided(values, 0, 12), ["a & b", "$x_{"], ["<c>", "\x07d"],
-        axis_labels=("Row", "Column"), text=lambda value: f"{value:.0f}!", upright=True,
+        axis_labels=("Row", "Column"), text=lambda value: f"{value:.0f}!", cell=0.3, upright=True,
     )  # fmt: skip
     for text in ("a &amp; b", "$x_{", "&lt;c&gt;", " d", "12!", "3!", "Row", "Column"):
         assert f">{text}<" in plot.svg

@@ -1,1 +1,1 @@
-"""Whether a folder holds a whole model; nothing is loaded."""
+"""Finds the folder of a frozen model and looks at its files; knows nothing of models."""

@@ -9,7 +9,7 @@ from pathlib import Path
 from safetensors import safe_open
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.foundation.folders.json_files import json_object
+from fedmvp_flwr.foundation.folders.files import json_object
 
 WEIGHTS = "*.safetensors"
 _INDEX = f"{WEIGHTS}.index.json"

@@ -1,13 +1,14 @@
 """The arguments of every call of a diffusers pipeline: ours, the folder's, then the spec's."""
 
 import inspect
+import json
 from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.foundation.folders.declared import CALL_FILE, declared_call
 from fedmvp_flwr.foundation.spec import ModelOptions
 
+CALL_FILE = "fedmvp.json"  # {"call": {...}}: the arguments that the model was made for
 _FIXED_CALL: dict[str, Any] = {
     "use_resolution_binning": False,  # the folder's own size, not the nearest of a fixed table
     "clean_caption": False,  # needs two more libraries, for web scrapes
@@ -38,7 +39,7 @@ def call_arguments(pipeline: Any, folder: Path, options: ModelOptions) -> dict[s
     usual = known[_LENGTH].default if _LENGTH in known else None
     if longest and isinstance(usual, int):
         call[_LENGTH] = min(usual, longest)
-    kind, of_folder = type(pipeline).__name__, declared_call(folder)
+    kind, of_folder = type(pipeline).__name__, _call_of(folder)
     if unknown := sorted(set(of_folder) - set(known)):
         raise ModelError(f"{folder / CALL_FILE}: {kind} takes no {', '.join(unknown)}.")
     call |= of_folder
@@ -52,6 +53,16 @@ def call_arguments(pipeline: Any, folder: Path, options: ModelOptions) -> dict[s
             )
         call |= dict.fromkeys(names, value)
     return call
+
+
+def _call_of(folder: Path) -> dict[str, Any]:
+    path = folder / CALL_FILE
+    if not path.is_file():
+        return {}
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))["call"])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(f'{path}: expected {{"call": {{...}}}} in JSON: {error!r}') from error
 
 
 def _longest_prompt(pipeline: Any) -> int:  # noqa: ANN401 - an untyped library's object

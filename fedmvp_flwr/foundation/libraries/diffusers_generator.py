@@ -1,17 +1,16 @@
 """Text-to-image generator from one diffusers pipeline folder."""
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import torch
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.foundation.folders.declared import CALL_FILE
-from fedmvp_flwr.foundation.folders.weight_files import require_safetensors
-from fedmvp_flwr.foundation.libraries.diffusers_call import call_arguments
-from fedmvp_flwr.foundation.libraries.diffusers_parts import require_whole_parts
-from fedmvp_flwr.foundation.libraries.dtypes import DTYPES
+from fedmvp_flwr.foundation.folders.weight_files import require_safetensors, tensor_names
+from fedmvp_flwr.foundation.libraries.diffusers_call import CALL_FILE, call_arguments
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
+from fedmvp_flwr.foundation.libraries.transformers_model import DTYPES, require_whole
 from fedmvp_flwr.foundation.spec import LoadContext
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
             low_cpu_mem_usage=is_accelerate_available(),  # it would warn about its own default
             dtype=DTYPES[spec.options.dtype],
         )
-        require_whole_parts(pipeline, spec.folder)
+        _require_whole_parts(pipeline, spec.folder)
     pipeline = _place(pipeline, spec.options.offload, context.device)
     pipeline.set_progress_bar_config(disable=True)
     return DiffusersGenerator(pipeline, call_arguments(pipeline, spec.folder, spec.options))
@@ -96,12 +95,35 @@ def _place(pipeline: Any, offload: str, device: str) -> Any:  # noqa: ANN401 - a
         return pipeline.to(device)
     if device == "cpu" or not is_accelerate_available():
         lack = "a GPU (device)" if device == "cpu" else "the package accelerate"
-        raise ModelError(
-            f"offload={offload} needs {lack}. Leave it out, or install what is needed."
-        )
+        raise ModelError(f"offload={offload} needs {lack}. Leave it out.")
     enable = {
         "model": pipeline.enable_model_cpu_offload,
         "sequential": pipeline.enable_sequential_cpu_offload,
     }
     enable[offload](device=device)
     return pipeline
+
+
+def _require_whole_parts(pipeline: Any, folder: Path) -> None:  # noqa: ANN401 - an untyped library's object
+    """Refuse a pipeline of which a part lacks weights: nobody tells, and they would be random.
+
+    Where the names in the files are not those of the part, it is loaded once more, alone: only its
+    library knows by which other names it finds the weights of older checkpoints.
+    """
+    for name, part in pipeline.components.items():
+        if isinstance(part, torch.nn.Module) and not _names(part) <= tensor_names(folder / name):
+            whole: Any = type(part)
+            _, info = whole.from_pretrained(
+                folder / name,
+                use_safetensors=True,
+                local_files_only=True,
+                output_loading_info=True,
+                dtype=part.dtype,
+            )
+            require_whole(folder / name, part, info["missing_keys"])
+
+
+def _names(part: torch.nn.Module) -> set[str]:
+    """The names of all weights that are not another one as well."""
+    tied = getattr(part, "all_tied_weights_keys", None) or {}
+    return {name for name in part.state_dict() if name not in tied}

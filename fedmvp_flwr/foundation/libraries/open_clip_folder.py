@@ -17,9 +17,7 @@ from fedmvp_flwr.foundation.folders.location import single_weights
 from fedmvp_flwr.foundation.spec import ModelSpec
 
 _CONFIG = "open_clip_config.json"
-_TOKENIZER = "tokenizer_config.json"
 _OWN_WEIGHTS = "open_clip_model.safetensors"  # as open_clip's `push_to_hf_hub` names the file
-_CHANNELS = 3
 _PLAIN_NAME = re.compile(r"[\w.-]+")  # "hf-hub:..." and "local-dir:..." are other places
 
 
@@ -62,58 +60,30 @@ def architecture_parts(architecture: str) -> dict[str, Any]:
     return parts
 
 
-def has_tokenizer(folder: Path, architecture: str, parts: Mapping[str, Any]) -> bool:
-    """Whether the folder's own tokenizer is used with a named architecture, not open_clip's.
-
-    Raises:
-        ModelError: the architecture needs a tokenizer that is not there.
-    """
-    if (folder / _TOKENIZER).is_file():
-        return True
-    if parts["text_cfg"].get("hf_tokenizer_name"):
-        raise ModelError(
-            f"{folder} holds no {_TOKENIZER}, which {architecture} needs: put the files of its "
-            "tokenizer there."
-        )
-    return False
-
-
-def preprocessing_of(folder: Path) -> dict[str, Any]:
-    """Return the scaling of the images, without which open_clip would take that of another model.
-
-    Raises:
-        ModelError: the config does not say it.
-    """
-    path = folder / _CONFIG
-    try:
-        found = json.loads(path.read_text(encoding="utf-8"))["preprocess_cfg"]
-        if len(found["mean"]) == len(found["std"]) == _CHANNELS:
-            return dict(found)
-    except (OSError, ValueError, KeyError, TypeError):
-        pass
-    raise ModelError(
-        f'{path}: expected {{"preprocess_cfg": {{"mean": [r, g, b], "std": [r, g, b]}}}}, the '
-        "scaling that the weights were trained with."
-    )
-
-
 def own_parts(folder: Path) -> dict[str, Any]:
     """Return the parts of the model that the folder's config describes.
 
     Raises:
         ModelError: it describes none, or one with a part from elsewhere.
     """
-    path = folder / _CONFIG
-    try:
-        parts = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
-        text, vision = dict(parts["text_cfg"]), dict(parts["vision_cfg"])
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ModelError(
-            f'{path}: expected {{"model_cfg": {{"vision_cfg": {{...}}, "text_cfg": {{...}}}}}}: '
-            f"{error!r}. Without it name an architecture: 'open_clip:ARCHITECTURE:{folder}'."
-        ) from error
-    _require_own(str(path), vision, text)
-    return dict(parts)
+    parts = _config(folder, "model_cfg")
+    _require_own(str(folder / _CONFIG), parts["vision_cfg"], parts["text_cfg"])
+    return parts
+
+
+def scaling_of(folder: Path) -> dict[str, Any]:
+    """Return the scaling of the images, without which open_clip would take that of another model.
+
+    Raises:
+        ModelError: the config does not say it.
+    """
+    found = _config(folder, "preprocess_cfg")
+    return {
+        "image_mean": tuple(found["mean"]),
+        "image_std": tuple(found["std"]),
+        "image_interpolation": found.get("interpolation"),
+        "image_resize_mode": found.get("resize_mode"),
+    }
 
 
 def weights_file(spec: ModelSpec) -> Path:
@@ -131,17 +101,18 @@ def weights_file(spec: ModelSpec) -> Path:
     return single_weights(spec.folder, spec.weights)
 
 
+def _config(folder: Path, part: str) -> dict[str, Any]:
+    path = folder / _CONFIG
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8"))[part])
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ModelError(
+            f"{path}: expected an object under '{part}' in JSON (docs/models.md): {error!r}"
+        ) from error
+
+
 def _require_own(what: str, vision: Mapping[str, Any], text: Mapping[str, Any]) -> None:
-    """Refuse a model that open_clip could make only with a config from the hub or elsewhere.
-
-    Args:
-        what: names the config, for errors.
-        vision: its image part.
-        text: its text part.
-
-    Raises:
-        ModelError: one of the parts names such a place.
-    """
+    """Refuse a model that open_clip could make only with a config from the hub or elsewhere."""
     network, language = vision.get("timm_model_name"), text.get("hf_model_name")
     if network and not _PLAIN_NAME.fullmatch(str(network)):
         raise ModelError(

@@ -5,7 +5,7 @@ likes its name better than that of the safetensors file.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,19 +15,19 @@ from torch import Tensor
 
 from fedmvp_flwr.foundation.libraries.open_clip_folder import (
     architecture_parts,
-    has_tokenizer,
     own_parts,
-    preprocessing_of,
+    scaling_of,
     weights_file,
 )
 from fedmvp_flwr.foundation.libraries.transformers_model import require_words
-from fedmvp_flwr.foundation.spec import LoadContext
+from fedmvp_flwr.foundation.spec import LoadContext, ModelSpec
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
 _SIMPLE_TOKENIZER_LENGTH = 77
 _PACKAGE = "open_clip"
+_TOKENIZER = "tokenizer_config.json"
 
 
 @dataclass(frozen=True)
@@ -54,66 +54,60 @@ def load_clip(context: LoadContext) -> Clip:
     spec = context.spec
     name = f"open_clip:{spec.architecture}:{spec.folder}:{spec.weights}"
     if name not in context.shared:
-        load = _load_architecture if spec.architecture else _load_folder
-        model, preprocess, tokenizer = load(context)
-        if hasattr(tokenizer, "tokenizer"):  # that of transformers, not open_clip's own
-            require_words(spec.folder, tokenizer.tokenizer)
-        context.shared[name] = Clip(model.eval().requires_grad_(False), preprocess, tokenizer)
+        context.shared[name] = _load(spec, context.device)
     clip: Clip = context.shared[name]
     return clip
 
 
-def _load_folder(context: LoadContext) -> tuple[Any, Any, Any]:
-    """Load the model that the folder's config describes.
+def _load(spec: ModelSpec, device: str) -> Clip:
+    """Build the model of the folder's config or of a named architecture, and fill it.
 
     open_clip only builds it, and downloads no part of it; what fills it is the one file.
     """
     import open_clip
 
-    parts = own_parts(context.spec.folder)  # says more clearly than the library what is missing
-    weights = weights_file(context.spec)
-    folder = f"local-dir:{context.spec.folder}"
+    source, scaling = f"local-dir:{spec.folder}", {}
+    if spec.architecture:
+        parts, source = architecture_parts(spec.architecture), spec.architecture
+        scaling = scaling_of(spec.folder)
+    else:
+        parts = own_parts(spec.folder)  # says more clearly than the library what is missing
+    weights = weights_file(spec)
     with _unwarned():
         model, _, preprocess = open_clip.create_model_and_transforms(
-            folder,
+            source,
             load_weights=False,
-            device=context.device,
+            device=device,
             pretrained_image=False,
             pretrained_text=False,
+            **scaling,
         )
     open_clip.load_checkpoint(model, str(weights), strict=True)
-    options = {"trust_remote_code": False} if parts["text_cfg"].get("hf_tokenizer_name") else {}
-    return model, preprocess, open_clip.get_tokenizer(folder, **options)
+    return Clip(model.eval().requires_grad_(False), preprocess, _tokenizer(spec, parts["text_cfg"]))
 
 
-def _load_architecture(context: LoadContext) -> tuple[Any, Any, Any]:
-    """Load local weights of an architecture that open_clip knows by name.
+def _tokenizer(spec: ModelSpec, text: Mapping[str, Any]) -> Any:  # noqa: ANN401 - untyped
+    """Return the folder's own tokenizer, or open_clip's own where the model takes that.
 
-    The preprocessing is read from the folder, because open_clip would silently take a default
-    one that the weights may not have been trained with.
+    Raises:
+        ModelError: the files of the tokenizer are not there.
     """
     import open_clip
 
-    folder, architecture = context.spec.folder, context.spec.architecture
-    preprocessing = preprocessing_of(folder)
-    parts = architecture_parts(architecture)
-    length = parts["text_cfg"].get("context_length", _SIMPLE_TOKENIZER_LENGTH)
-    if has_tokenizer(folder, architecture, parts):
+    length = text.get("context_length", _SIMPLE_TOKENIZER_LENGTH)
+    named = text.get("hf_tokenizer_name")
+    if spec.architecture and (named or (spec.folder / _TOKENIZER).is_file()):
         tokenizer = open_clip.tokenizer.HFTokenizer(
-            str(folder), context_length=length, trust_remote_code=False
+            str(spec.folder), context_length=length, trust_remote_code=False
         )
+    elif spec.architecture:
+        return open_clip.tokenizer.SimpleTokenizer(context_length=length)
     else:
-        tokenizer = open_clip.tokenizer.SimpleTokenizer(context_length=length)
-    model, _, preprocess = open_clip.create_model_and_transforms(
-        architecture,
-        pretrained=str(weights_file(context.spec)),
-        device=context.device,
-        image_mean=tuple(preprocessing["mean"]),
-        image_std=tuple(preprocessing["std"]),
-        image_interpolation=preprocessing.get("interpolation"),
-        image_resize_mode=preprocessing.get("resize_mode"),
-    )
-    return model, preprocess, tokenizer
+        options = {"trust_remote_code": False} if named else {}
+        tokenizer = open_clip.get_tokenizer(f"local-dir:{spec.folder}", **options)
+    if named or spec.architecture:  # of transformers
+        require_words(spec.folder, tokenizer.tokenizer)
+    return tokenizer
 
 
 @contextmanager

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fedmvp_flwr.foundation.libraries.transformers_answers import decoded
+from fedmvp_flwr.foundation.libraries.transformers_chat import decoded
 from fedmvp_flwr.foundation.libraries.transformers_model import without_special_tokens
 
 if TYPE_CHECKING:
@@ -27,10 +27,6 @@ class SeenOnce(ABC):
     def __init__(self, model: Any, processor: Any, device: str, longest: int) -> None:  # noqa: ANN401 - untyped
         self._model, self._processor = model, processor
         self._device, self._longest = device, longest
-
-    def caption(self, images: Sequence["Image"], prompt: str) -> list[str]:
-        """Continue `prompt` for each image; return the new text only, stripped."""
-        return self.caption_each(images, [prompt])[0]
 
     def caption_each(self, images: Sequence["Image"], prompts: Sequence[str]) -> list[list[str]]:
         """Continue every prompt for each image: one list of N texts per prompt."""

@@ -4,18 +4,20 @@ from collections.abc import Callable
 from typing import Any
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.foundation.folders.weight_files import require_safetensors
-from fedmvp_flwr.foundation.libraries.dtypes import DTYPES
+from fedmvp_flwr.foundation.libraries.transformers_blip import Blip2Captioner, BlipCaptioner
+from fedmvp_flwr.foundation.libraries.transformers_chat import ChatCaptioner
 from fedmvp_flwr.foundation.libraries.transformers_model import (
     LOCAL_ONLY,
-    require_whole,
+    load_whole,
     require_words,
 )
-from fedmvp_flwr.foundation.protocols import Captioner
-from fedmvp_flwr.foundation.spec import LoadContext
+from fedmvp_flwr.foundation.spec import Captioner, LoadContext
 
-MAX_NEW_TOKENS = 48  # twice BLIP's usual caption; decoding stops at the end token anyway
-_KNOWN = ("blip", "blip-2")
+_MAX_NEW_TOKENS = 48  # twice BLIP's usual caption; decoding stops at the end token anyway
+_OWN_WAYS: dict[str, Callable[[Any, Any, str, int], Captioner]] = {
+    "blip": BlipCaptioner,
+    "blip-2": Blip2Captioner,
+}
 
 
 def load_captioner(context: LoadContext) -> Captioner:
@@ -27,37 +29,17 @@ def load_captioner(context: LoadContext) -> Captioner:
     """
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-    from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
-    from fedmvp_flwr.foundation.libraries.transformers_answers import ChatCaptioner
-    from fedmvp_flwr.foundation.libraries.transformers_blip import Blip2Captioner, BlipCaptioner
-
     config_class: Any = AutoConfig
     processor_class: Any = AutoProcessor
-    model_class: Any = AutoModelForImageTextToText
     folder, options = context.spec.folder, context.spec.options
-    require_safetensors(folder)
-    with quiet_libraries():
-        kind = config_class.from_pretrained(folder, **LOCAL_ONLY).model_type
-        processor = processor_class.from_pretrained(folder, **LOCAL_ONLY)
-        require_words(folder, processor.tokenizer)
-        chats = bool(getattr(processor, "chat_template", None))
-        if kind not in _KNOWN and not chats:
-            raise ModelError(
-                f"{folder} is a '{kind}' without a chat template; expected "
-                "BLIP, BLIP-2, or an image-text-to-text model whose processor has one."
-            )
-        model, info = model_class.from_pretrained(
-            folder,
-            use_safetensors=True,
-            output_loading_info=True,
-            dtype=DTYPES[options.dtype],
-            **LOCAL_ONLY,
+    kind = config_class.from_pretrained(folder, **LOCAL_ONLY).model_type
+    processor = processor_class.from_pretrained(folder, **LOCAL_ONLY)
+    require_words(folder, processor.tokenizer)
+    if kind not in _OWN_WAYS and not getattr(processor, "chat_template", None):
+        raise ModelError(
+            f"{folder} is a '{kind}' without a chat template; expected BLIP, BLIP-2, or an "
+            "image-text-to-text model whose processor has one."
         )
-    require_whole(folder, model, info["missing_keys"])
-    model = model.to(context.device).eval().requires_grad_(False)
-    longest = options.max_tokens or MAX_NEW_TOKENS
-    adapters: dict[str, Callable[[Any, Any, str, int], Captioner]] = {
-        "blip": BlipCaptioner,
-        "blip-2": Blip2Captioner,
-    }
-    return adapters.get(kind, ChatCaptioner)(model, processor, context.device, longest)
+    model = load_whole(AutoModelForImageTextToText, folder, options.dtype).to(context.device)
+    longest = options.max_tokens or _MAX_NEW_TOKENS
+    return _OWN_WAYS.get(kind, ChatCaptioner)(model, processor, context.device, longest)

@@ -8,74 +8,44 @@ lack (a ViT's pooler) are not used.
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-import torch
 from torch import Tensor
 
 from fedmvp_flwr.base.errors import ModelError
-from fedmvp_flwr.base.features import ModalityFeatures
+from fedmvp_flwr.foundation.libraries.encoders import GridEncoder
 from fedmvp_flwr.foundation.libraries.transformers_model import LOCAL_ONLY, load_auto_model
 from fedmvp_flwr.foundation.spec import LoadContext
-from fedmvp_flwr.foundation.tokens import patch_maps, pool_to_grid, to_features, unit
+from fedmvp_flwr.foundation.tokens import patch_maps, unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_EXPECTED = "Expected an image model such as CLIP, SigLIP, ViT, DINO or ConvNeXt."
 _MAP_DIMENSIONS = 4  # (N, D, rows, columns): a convolutional network
 
 
-class TransformersImageEncoder:
-    """Patch tokens pooled to a square grid, and a pooled embedding of length 1.
+class TransformersImageEncoder(GridEncoder):
+    """Patch tokens of a model that AutoModel finds."""
 
-    Attributes:
-        token_width: D of the tokens.
-        pooled_width: P of the pooled embedding.
-    """
+    def __init__(self, context: LoadContext) -> None:
+        """Load model and preprocessing from the folder; nothing is fetched."""
+        from transformers import AutoImageProcessor
 
-    def __init__(
-        self,
-        model: Any,  # noqa: ANN401 - an untyped library's object
-        processor: Any,  # noqa: ANN401
-        device: str,
-        grid: int,
-        joint: bool,
-    ) -> None:
-        """Measure the widths on one blank image.
+        processor_class: Any = AutoImageProcessor
+        self._processor = processor_class.from_pretrained(context.spec.folder, **LOCAL_ONLY)
+        self._model, self._joint = load_auto_model(context), context.spec.joint
+        super().__init__(context)
 
-        Args:
-            model: the loaded model.
-            processor: its image processor.
-            device: where the model lies.
-            grid: rows and columns of the pooled token map.
-            joint: it has a text side as well that ends in the same space.
+    def _prepare(self, images: Sequence["Image"]) -> Tensor:
+        pixels: Tensor = self._processor(images=images, return_tensors="pt")["pixel_values"]
+        return pixels
 
-        Raises:
-            ModelError: the model's token map is smaller than the grid, or it sees no images.
-        """
-        from PIL import Image
-
-        self._model, self._processor = model, processor
-        self._device, self._grid = device, grid
-        self._joint = joint
-        blank = self.encode([Image.new("RGB", (32, 32))])[0]
-        self.token_width, self.pooled_width = blank.tokens.shape[1], len(blank.pooled)
-
-    def encode(self, items: Sequence["Image"]) -> list[ModalityFeatures]:
-        """Encode RGB images of any size: float16 tokens (grid * grid, D) and pooled (P,)."""
-        if not items:
-            return []
-        rgb = [image.convert("RGB") for image in items]
-        pixels = self._processor(images=rgb, return_tensors="pt")["pixel_values"].to(self._device)
-        with torch.inference_mode():
-            tokens, joint = self._run(pixels)
-            if tokens.dim() == _MAP_DIMENSIONS:
-                maps, leading = tokens, 0
-            else:
-                maps, leading = patch_maps(tokens, *self._patches(pixels))
-            own = tokens[:, 0] if leading else maps.mean(dim=(2, 3))
-            return to_features(
-                pool_to_grid(maps, self._grid), unit(own if joint is None else joint)
-            )
+    def _look(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
+        tokens, joint = self._run(pixels)
+        if tokens.dim() == _MAP_DIMENSIONS:
+            maps, leading = tokens, 0
+        else:
+            maps, leading = patch_maps(tokens, *self._patches(pixels))
+        own = tokens[:, 0] if leading else maps.mean(dim=(2, 3))
+        return maps, unit(own if joint is None else joint)
 
     def _run(self, pixels: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return the last layer's tokens, and the joint-space embedding if there is one."""
@@ -94,22 +64,8 @@ class TransformersImageEncoder:
         size = getattr(config, "patch_size", None)
         if size is None:
             raise ModelError(
-                f"{type(self._model).__name__} tells no patch_size: its tokens "
-                f"form no map. {_EXPECTED}"
+                f"{type(self._model).__name__} tells no patch_size: its tokens form no map. "
+                "Expected an image model such as CLIP, SigLIP, ViT, DINO or ConvNeXt."
             )
         height, width = size if isinstance(size, list | tuple) else (size, size)
         return pixels.shape[2] // height, pixels.shape[3] // width
-
-
-def load_image_encoder(context: LoadContext) -> TransformersImageEncoder:
-    """Load model and preprocessing from the folder; nothing is fetched."""
-    from transformers import AutoImageProcessor
-
-    processor_class: Any = AutoImageProcessor
-    processor = processor_class.from_pretrained(context.spec.folder, **LOCAL_ONLY)
-    model = load_auto_model(context)
-    if getattr(model, "main_input_name", "") != "pixel_values" and not context.spec.joint:
-        raise ModelError(f"{type(model).__name__} takes no images. {_EXPECTED}")
-    return TransformersImageEncoder(
-        model, processor, context.device, context.settings.image_grid, context.spec.joint
-    )

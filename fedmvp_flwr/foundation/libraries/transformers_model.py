@@ -1,6 +1,6 @@
 """Loads a transformers encoder so that nothing is fetched, run or left at random."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ from fedmvp_flwr.foundation.folders.weight_files import require_safetensors
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
 from fedmvp_flwr.foundation.spec import LoadContext
 
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 LOCAL_ONLY: dict[str, Any] = {"local_files_only": True, "trust_remote_code": False}
 # Heads that our features do not use; a checkpoint may lack them.
 _UNUSED = ("pooler.", "classifier.", "logit_scale", "logit_bias", "embeddings.position_ids")
@@ -21,29 +22,48 @@ def load_auto_model(context: LoadContext) -> Any:  # noqa: ANN401 - an untyped l
     """Load the model of a folder through AutoModel, once for all roles that share the folder.
 
     Raises:
-        ModelError: the folder lacks weights that the features need; they would be random. Or it
-            names files of weights that are no safetensors.
+        ModelError: see `load_whole`.
     """
-    folder = context.spec.folder
-    name = f"transformers:{folder}"
+    spec = context.spec
+    name = f"transformers:{spec.folder}"
     if name not in context.shared:
         from transformers import AutoModel
 
-        require_safetensors(folder)
-        model_class: Any = AutoModel
-        with quiet_libraries():
-            model, info = model_class.from_pretrained(
-                folder,
-                use_safetensors=True,
-                output_loading_info=True,
-                dtype=torch.float32,
-                **LOCAL_ONLY,
-            )
-        unused = () if context.spec.joint else _UNUSED
-        missing = [k for k in info["missing_keys"] if not any(part in k for part in unused)]
-        require_whole(folder, model, missing)
-        context.shared[name] = model.to(context.device).eval().requires_grad_(False)
+        model = load_whole(AutoModel, spec.folder, unused=() if spec.joint else _UNUSED)
+        context.shared[name] = model.to(context.device)
     return context.shared[name]
+
+
+def load_whole(
+    auto_class: Any,  # noqa: ANN401 - an untyped library's object
+    folder: Path,
+    dtype: str = "fp32",
+    unused: Sequence[str] = (),
+) -> Any:  # noqa: ANN401
+    """Load a frozen model of which nothing is missing, from safetensors alone.
+
+    Args:
+        auto_class: one of transformers' classes that find the model's own.
+        folder: of the model.
+        dtype: what it computes in.
+        unused: parts of the names of weights that may be missing.
+
+    Raises:
+        ModelError: the folder lacks weights that are needed; they would be random. Or it names
+            files of weights that are no safetensors.
+    """
+    require_safetensors(folder)
+    with quiet_libraries():
+        model, info = auto_class.from_pretrained(
+            folder,
+            use_safetensors=True,
+            output_loading_info=True,
+            dtype=DTYPES[dtype],
+            **LOCAL_ONLY,
+        )
+    missing = [key for key in info["missing_keys"] if not any(part in key for part in unused)]
+    require_whole(folder, model, missing)
+    return model.eval().requires_grad_(False)
 
 
 def require_whole(folder: Path, model: Any, missing: Iterable[str]) -> None:  # noqa: ANN401 - an untyped library's object

@@ -154,8 +154,6 @@ def _ranges(relative: Matrix, clients: list[int]) -> Plot:
         [str(client) for client in clients],
         list(zip(low, mean, high, strict=True)),
         f"{_RELATIVE} (dashed: 1)",
-        1.0,
-        y_label="Client",
     )
 
 

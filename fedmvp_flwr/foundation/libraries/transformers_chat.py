@@ -33,17 +33,19 @@ class ChatCaptioner:
         if processor.tokenizer.pad_token is None:
             processor.tokenizer.pad_token = processor.tokenizer.eos_token
 
-    def caption(self, images: Sequence["Image"], prompt: str) -> list[str]:
-        """Answer `prompt` for each image, stripped."""
-        if not images:
-            return []
+    def caption_each(self, images: Sequence["Image"], prompts: Sequence[str]) -> list[list[str]]:
+        """Answer every prompt for each image: one list of N texts per prompt."""
+        rgb = [image.convert("RGB") for image in images]
+        return [self._answer(rgb, prompt) if rgb else [] for prompt in prompts]
+
+    def _answer(self, images: Sequence["Image"], prompt: str) -> list[str]:
         prompt = without_special_tokens(prompt, self._processor.tokenizer)
         chats = [
             [
                 {
                     "role": "user",
                     "content": [
-                        {"type": "image", "image": image.convert("RGB")},
+                        {"type": "image", "image": image},
                         {"type": "text", "text": prompt},
                     ],
                 }

@@ -1,11 +1,14 @@
-"""The files of a model's folder, those in linked subfolders included.
+"""The files of a model's folder, those in linked subfolders included, and what JSON ones hold.
 
 Large parts of a pipeline are often links into another folder. The libraries load through them, so
 whatever looks at a model's files has to see them too.
 """
 
+import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 
 def files_below(folder: Path) -> list[Path]:
@@ -27,3 +30,12 @@ def files_below(folder: Path) -> list[Path]:
             above[os.path.join(place, name)] = inner
         found += [path for path in (Path(place, name) for name in names) if path.is_file()]
     return sorted(found)
+
+
+def json_object(path: Path) -> Mapping[str, Any]:
+    """A JSON object; empty where there is none: the loader will say what is wrong with it."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return {}
+    return content if isinstance(content, dict) else {}

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fedmvp_flwr.foundation.folders.listing import files_below
+from fedmvp_flwr.foundation.folders.files import files_below
 
 
 @pytest.fixture
