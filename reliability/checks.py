@@ -12,7 +12,7 @@ from typing import Any
 
 from reliability.blocks import GuideError
 from reliability.federation import PROGRAMS, environment, events, rounds
-from reliability.machines import Machines
+from reliability.guide_machines import Guide
 from reliability.outcome import newest_checkpoint
 from reliability.processes import wait_for
 from reliability.proxy import HOST
@@ -23,51 +23,51 @@ _SLOW_POLL = 5.0  # seconds; each question to the SuperLink costs a second of CP
 _RESULTS = ("model.safetensors", "metrics.jsonl", "result.json", "report.html")
 
 
-def online(machines: Machines, number: str) -> None:
+def online(guide: Guide, number: str) -> None:
     """Wait until so many nodes are online."""
 
     def there() -> bool:
-        nodes = _ask(machines, "supernode", "list", "fedmvp").get("nodes", [])
+        nodes = _ask(guide, "supernode", "list", "fedmvp").get("nodes", [])
         return sum(node["status"] == "online" for node in nodes) == int(number)
 
     wait_for(f"{number} nodes online", there, _TIMEOUT, _SLOW_POLL)
 
 
-def trained(machines: Machines, run: str, number: str) -> None:
+def trained(guide: Guide, run: str, number: str) -> None:
     """Wait until a run has trained so many rounds, and has a checkpoint of them."""
-    out = machines.results(run)
+    out = guide.results(run)
 
     def there() -> bool:
-        _still_going(machines, run)
+        _still_going(guide, run)
         return newest_checkpoint(out) >= int(number)
 
     wait_for(f"round {number} of the run '{run}'", there, _TIMEOUT)
 
 
-def kill(machines: Machines, name: str) -> None:
+def kill(guide: Guide, name: str) -> None:
     """End a service as a crash of its machine would; it is started again as a service is.
 
     What was going on with its help, such as a `flwr run --stream`, fails with it: that is expected.
     """
-    machines.services[name].kill()
-    for job in [n for n in machines.services if machines.blocks[n][1].kind == "job"]:
-        machines.services.pop(job).stop()
+    guide.services[name].kill()
+    for job in [n for n in guide.services if guide.blocks[n][1].kind == "job"]:
+        guide.services.pop(job).stop()
 
 
-def stop(machines: Machines, name: str) -> None:
+def stop(guide: Guide, name: str) -> None:
     """End a service as its user does."""
-    machines.services[name].stop()
+    guide.services[name].stop()
 
 
-def again(machines: Machines, name: str) -> None:
+def again(guide: Guide, name: str) -> None:
     """Start a service again that was ended."""
-    machines.start(name)
+    guide.start(name)
 
 
-def refused(machines: Machines, name: str, *words: str) -> None:
+def refused(guide: Guide, name: str, *words: str) -> None:
     """A service that is started now ends with an error that says so."""
     said = " ".join(words)
-    service = machines.start(name, restart=False)
+    service = guide.start(name, restart=False)
     try:
         wait_for("the refusal", lambda: service.code is not None, _REFUSED_TIMEOUT)
     finally:
@@ -76,41 +76,41 @@ def refused(machines: Machines, name: str, *words: str) -> None:
         raise GuideError(f"exit status {service.code}, without '{said}'")
 
 
-def clients(machines: Machines, run: str, *names: str) -> None:
+def clients(guide: Guide, run: str, *names: str) -> None:
     """Wait for a round that is trained by these nodes and by no other."""
-    began = len(rounds(machines.results(run)))
+    began = len(rounds(guide.results(run)))
 
     def seen() -> bool:
-        _still_going(machines, run)
-        found = _clients_of_rounds(machines.results(run))[began:]
+        _still_going(guide, run)
+        found = _clients_of_rounds(guide.results(run))[began:]
         return any(round_clients == set(names) for round_clients in found)
 
     wait_for(f"a round with {', '.join(names)}", seen, _TIMEOUT)
 
 
-def resumed(machines: Machines, run: str, *names: str) -> None:
+def resumed(guide: Guide, run: str, *names: str) -> None:
     """Wait until a run has gone on after its last round, with these nodes."""
-    out = machines.results(run)
+    out = guide.results(run)
 
     def went_on() -> bool:
         last = [event["event"] for event in events(out)]
         return "run-resume" in last and "round" in last[last.index("run-resume") :]
 
     wait_for(f"the run '{run}' to go on", went_on, _TIMEOUT)
-    clients(machines, run, *names)
+    clients(guide, run, *names)
     numbers = rounds(out)
     if numbers != list(range(1, len(numbers) + 1)):
         raise GuideError(f"the rounds in metrics.jsonl are {numbers}")
 
 
-def completed(machines: Machines, run: str, number: str) -> None:
+def completed(guide: Guide, run: str, number: str) -> None:
     """A run has ended well after so many rounds, and its results are there."""
-    out = machines.results(run)
+    out = guide.results(run)
     missing = [name for name in _RESULTS if not (out / name).is_file()]
     result: dict[str, Any] = {}
     with suppress(FileNotFoundError, ValueError):
         result = json.loads((out / "result.json").read_text(encoding="utf-8"))
-    newest = _ask(machines, "list", "fedmvp")["runs"][0]
+    newest = _ask(guide, "list", "fedmvp")["runs"][0]
     if newest["status"] != "finished:completed" or result.get("status") != "completed":
         raise GuideError(f"Flower: {newest}, result.json: {result.get('status')}")
     if rounds(out) != list(range(1, int(number) + 1)):
@@ -121,12 +121,12 @@ def completed(machines: Machines, run: str, number: str) -> None:
         raise GuideError(f"{out.name} lacks {', '.join(missing)}")
 
 
-def renewed(machines: Machines) -> None:
+def renewed(guide: Guide) -> None:
     """The SuperLink shows the certificate that lies at the server now."""
-    secrets = machines.folders["server"] / "secrets"
+    secrets = guide.folders["server"] / "secrets"
     context = ssl.create_default_context(cafile=str(secrets / "ca.crt"))
     with (
-        socket.create_connection((HOST, machines.port), timeout=30.0) as plain,
+        socket.create_connection((HOST, guide.port), timeout=30.0) as plain,
         context.wrap_socket(plain, server_hostname="localhost") as link,
     ):
         shown = link.getpeercert(binary_form=True)
@@ -149,12 +149,12 @@ CHECKS: dict[str, Callable[..., None]] = {
 }
 
 
-def _still_going(machines: Machines, run: str) -> None:
+def _still_going(guide: Guide, run: str) -> None:
     """Raise if what is waited for will never come."""
-    for name, service in machines.services.items():
-        if service.code and not service.restart and machines.blocks[name][1].kind == "job":
+    for name, service in guide.services.items():
+        if service.code and not service.restart and guide.blocks[name][1].kind == "job":
             raise GuideError(f"'{name}' ended with {service.code}: {service.text()[-2000:]}")
-    ends = [event for event in events(machines.results(run)) if event["event"] == "run-end"]
+    ends = [event for event in events(guide.results(run)) if event["event"] == "run-end"]
     if ends:
         raise GuideError(f"the run '{run}' has ended: {ends[-1]}")
 
@@ -171,13 +171,13 @@ def _clients_of_rounds(out: Path) -> list[set[str]]:
     return found
 
 
-def _ask(machines: Machines, *arguments: str) -> dict[str, Any]:
+def _ask(guide: Guide, *arguments: str) -> dict[str, Any]:
     """A question to the SuperLink; empty if it cannot answer now."""
-    env = environment(machines.root) | {"FLWR_HOME": str(machines.folders["server"] / "cli")}
+    env = environment(guide.root) | {"FLWR_HOME": str(guide.folders["server"] / "cli")}
     command = [str(PROGRAMS / "flwr"), *arguments, "--format", "json"]
     done = subprocess.run(
         command,
-        cwd=machines.root,
+        cwd=guide.root,
         env=env,
         stdin=subprocess.DEVNULL,
         capture_output=True,

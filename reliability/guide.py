@@ -13,7 +13,7 @@ from pathlib import Path
 from reliability.blocks import Block, Check, GuideError, Untried, steps
 from reliability.checks import CHECKS
 from reliability.federation import REPOSITORY, temporary_folder
-from reliability.machines import Machines
+from reliability.guide_machines import Guide
 from reliability.processes import end_on_sigterm
 
 PAGE = REPOSITORY / "docs" / "deploy.md"
@@ -26,24 +26,24 @@ def main() -> int:
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it there")
     arguments = parser.parse_args()
     todo = steps(arguments.page.read_text(encoding="utf-8"))
-    names = dict.fromkeys(m for s in todo if isinstance(s, Block) for m in s.machines)
+    machines = dict.fromkeys(m for s in todo if isinstance(s, Block) for m in s.machines)
     began = time.monotonic()
     with temporary_folder() as temporary:
         root = (arguments.keep or Path(temporary)).resolve()
         root.mkdir(parents=True, exist_ok=True)
-        machines = Machines(root, list(names))
+        guide = Guide(root, list(machines))
         try:
             for step in todo:
                 say(time.monotonic() - began, step)
                 if isinstance(step, Block):
-                    machines.run(step)
+                    guide.run(step)
                 elif isinstance(step, Check):
-                    check(machines, step)
+                    check(guide, step)
         except (GuideError, TimeoutError) as error:
-            print(f"{machines.tails()}--- the guide does not hold: {error}", flush=True)
+            print(f"{guide.tails()}--- the guide does not hold: {error}", flush=True)
             return 1
         finally:
-            machines.stop()
+            guide.stop()
     untried = [step for step in todo if isinstance(step, Untried)]
     for step in untried:
         print(f"not run: line {step.line} ({step.reason})")
@@ -52,7 +52,7 @@ def main() -> int:
     return 0
 
 
-def check(machines: Machines, step: Check) -> None:
+def check(guide: Guide, step: Check) -> None:
     """Do what stands between two blocks.
 
     Raises:
@@ -62,7 +62,7 @@ def check(machines: Machines, step: Check) -> None:
     if step.name not in CHECKS:
         raise GuideError(f"line {step.line}: no check is called '{step.name}'")
     try:
-        CHECKS[step.name](machines, *step.arguments)
+        CHECKS[step.name](guide, *step.arguments)
     except (GuideError, TimeoutError) as error:
         raise GuideError(f"line {step.line}, {step.name}: {error}") from error
 

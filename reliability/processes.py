@@ -13,7 +13,8 @@ from pathlib import Path
 import psutil
 
 _SAMPLE = 2.0  # seconds between two looks at the memory: each costs CPU
-_GOODBYE, _GRACE = 10.0, 5.0  # seconds that a group has for itself, and what outlives it
+_GOODBYE, _GRACE = 10.0, 5.0  # seconds for the group that is asked first, and for all others
+_LEFTOVER = 2.0  # seconds for what is left when the group that was asked has ended
 _RESTART_FIRST, _RESTART_MOST = 1.0, 60.0  # seconds, as a container engine waits
 
 
@@ -70,24 +71,24 @@ class Service:
         """End it gently, then by force.
 
         As systemd (`KillMode=mixed`), container engines and terminals do, its own process group is
-        asked first: what `supervise` looks after hears of it through `supervise`, once. What
-        outlives the group is asked then.
+        asked first: what `supervise` looks after hears of it through `supervise`, once.
         """
         self._stopped.set()
-        left = self._members()
-        for everything, number, grace in (
-            (False, signal.SIGTERM, _GOODBYE),
-            (True, signal.SIGTERM, _GRACE),
-            (True, signal.SIGKILL, _GRACE),
+        members, own = self._members(), group(self.pid)
+        for asked, number, grace in (
+            (own, signal.SIGTERM, _GOODBYE),
+            (None, signal.SIGTERM, _GRACE),
+            (None, signal.SIGKILL, _GRACE),
         ):
-            asked = left if everything else {*group(self.pid)}
-            self._signal(asked, number)
+            self._signal(members if asked is None else asked, number)
             deadline = time.monotonic() + grace
-            while (left if everything else left & asked) and time.monotonic() < deadline:
+            while members and time.monotonic() < deadline:
                 self._process.poll()
                 time.sleep(0.1)
                 # What was seen once is waited for, also when its parent is gone.
-                left = {pid for pid in left if _is_alive(pid)} | self._members()
+                members = {pid for pid in members if _is_alive(pid)} | self._members()
+                if asked and not any(map(_is_alive, own)):  # nobody is left to tell the others
+                    deadline, asked = min(deadline, time.monotonic() + _LEFTOVER), None
         self._process.wait()
 
     def _members(self) -> set[int]:

@@ -17,7 +17,6 @@ from fedmvp_flwr.completion.requests import all_sides
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
-from fedmvp_flwr.protocol.summary import fallback_threshold, read_summary
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
 
@@ -203,20 +202,15 @@ class HalfData(TinyData):
 
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
     config = RunConfig.of(partition="iid", quality_gate=0.5)
+    data = prepare_client(HalfData(), config, node, models=NamedModels())
+    assert data.summary.complete == 0
+    assert data.summary.gate_threshold == -1.0
     for fallback, accepted in ((-1.0, 10), (0.5, 5), (1.0, 0)):
-        data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
-        assert data.summary.complete == 0
-        assert data.summary.gate_threshold == fallback
-        assert int(data.train.modalities["image"].generated.sum()) == accepted
-    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=1.0)
+        image = data.gated(fallback).train.modalities["image"]
+        assert int(image.generated.sum()) == accepted
+    own = prepare_client(TinyData(), config, node, models=NamedModels())
     assert own.summary.gate_threshold == pytest.approx(0.5)
-
-
-def test_the_fallback_is_the_median_of_clients_with_pairs(summary):
-    own = ((-1.0, 0), (0.2, 3), (0.4, 1), (0.9, 5))
-    summaries = [read_summary(summary | {"gate-threshold": t, "complete": c}) for t, c in own]
-    assert fallback_threshold(summaries) == 0.4
-    assert fallback_threshold(summaries[:1]) == -1.0
+    assert own.gated(1.0) is own
 
 
 def test_a_client_with_nothing_to_train_on_says_so(node):

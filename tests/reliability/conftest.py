@@ -26,6 +26,6 @@ def in_an_app(monkeypatch):
 
 @pytest.fixture(autouse=True)
 def quickly_started_again(monkeypatch):
-    """What has ended is seen, and started again, at once."""
-    for name in ("_SAMPLE", "_RESTART_FIRST"):
+    """What has ended is seen, and started again, at once; what outlives it is asked to end."""
+    for name in ("_SAMPLE", "_RESTART_FIRST", "_LEFTOVER"):
         monkeypatch.setattr(f"reliability.processes.{name}", 0.1)

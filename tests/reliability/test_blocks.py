@@ -3,7 +3,7 @@ import pytest
 from reliability.blocks import Block, Check, GuideError, Names, Untried, steps
 from reliability.checks import CHECKS
 from reliability.guide import PAGE
-from reliability.machines import PREFIX
+from reliability.guide_machines import PREFIX
 
 PAGE_TEXT = """# A guide
 

@@ -8,24 +8,24 @@ from fedmvp_flwr.simulation.processes import find_marked
 from reliability.blocks import GuideError, steps
 from reliability.checks import CHECKS
 from reliability.guide import check, main
-from reliability.machines import Machines
+from reliability.guide_machines import Guide
 from reliability.processes import wait_for
 
 
 @pytest.fixture
 def follow(tmp_path):
-    made = []
+    guides = []
 
-    def run(page, *names):
-        machines = Machines(tmp_path, list(names))
-        made.append(machines)
+    def run(page, *machines):
+        guide = Guide(tmp_path, list(machines))
+        guides.append(guide)
         for step in steps(page):
-            machines.run(step)
-        return machines
+            guide.run(step)
+        return guide
 
     yield run
-    for machines in made:
-        machines.stop()
+    for guide in guides:
+        guide.stop()
 
 
 def block(where, text):
@@ -54,32 +54,32 @@ def test_a_command_that_fails_ends_it(follow, text):
 
 
 def test_a_service_stays_and_is_started_again_and_a_job_is_not(follow):
-    machines = follow(
+    guide = follow(
         block("a, service keeper", "sleep 60") + block("a, job once", "echo $$; exit 3"), "a"
     )
-    keeper, once = machines.services["keeper"], machines.services["once"]
+    keeper, once = guide.services["keeper"], guide.services["once"]
     wait_for("the end of the job", lambda: once.code is not None, 30.0, 0.05)
     assert (once.code, once.restart) == (3, False)
-    CHECKS["kill"](machines, "keeper")
-    assert set(machines.services) == {"keeper"}  # the job may fail with what it needed
+    CHECKS["kill"](guide, "keeper")
+    assert set(guide.services) == {"keeper"}  # the job may fail with what it needed
     wait_for("the restart", lambda: keeper.starts == 2 and keeper.code is None, 30.0, 0.05)
-    machines.stop()
+    guide.stop()
     assert keeper.code is not None
 
 
 def test_what_left_its_session_is_ended_too(follow, tmp_path):
-    machines = follow(block("a, service keeper", "setsid sleep 60 & sleep 60"), "a")
+    guide = follow(block("a, service keeper", "setsid sleep 60 & sleep 60"), "a")
     wait_for("all processes", lambda: len(find_marked(str(tmp_path))) >= 3, 30.0, 0.05)
-    machines.stop()
+    guide.stop()
     assert find_marked(str(tmp_path)) == []
 
 
 def test_a_service_that_must_be_refused(follow):
-    machines = follow(block("a, service keeper", "echo '[code: 2004] no'; exit 1"), "a")
-    CHECKS["stop"](machines, "keeper")
-    CHECKS["refused"](machines, "keeper", "[code:", "2004]")
+    guide = follow(block("a, service keeper", "echo '[code: 2004] no'; exit 1"), "a")
+    CHECKS["stop"](guide, "keeper")
+    CHECKS["refused"](guide, "keeper", "[code:", "2004]")
     with pytest.raises(GuideError, match="without '\\[code: 2001\\]'"):
-        CHECKS["refused"](machines, "keeper", "[code:", "2001]")
+        CHECKS["refused"](guide, "keeper", "[code:", "2001]")
 
 
 def test_a_check_that_nobody_knows(follow):

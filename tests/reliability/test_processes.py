@@ -83,7 +83,8 @@ def test_a_family_spans_sessions(tmp_path):
 
 
 def test_ends_what_is_in_another_session_and_has_lost_its_parent(tmp_path, monkeypatch):
-    monkeypatch.setattr(processes, "_GRACE", 0.5)  # once deaf, always deaf
+    for name in ("_LEFTOVER", "_GRACE"):  # once deaf, always deaf
+        monkeypatch.setattr(processes, name, 0.5)
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     script = (
         "import subprocess, sys, time; "

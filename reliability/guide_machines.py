@@ -1,4 +1,4 @@
-"""The machines of a guide: each a folder of this one, with a shell, services and jobs."""
+"""The machines of a guide, each a folder of this machine, and what runs on them."""
 
 import shlex
 from pathlib import Path
@@ -11,11 +11,12 @@ from reliability.processes import Service, wait_for
 from reliability.proxy import HOST
 
 PREFIX = "/srv/fedmvp"
-COMMAND_TIMEOUT = 900.0  # seconds; a run that is waited for is a command
+
 _TAIL = 40  # lines of each log
+COMMAND_TIMEOUT = 900.0  # seconds; a run that is waited for is a command
 
 
-class Machines:
+class Guide:
     """The machines of a guide below one folder.
 
     Args:
