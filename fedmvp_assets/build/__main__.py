@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
+from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
 from fedmvp_assets.build import bars, card, words
 from fedmvp_assets.build.bank import FlowerBank, load_bank
@@ -30,7 +31,6 @@ from fedmvp_flwr.pretraining.generator import build_generator, save_generator
 from fedmvp_flwr.pretraining.job import Job, seeded, train
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.shape import Shape
-from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Of training on one CPU core; the published models took about as long.

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
-from fedmvp_flwr.pretraining.job import Draw, Trainer
+from fedmvp_flwr.pretraining.job import AttributeHeads, Draw, Trainer
 from fedmvp_flwr.pretraining.loop import Rates
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain

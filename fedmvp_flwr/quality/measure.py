@@ -22,7 +22,7 @@ from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
-from fedmvp_flwr.quality.image_distances import class_distances, overall_distances
+from fedmvp_flwr.quality.distances import class_distances, overall_distances
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
 from fedmvp_flwr.quality.pairs import SHOWN, Completions, Pair
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedmvp_flwr.base.files import write_atomic, write_json
-from fedmvp_flwr.quality.image_distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
+from fedmvp_flwr.quality.distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
 from fedmvp_flwr.quality.measure import Quality
 from fedmvp_flwr.quality.pairs import real_image, thumbnail
 from fedmvp_flwr.reporting.text import DASH

@@ -16,12 +16,11 @@ from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.protocol.messages import class_names_record
 from fedmvp_flwr.protocol.summary import fallback_threshold
-from fedmvp_flwr.server.admission import Admission
+from fedmvp_flwr.server.admission import Admission, misfit
 from fedmvp_flwr.server.data import ServerData
 from fedmvp_flwr.server.opened_run import OpenedRun
 from fedmvp_flwr.server.probe import save_probe
 from fedmvp_flwr.server.resume import differing_clients, require_same
-from fedmvp_flwr.server.summary_check import misfit
 
 
 @dataclass(frozen=True)
