@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import torch
-from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
 from fedmvp_assets.build import bars, card, words
 from fedmvp_assets.build.bank import FlowerBank, load_bank
@@ -24,7 +23,7 @@ from fedmvp_flwr.pretraining.autoencoder import (
     save_autoencoder,
     train_autoencoder,
 )
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encoder_to_captioner, save_captioner
 from fedmvp_flwr.pretraining.checkpoints import use_average
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
 from fedmvp_flwr.pretraining.generator import build_generator, save_generator

@@ -1,9 +1,8 @@
 """Hands the image tower of the captioner to the encoder: the other way round than `pretrain`."""
 
 import torch
-from fedmvp_flwr.pretraining.transplant import block_pairs, block_parts
 
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, block_pairs, block_parts
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer
 
 

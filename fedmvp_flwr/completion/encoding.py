@@ -94,7 +94,7 @@ class Encoding:
         if modality not in self._widths:
             self._widths[modality] = (encoder.token_width, encoder.pooled_width)
             key = widths_key(modality, self._models)
-            items[key] = widths_to_bytes(self._widths[modality])
+            items[key] = json.dumps(self._widths[modality]).encode()
             self._store.put_many(items)
         encoded = encoder.encode([contents[digest] for digest in missing])
         for digest, features in zip(missing, encoded, strict=True):
@@ -141,13 +141,8 @@ def features_from_bytes(value: bytes) -> ModalityFeatures:
     return ModalityFeatures(tensors["tokens"], tensors["pooled"])
 
 
-def widths_to_bytes(widths: tuple[int, int]) -> bytes:
-    """Encode (token width, pooled width)."""
-    return json.dumps(widths).encode()
-
-
 def widths_from_bytes(value: bytes) -> tuple[int, int]:
-    """Decode what `widths_to_bytes` wrote."""
+    """Decode a stored (token width, pooled width)."""
     return cast(tuple[int, int], tuple(json.loads(value)))
 
 

@@ -55,13 +55,7 @@ def build_blip(shape: Shape, tokenizer: Any) -> Any:  # noqa: ANN401 - transform
 
 
 class CaptionerTrainer(Trainer):
-    """The captioner and the attribute heads that help its image tokens along.
-
-    Args:
-        shape: sizes of the model.
-        tokenizer: of its texts.
-        attribute_sizes: number of values of each attribute.
-    """
+    """The captioner and the attribute heads that help its image tokens along."""
 
     name = "captioner"
     rates = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.01, ema_decay=0.99)

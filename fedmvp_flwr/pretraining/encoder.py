@@ -63,13 +63,7 @@ def preprocessing(shape: Shape) -> dict[str, Any]:
 
 
 class EncoderTrainer(Trainer):
-    """The CLIP model and the heads that are dropped later.
-
-    Args:
-        shape: sizes of the model.
-        tokenizer: of its texts.
-        attribute_sizes: number of values of each attribute.
-    """
+    """The CLIP model and the heads that are dropped later."""
 
     name = "encoder"
     rates = Rates(batch=96, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)

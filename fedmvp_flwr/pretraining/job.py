@@ -49,7 +49,10 @@ class Job:
         return self.work / f"{name}.safetensors"
 
     def build(self, model: Callable[..., Model]) -> Model:
-        """A model of the job's shape, tokenizer and attributes; its weights depend on the seed."""
+        """A model of the job's shape, tokenizer and numbers of values of each attribute.
+
+        Its weights depend on the seed.
+        """
         return seeded(
             self.seed, lambda: model(self.shape, self.tokenizer, self.bank.attribute_sizes)
         )

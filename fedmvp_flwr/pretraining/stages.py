@@ -20,16 +20,8 @@ from fedmvp_flwr.pretraining.generator import GeneratorTrainer, build_generator,
 from fedmvp_flwr.pretraining.job import Job, train
 from fedmvp_flwr.pretraining.loop import Budget
 
-ENCODER, CAPTIONER, AUTOENCODER, GENERATOR, DECODER = (
-    trainer.name
-    for trainer in (
-        EncoderTrainer,
-        CaptionerTrainer,
-        AutoencoderTrainer,
-        GeneratorTrainer,
-        DecoderTrainer,
-    )
-)
+ENCODER, CAPTIONER, GENERATOR = EncoderTrainer.name, CaptionerTrainer.name, GeneratorTrainer.name
+AUTOENCODER, DECODER = AutoencoderTrainer.name, DecoderTrainer.name
 # Share of the minutes, as the embedded models were given them.
 SHARES: Mapping[str, float] = {
     ENCODER: 0.16,

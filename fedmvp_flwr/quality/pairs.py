@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.completion.completer import Completer
-from fedmvp_flwr.completion.contents import load_image
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.completion.store import FeatureStore
 
@@ -71,12 +70,3 @@ def thumbnail(image: "Image") -> "Image":
     small = image.convert("RGB")
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     return small
-
-
-def real_image(pair: Pair) -> "Image":
-    """Decode the real image of a pair.
-
-    Raises:
-        DataError: it cannot be decoded.
-    """
-    return load_image(pair.sample)

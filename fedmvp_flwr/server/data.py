@@ -116,13 +116,6 @@ class ServerData:
         require_same_features(self.probe, self.reference)
         require_known_classes(self.probe, self.num_classes)
 
-    def save_completions(
-        self, out: RunFolder, config: RunConfig, models: FoundationModels, threshold: float
-    ) -> None:
-        """Write some completions of the test set for the report, where there is one."""
-        if len(self.test):
-            save_completion_samples(out, self.dataset, config, models, self.test, threshold)
-
 
 def prepare_server_test(
     dataset: Dataset,
@@ -159,10 +152,10 @@ def save_completion_samples(
 ) -> None:
     """Write some completions of the server's test set beside the originals, for the report.
 
-    They come from the server's own public test set: no completion of a client leaves it.
+    Nothing without a test set. No completion of a client leaves it.
     """
     completer = server_completer(dataset, config, models)
-    if not completer.completes:
+    if not completer.completes or not len(test):
         return
     samples = dataset.splits["test"]
     accepted = accept(test, threshold, config.completion)

@@ -17,7 +17,7 @@ from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.protocol.messages import class_names_record
 from fedmvp_flwr.protocol.summary import fallback_threshold
 from fedmvp_flwr.server.admission import Admission, misfit
-from fedmvp_flwr.server.data import ServerData
+from fedmvp_flwr.server.data import ServerData, save_completion_samples
 from fedmvp_flwr.server.opened_run import OpenedRun
 from fedmvp_flwr.server.probe import save_probe
 from fedmvp_flwr.server.resume import differing_clients, require_same
@@ -88,7 +88,7 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
         summary.seconds["features"] for summary in summaries
     )
     threshold = state.threshold if state else fallback_threshold(summaries)
-    data.save_completions(run.folder, config, models, threshold)
+    save_completion_samples(run.folder, data.dataset, config, models, data.test, threshold)
     with journal.phase("probe"):
         data.prepare_probe(config, models, run.folder.probe if state else None)
         if data.probe:

@@ -112,7 +112,7 @@ def load_probe(path: Path) -> Probe:
     """Read a probe of `save_probe`.
 
     Raises:
-        DataError: no such file, a damaged one, or one that holds no probe of at least 2 samples.
+        DataError: no such file, or a damaged one.
     """
     try:
         tensors, metadata = load_tensors(path)
@@ -125,10 +125,6 @@ def load_probe(path: Path) -> Probe:
     if digest != metadata.get("probe"):
         raise DataError(
             f"The probe {path} is damaged: its content does not match its hash. {_INSTEAD}"
-        )
-    if len(batch) < 2:
-        raise DataError(
-            f"The probe {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
         )
     return Probe(batch, digest)
 

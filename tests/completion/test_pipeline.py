@@ -352,12 +352,6 @@ def test_nothing_to_complete_from(tiny_config, shared_models, tmp_path):
         prepare(empty, {"image": [True]}, tiny_config, tmp_path, shared_models)
 
 
-@pytest.mark.parametrize("flags", [{"image": [True]}, {"sound": [False] * 10}])
-def test_flags_must_fit(flags, samples, tiny_config, shared_models, tmp_path):
-    with pytest.raises(DataError, match="flags"):
-        prepare(samples, flags, tiny_config, tmp_path, shared_models)
-
-
 def test_a_broken_image_is_named(tiny_config, shared_models, tmp_path, random_image):
     class Broken(random_image):
         def load(self):

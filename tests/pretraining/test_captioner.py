@@ -67,15 +67,15 @@ def test_attribute_heads_are_the_mean_of_their_cross_entropies():
     assert float(none) == 0.0
 
 
-SHAPE = Shape(image_size=16, patch=4, width=32, vision_layers=2, context=16)
+TOWERS = Shape(image_size=16, patch=4, width=32, vision_layers=2, context=16)
 
 
 def test_image_towers_are_handed_on_unchanged():
     torch.manual_seed(0)
-    tokenizer = learn_tokenizer(["a flower"], 300, SHAPE.context)
+    tokenizer = learn_tokenizer(["a flower"], 300, TOWERS.context)
     sizes = (3, 2)
-    encoder = EncoderTrainer(SHAPE, tokenizer, sizes).eval()
-    captioner = CaptionerTrainer(SHAPE, tokenizer, sizes).eval()
+    encoder = EncoderTrainer(TOWERS, tokenizer, sizes).eval()
+    captioner = CaptionerTrainer(TOWERS, tokenizer, sizes).eval()
     pixels = torch.randn(2, 3, 16, 16)
     nn.init.normal_(captioner.model.vision_model.embeddings.patch_embedding.bias)
     with torch.no_grad():
@@ -83,7 +83,7 @@ def test_image_towers_are_handed_on_unchanged():
         seen = captioner.model.vision_model(pixel_values=pixels)[0][:, 1:]
         _, tokens = encoder.clip.visual(pixels)
         assert torch.allclose(tokens, seen, atol=1e-4)
-        other = CaptionerTrainer(SHAPE, tokenizer, sizes).eval()
+        other = CaptionerTrainer(TOWERS, tokenizer, sizes).eval()
         encoder_to_captioner(encoder, other)
         again = other.model.vision_model(pixel_values=pixels)[0][:, 1:]
         assert torch.allclose(again, seen, atol=1e-4)

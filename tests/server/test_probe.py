@@ -12,6 +12,7 @@ from fedmvp_flwr.server.probe import (
     ProbeRepresenter,
     generate_probe,
     load_probe,
+    probe_of,
     probe_texts,
     save_probe,
 )
@@ -142,11 +143,9 @@ def test_other_tensors_are_no_probe(tmp_path):
         load_probe(tmp_path / "model.safetensors")
 
 
-def test_one_sample_is_too_little(make_batch, tmp_path):
-    batch = make_batch(1)
-    save_probe(tmp_path / "p.safetensors", Probe(batch, tensors_digest(batch.tensors())))
+def test_one_sample_is_too_little(make_batch):
     with pytest.raises(DataError, match="at least 2"):
-        load_probe(tmp_path / "p.safetensors")
+        probe_of(make_batch(1))
 
 
 def other_network(widths, seed):
