@@ -1,3 +1,4 @@
+import gc
 import importlib.util
 import sys
 from pathlib import Path
@@ -72,6 +73,14 @@ def tiny_models_module():
         sys.modules[_TINY] = importlib.util.module_from_spec(spec)
         spec.loader.exec_module(sys.modules[_TINY])
     return sys.modules[_TINY]
+
+
+@pytest.fixture
+def light_runs(monkeypatch):
+    """Runs in this process take half of their time for the report, a quarter to collect garbage."""
+    gc.collect()
+    gc.freeze()  # what the libraries hold need not be looked at again
+    monkeypatch.setattr("fedmvp_flwr.server.journal.write_report_if_available", lambda _: None)
 
 
 @pytest.fixture

@@ -21,7 +21,7 @@ from fedmvp_flwr.data.reading.files import require_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.foundation.registry import parse_spec
 from fedmvp_flwr.preflight.checks import preflight
-from fedmvp_flwr.server.probe_source import prepare_probe
+from fedmvp_flwr.server.probe_source import load_probe_file
 from fedmvp_flwr.server.resume import load_resume_point
 from fedmvp_flwr.simulation.flower_app import absolute_paths, load_app, parse_overrides
 from fedmvp_flwr.simulation.launcher import run_simulation
@@ -117,7 +117,7 @@ def test_folders_of_runs():
         (lambda: RunFolder(Path(NOBODY)).require_overwritable(), "out-dir", ConfigError),
         (lambda: load_resume_point(Path(NOBODY)), "resume", CheckpointError),
         (
-            lambda: prepare_probe(None, RunConfig.of(probe_source=f"file:{NOBODY}"), None),
+            lambda: load_probe_file(RunConfig.of(probe_source=f"file:{NOBODY}").probe),
             "probe-source",
             DataError,
         ),

@@ -1,4 +1,4 @@
-"""Small hashed JSON records of what chance decided: splits, masks, probes.
+"""Files that are written whole or not at all, and hashed records of what chance decided.
 
 A record that can be looked up later is what makes two runs comparable.
 """

@@ -30,7 +30,6 @@ class RunFolder:
         curves: folder of TensorBoard's files.
         log: log of a simulation.
         superlink_log: log of Flower's server in a simulation.
-        comparison: other runs to compare with; written by the user.
     """
 
     def __init__(self, path: Path) -> None:
@@ -46,7 +45,6 @@ class RunFolder:
         self.curves = path / "tensorboard"
         self.log = path / "run.log"
         self.superlink_log = path / "superlink.log"
-        self.comparison = path / "comparison.json"
 
     def round_file(self, server_round: int) -> Path:
         """The checkpoint of a round."""

@@ -5,13 +5,17 @@ from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.client.preparation import prepare_client
 from fedmvp_flwr.client.prepared_file import save_client
 from fedmvp_flwr.client.work import node_dataset
+from fedmvp_flwr.completion.pipeline import prepare
+from fedmvp_flwr.completion.pool import run_completer
 from fedmvp_flwr.completion.registry import frozen_models
+from fedmvp_flwr.completion.requests import Request, all_sides
+from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node, require_lasting
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.protocol.summary import Completions, Summary
-from fedmvp_flwr.server.data import prepare_server_test
+from fedmvp_flwr.server.data import server_test
 from fedmvp_flwr.server.probe_source import prepare_probe
 
 
@@ -60,17 +64,21 @@ def prepare_all(
     Raises:
         FedMVPError: what a run would meet as well.
     """
-    dataset = load_dataset(config.data, cache_folder(config.run))
+    cache = cache_folder(config.run)
+    dataset = load_dataset(config.data, cache)
     models = frozen_models(config, str(resolve_device(config.run.device)))
     summaries = []
     for client in range(num_clients):
-        node = Node(client, num_clients, cache_folder(config.run))
+        node = Node(client, num_clients, cache)
         summaries.append(prepare_client(dataset, config, node, models).summary)
         if on_progress:
             on_progress("clients", client + 1, num_clients)
-    prepare_server_test(dataset, config, models, on_progress)
+    test = server_test(dataset, config.missing, config.run.seed)
+    completer = run_completer(config.completion, config.data, dataset, models)
+    with FeatureStore(cache) as store:
+        prepare([Request(test, all_sides(test), completer)], store, on_progress)
     if config.needs_probe:
-        prepare_probe(dataset, config, models)
+        prepare_probe(dataset, config.probe, config.data, models, cache)
     return _summed(summaries)
 
 

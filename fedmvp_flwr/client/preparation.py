@@ -1,7 +1,7 @@
-"""From a configuration to features on disk: what must be done once, before any round.
+"""From what a client owns to its features: what must be done once, before any round.
 
-Clients, the server and `fedmvp complete` all come through here, so that whoever comes first
-fills the store and the others find it filled.
+A node and `fedmvp complete` both come through here, so that whoever comes first fills the store and
+the other finds it filled.
 """
 
 import torch
@@ -10,10 +10,9 @@ from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import MODALITIES, Dataset
 from fedmvp_flwr.client.data import ClientData
-from fedmvp_flwr.completion.gating import ACCEPT_ALL, accept, calibrate_threshold, training_batch
+from fedmvp_flwr.completion.gating import accept, calibrate_threshold, training_batch
 from fedmvp_flwr.completion.pipeline import prepare
-from fedmvp_flwr.completion.pool import completion_pool
-from fedmvp_flwr.completion.registry import completer_for
+from fedmvp_flwr.completion.pool import run_completer
 from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
@@ -29,7 +28,6 @@ def prepare_client(
     node: Node,
     models: FoundationModels,
     on_progress: Progress | None = None,
-    fallback: float = ACCEPT_ALL,
 ) -> ClientData:
     """Complete, encode and gate everything that a client owns.
 
@@ -39,28 +37,20 @@ def prepare_client(
         node: who the client is.
         models: the frozen models.
         on_progress: called with (stage, done, total).
-        fallback: threshold of the quality gate if the client has no complete pair of its own to
-            calibrate it by (see `fallback_threshold`).
 
     Returns:
         Its features. With `incomplete='drop'` there may be nothing to train on; the summary's
         `trainable` says so.
     """
     samples = client_samples(dataset, node, config.data, config.missing, config.run)
-    pool = completion_pool(config.completion, config.data.public_split, dataset, samples.train)
-    completer = completer_for(config.completion, models, config.data.data_seed, pool)
+    completer = run_completer(config.completion, config.data, dataset, models, samples.train)
     requests = [
         Request(samples.train, holes(samples.train), completer, dataset.class_names),
         Request(samples.test, all_sides(samples.test), completer),
     ]
     with FeatureStore(node.cache_dir) as store:
         train, test = prepare(requests, store, on_progress)
-    has_pair = any(sample.complete for sample in samples.train)
-    threshold = (
-        calibrate_threshold(train.pair_similarity, config.completion.quality_gate)
-        if has_pair
-        else fallback
-    )
+    threshold = calibrate_threshold(train.pair_similarity, config.completion.quality_gate)
     accepted = accept(train, threshold, config.completion)
     labels = torch.tensor([sample.label for sample in samples.train])
     summary = Summary(

@@ -1,4 +1,4 @@
-"""What a client does for a message, besides the message: find its data, prepare, build the network.
+"""What a client does for a message, besides the message: find its data, prepare, keep the result.
 
 Heavy libraries are imported by `prepare` alone.
 """

@@ -4,8 +4,11 @@ from collections.abc import Sequence
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Dataset, Sample
-from fedmvp_flwr.completion.registry import completer_class
+from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.completion.registry import completer_class, completer_for
 from fedmvp_flwr.config.completion import CompletionSettings
+from fedmvp_flwr.config.data import DataSettings
+from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 def takes_public_pairs(settings: CompletionSettings) -> bool:
@@ -31,6 +34,30 @@ def completion_pool(
         return public_pairs(dataset, public_split)
     taken = own if completer_class(settings).takes_over else ()
     return tuple(sample for sample in taken if sample.complete)
+
+
+def run_completer(
+    completion: CompletionSettings,
+    data: DataSettings,
+    dataset: Dataset,
+    models: FoundationModels,
+    own: Sequence[Sample] = (),
+) -> Completer:
+    """Make what completes the samples of a client, or of the server.
+
+    Args:
+        completion: name the way, the source and the prompts.
+        data: name the seed and the split that everyone holds.
+        dataset: holds that split.
+        models: the frozen models.
+        own: the samples that it owns itself; the server owns none.
+
+    Raises:
+        ConfigError: no such way, or settings that it cannot use.
+        DataError: as for `completion_pool`.
+    """
+    pool = completion_pool(completion, data.public_split, dataset, own)
+    return completer_for(completion, models, data.data_seed, pool)
 
 
 def public_pairs(dataset: Dataset, split: str) -> tuple[Sample, ...]:

@@ -6,18 +6,18 @@ From the samples and from what the feature store has already; nothing is stored.
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset, Sample
-from fedmvp_flwr.completion.completer import Completer
+from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset
 from fedmvp_flwr.completion.contents import CompletionRecord
 from fedmvp_flwr.completion.encoding import features_key
-from fedmvp_flwr.completion.pool import completion_pool
-from fedmvp_flwr.completion.registry import completer_class, completer_for
+from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.dealing.client_samples import ClientSamples
-from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.server.data import server_test
 from fedmvp_flwr.server.probe_source import generated_probe_file
 
 COMPLETED = {IMAGE: "images to generate", TEXT: "texts to generate"}
@@ -69,23 +69,20 @@ def count_work(
             contents[modality] |= {digest for digest in there if digest is not None}
             completions[modality] |= {item.key for item in request.wanted[modality] if item}
 
-    def completer(own: Sequence[Sample]) -> Completer:
-        pool = completion_pool(config.completion, config.data.public_split, dataset, own)
-        return completer_for(config.completion, models, config.data.data_seed, pool)
-
     for client in owned:
-        its = completer(client.train)
+        its = run_completer(config.completion, config.data, dataset, models, client.train)
         add(Request(client.train, holes(client.train), its, dataset.class_names))
         add(Request(client.test, all_sides(client.test), its))
-    if dataset.splits["test"]:  # a server may own none
-        mask = whole_test_mask(dataset.splits["test"], config.missing, config.run.seed)
-        test = mask.apply(dataset.splits["test"])
-        add(Request(test, all_sides(test), completer(())))
+    test = server_test(dataset, config.missing, config.run.seed)
+    its = run_completer(config.completion, config.data, dataset, models)
+    add(Request(test, all_sides(test), its))
     makes = completer_class(config.completion).makes()
     work = _workload(contents, completions, models, store, makes)
     if config.generates_probe:
         pairs = len(dataset.class_names) * config.probe.probe_per_class
-        made = generated_probe_file(dataset, config, models).is_file()
+        made = generated_probe_file(
+            dataset, config.probe, config.data.data_seed, models, cache_folder(config.run)
+        ).is_file()
         work.total[PROBE], work.left[PROBE] = pairs, 0 if made else pairs
     return work
 

@@ -6,8 +6,8 @@ from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Dataset, Sample
-from fedmvp_flwr.completion.pool import completion_pool
-from fedmvp_flwr.completion.registry import completer_class, completer_for, frozen_models
+from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
@@ -63,8 +63,7 @@ def run_quality(
     ):
         chosen = config.changed(**{"prompt_template": name} if prompted else {})
         models = frozen_models(chosen, str(resolve_device(chosen.run.device)))
-        pool = completion_pool(chosen.completion, chosen.data.public_split, dataset, own)
-        completer = completer_for(chosen.completion, models, chosen.data.data_seed, pool)
+        completer = run_completer(chosen.completion, chosen.data, dataset, models, own)
         completer.check_gate(models, chosen.completion)
         with FeatureStore(cache_folder(chosen.run)) as store:
             results[name] = measure_quality(

@@ -1,4 +1,4 @@
-"""Drawings over rounds, phases and runs: lines, bars and dots."""
+"""Drawings over rounds, phases and clients: lines, bars and ranges."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -9,7 +9,6 @@ from fedmvp_flwr.reporting.svg import SERIES, Ink, Plot, draw, printable
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.axis import Axis
 
 Series = Mapping[int, float | None]
 _MARKERS = ("o", "s", "^")
@@ -61,7 +60,7 @@ def line_chart(
             )
         _over_rounds(axes, y_label)
         if percent:
-            _percent(axes.yaxis)
+            _percents(axes)
         if len(series) > 1:
             _legend(axes, 2)
 
@@ -125,34 +124,6 @@ def ranges(
     return draw(name, label, (_FULL[0], max(1.5, 0.8 + _ROW * len(rows))), paint)
 
 
-def dots(
-    name: str,
-    label: str,
-    rows: Sequence[str],
-    series: Mapping[str, Sequence[float | None]],
-    x_label: str,
-) -> Plot:
-    """Draw one row per run with a marker per series, as percentages."""
-
-    def paint(axes: "Axes") -> None:
-        for index, (key, values) in enumerate(series.items()):
-            axes.plot(
-                [_or_gap(value) for value in values],
-                range(len(rows)),
-                linestyle="",
-                marker=_MARKERS[index % len(_MARKERS)],
-                color=SERIES[index % len(SERIES)],
-                markersize=6,
-                label=key,
-            )
-        _rows(axes, [printable(row) for row in rows])
-        axes.set_xlabel(x_label)
-        _percent(axes.xaxis)
-        _legend(axes, len(series))
-
-    return draw(name, label, (_FULL[0], max(1.6, 0.9 + _ROW * len(rows))), paint)
-
-
 def _stack(bar: Callable[..., object], start: str, parts: Mapping[str, Sequence[float]]) -> None:
     """Draw bars from parts told apart by hatching, each where the one before ends.
 
@@ -190,11 +161,11 @@ def _over_rounds(axes: "Axes", y_label: str) -> None:
     )
 
 
-def _percent(axis: "Axis") -> None:
+def _percents(axes: "Axes") -> None:
     from matplotlib.ticker import FuncFormatter, MaxNLocator
 
-    axis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
-    axis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
+    axes.yaxis.set_major_locator(MaxNLocator(nbins=7, steps=[1, 2, 2.5, 5, 10]))
+    axes.yaxis.set_major_formatter(FuncFormatter(lambda share, _: f"{100 * share:.4g}%"))
 
 
 def _or_gap(value: float | None) -> float:

@@ -31,8 +31,8 @@ def write_report(out_dir: Path) -> Path:
     The run may be unfinished or failed: the page shows what there is.
 
     Args:
-        out_dir: folder with `metrics.jsonl`; `result.json`, `completions/` and `comparison.json`
-            are shown where they exist.
+        out_dir: folder with `metrics.jsonl`; `result.json` and `completions/` are shown where
+            they exist.
 
     Raises:
         ReportError: the extra `report` is not installed, the folder holds no run, a file of it
@@ -74,7 +74,7 @@ def _missing_libraries() -> list[str]:
 
 
 def render(run: RunRecord, out_dir: Path) -> str:
-    """Return the page about a run; `out_dir` holds its completions and its comparison."""
+    """Return the page about a run; `out_dir` holds its completions."""
     from jinja2 import Environment, StrictUndefined
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
@@ -84,7 +84,6 @@ def render(run: RunRecord, out_dir: Path) -> str:
         dash=DASH,
         head=headline.build(run, final),
         scores=final,
-        comparison=scores.compare(run, out_dir),
         learning=learning.build(run),
         graph=graph.build(run),
         weights=weights.build(run),

@@ -58,7 +58,6 @@ TEMPLATE = """
 </header>
 <nav aria-label="Sections"><ul>
 <li><a href="#results">Results</a></li>
-{%- if comparison %}<li><a href="#comparison">Other runs</a></li>{% endif %}
 <li><a href="#learning">Learning</a></li>
 {%- if graph %}<li><a href="#graph">CKA graph</a></li>{% endif %}
 {%- if weights %}<li><a href="#weights">Client weights</a></li>{% endif %}
@@ -78,13 +77,6 @@ TEMPLATE = """
 <details><summary>At the clients</summary>{{ table(scores.client_table) }}</details>
 {% endif %}
 </section>
-
-{% if comparison %}
-<section id="comparison"><h2>Other runs</h2>
-{{ table(comparison[0]) }}
-{{ plot(comparison[1], "Accuracy of each run") }}
-</section>
-{% endif %}
 
 <section id="learning"><h2>Learning</h2>
 {% if learning %}

@@ -54,7 +54,7 @@ def train(run: OpenedRun, prepared: PreparedRun, grid: Grid) -> TrainedRun:
         RoundError: a round failed for good.
     """
     config, data = run.config, prepared.data
-    network = build_network(config.training, config.run.seed, data.reference, data.num_classes)
+    network = build_network(config.training, config.run.seed, data.test.real, len(data.class_names))
     network = network.to(prepared.device)
     scorer = build_scorer(run, prepared, network)
     observer = RunObserver(run, prepared, scorer)

@@ -12,15 +12,38 @@ from flwr.serverapp import Grid
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.base.versions import versions
+from fedmvp_flwr.completion.gating import accept
+from fedmvp_flwr.completion.pipeline import encode
+from fedmvp_flwr.completion.pipeline import prepare as prepare_sets
+from fedmvp_flwr.completion.pool import run_completer
 from fedmvp_flwr.completion.registry import frozen_models
+from fedmvp_flwr.completion.requests import Request, all_sides
+from fedmvp_flwr.completion.store import FeatureStore
+from fedmvp_flwr.config.folders import cache_folder
+from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.protocol.messages import class_names_record
 from fedmvp_flwr.protocol.summary import fallback_threshold
 from fedmvp_flwr.server.admission import Admission, misfit
-from fedmvp_flwr.server.data import ServerData, save_completion_samples
+from fedmvp_flwr.server.data import (
+    ServerData,
+    load_server_dataset,
+    server_test,
+    server_validation,
+)
 from fedmvp_flwr.server.opened_run import OpenedRun
-from fedmvp_flwr.server.probe import save_probe
+from fedmvp_flwr.server.probe import (
+    Probe,
+    load_probe,
+    require_known_classes,
+    require_same_features,
+    save_probe,
+)
+from fedmvp_flwr.server.probe_source import prepare_probe
 from fedmvp_flwr.server.resume import differing_clients, require_same
+from fedmvp_flwr.server.shown_completions import save_shown_completions
 
 
 @dataclass(frozen=True)
@@ -64,18 +87,23 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
     device = resolve_device(config.run.device)
     models = frozen_models(config, str(device))
     identities = models.identities()
-    data = ServerData.load(config)
-    _announce(run, list(data.class_names))
+    dataset = load_server_dataset(config.data, config.missing, config.run)
+    classes = dataset.class_names
+    _announce(run, list(classes))
     nodes = NodeRegistry(state.names if state else None)
     admission = Admission(
         nodes,
-        RecordDict({"dataset": class_names_record(data.class_names)}),
-        lambda summary: misfit(summary, data.reference.widths, identities, data.num_classes),
+        RecordDict({"dataset": class_names_record(classes)}),
+        lambda summary: misfit(summary, test.real.widths, identities, len(classes)),
         journal.event,
     )
     with journal.phase("completion"):
         admission.ask(grid, nodes.present(grid, run.min_nodes, config.run.node_timeout))
-        data.prepare(config, models)  # while the clients prepare
+        completer = run_completer(config.completion, config.data, dataset, models)
+        samples = server_test(dataset, config.missing, config.run.seed)
+        with FeatureStore(cache_folder(config.run)) as store:  # while the clients prepare
+            test = prepare_sets([Request(samples, all_sides(samples), completer)], store)[0]
+            validation = encode(server_validation(dataset, config.run), models, store)
         needed = run.min_nodes if config.run.min_nodes else 0
         summaries = admission.wait(grid, needed, config.run.round_timeout)
     if not any(summary.trainable for summary in summaries):
@@ -84,16 +112,19 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
             "incomplete='drop'. Use incomplete='mask', or fewer holes."
         )
     # Summed over processes that work side by side, unlike the other, wall-clock, figures.
-    journal.seconds["features"] = data.test.seconds["features"] + sum(
+    journal.seconds["features"] = test.seconds["features"] + sum(
         summary.seconds["features"] for summary in summaries
     )
     threshold = state.threshold if state else fallback_threshold(summaries)
-    save_completion_samples(run.folder, data.dataset, config, models, data.test, threshold)
+    accepted = accept(test, threshold, config.completion)
+    with FeatureStore(cache_folder(config.run)) as store:
+        save_shown_completions(
+            run.folder, dataset, test, accepted, completer, store, config.run.seed
+        )
     with journal.phase("probe"):
-        data.prepare_probe(config, models, run.folder.probe if state else None)
-        if data.probe:
-            save_probe(run.folder.probe, data.probe)
+        probe = _probe(run, dataset, models, test.real) if config.needs_probe else None
     models.release()
+    data = ServerData(classes, test, validation, probe)
     prepared = PreparedRun(device, data, identities, admission, threshold)
     if state:
         require_same("probe", state.probe, prepared.probe_hash)
@@ -101,6 +132,27 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
         for key in differing_clients(state.data, admission.data_hashes()):
             log(WARNING, "Client %s has other samples than in the interrupted run.", key)
     return prepared
+
+
+def _probe(run: OpenedRun, dataset: Dataset, models: FoundationModels, features: Batch) -> Probe:
+    """The probe of the run, which stands in its folder afterwards.
+
+    That of the run which is gone on with is used again: another machine would generate one that
+    differs in the last bits.
+
+    Raises:
+        DataError: it cannot be made or used, or is of other encoders or classes than the run.
+    """
+    config, saved = run.config, run.folder.probe
+    if run.point and saved.is_file() and not config.probe.file:
+        probe = load_probe(saved)
+    else:
+        cache = cache_folder(config.run)
+        probe = prepare_probe(dataset, config.probe, config.data, models, cache)
+    require_same_features(probe, features)
+    require_known_classes(probe, len(dataset.class_names))
+    save_probe(saved, probe)
+    return probe
 
 
 def _announce(run: OpenedRun, class_names: list[str]) -> None:

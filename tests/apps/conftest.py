@@ -1,6 +1,8 @@
 """A tiny federation on the embedded models, run in this process."""
 
+import gc
 import json
+from pathlib import Path
 
 import pytest
 from flwr.clientapp import ClientApp
@@ -25,18 +27,37 @@ def cache(tmp_path_factory):
     return tmp_path_factory.mktemp("cache")
 
 
-def run_small(cache, folder, client_app=None, **settings):
-    """Run a small federation; returns its result and its events."""
+def run_lightly(values, client_app=None, nodes=None, *, report=False):
+    """Run a federation in this process; return its result and its events.
+
+    Args:
+        values: its run-config.
+        client_app: in the place of the real one.
+        nodes: node configs, in the place of clients by number.
+        report: whether to draw one, which takes as long as all the rest.
+    """
     from client_app.app import app
     from fedmvp_flwr import RunConfig
+    from fedmvp_flwr.server import journal
     from fedmvp_flwr.simulation.in_process import run_in_process
     from server_app.app import app as server_app
 
+    config = RunConfig.from_run_config(values)
+    gc.collect()
+    gc.freeze()  # clients collect garbage, and all that the libraries hold would take them seconds
+    with pytest.MonkeyPatch.context() as patch:
+        if not report:
+            patch.setattr(journal, "write_report_if_available", lambda _: None)
+        clients = 0 if nodes else NUM_CLIENTS
+        run_in_process(server_app, client_app or app, config.to_run_config(), clients, nodes)
+    return read_run(Path(config.run.out_dir))
+
+
+def run_small(cache, folder, client_app=None, *, report=False, **settings):
+    """Run a small federation; return its result and its events."""
     keys = {name.replace("_", "-"): value for name, value in settings.items()}
     values = SMALL | {"out-dir": str(folder), "cache-dir": str(cache)} | keys
-    config = RunConfig.from_run_config(values)
-    run_in_process(server_app, client_app or app, config.to_run_config(), NUM_CLIENTS)
-    return read_run(folder)
+    return run_lightly(values, client_app, report=report)
 
 
 @pytest.fixture
@@ -97,7 +118,7 @@ def wrapped_client(misbehave, when, of="train"):
     return wrapper
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def wrap():
     return wrapped_client
 
@@ -109,6 +130,11 @@ def read_run(folder):
     return result, events
 
 
-@pytest.fixture
+@pytest.fixture(name="run_lightly", scope="session")
+def run_lightly_fixture():
+    return run_lightly
+
+
+@pytest.fixture(scope="session")
 def read():
     return read_run

@@ -10,7 +10,7 @@ from flwr.app import Array, ArrayRecord, Message, MetricRecord, RecordDict
 from rich.console import Console
 
 from fedmvp_flwr.aggregation.compression import unwrap, wrap
-from fedmvp_flwr.base.errors import DataError, FedMVPError, RoundError
+from fedmvp_flwr.base.errors import FedMVPError, RoundError
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.reporting.run_record import load_run
 from fedmvp_flwr.reporting.sections.costs import rejected
@@ -52,8 +52,16 @@ def replies_fewer_metrics(message, reply):
     return reply
 
 
-def test_a_run_leaves_what_is_promised(federate, tmp_path):
-    result, events = federate()
+@pytest.fixture(scope="module")
+def plain(federate_module, tmp_path_factory):
+    """The folder of a run with nothing special, report included; it filled the store."""
+    out = tmp_path_factory.mktemp("plain") / "out"
+    federate_module(out, report=True)
+    return out
+
+
+def test_a_run_leaves_what_is_promised(plain, read):
+    result, events = read(plain)
     assert result["status"] == "completed"
     for measure in ("accuracy", "macro-f1"):
         assert set(result[measure]) == CONDITIONS
@@ -61,7 +69,7 @@ def test_a_run_leaves_what_is_promised(federate, tmp_path):
         assert set(result[f"{measure}-with-completion"]) == {"image-only", "text-only"}
     assert set(result["seconds"]) == {"completion", "features", "probe", "training", "total"}
     sizes = result["bytes"]
-    arrays, _ = load_tensors(tmp_path / "out" / "checkpoints" / "round-00002.safetensors")
+    arrays, _ = load_tensors(plain / "checkpoints" / "round-00002.safetensors")
     in_16_bit = 2 * sum(tensor.numel() for tensor in arrays.values())
     for way in ("upload", "download"):
         assert 0 < sizes[f"{way}-per-client-round"] < in_16_bit, "deflated, header included"
@@ -75,36 +83,34 @@ def test_a_run_leaves_what_is_promised(federate, tmp_path):
         assert event["rejected"] == []
     places = {event["where"] for event in events if event["event"] == "evaluation"}
     assert places == {"server", "clients"}
-    out = tmp_path / "out"
-    assert (out / "model.safetensors").exists()
-    assert (out / "probe.safetensors").exists()
-    assert json.loads((out / "completions" / "index.json").read_text())["completions"]
-    assert len(list((out / "checkpoints").iterdir())) == 2
+    for name in ("model.safetensors", "probe.safetensors", "report.html"):
+        assert (plain / name).stat().st_size > 0
+    assert json.loads((plain / "completions" / "index.json").read_text())["completions"]
+    assert len(list((plain / "checkpoints").iterdir())) == 2
 
 
-def test_the_same_seed_gives_the_same_run_and_computes_nothing_twice(federate, tmp_path):
-    first, _ = federate(out=tmp_path / "a", seed=3)
-    second, _ = federate(out=tmp_path / "b", seed=3)
-    other, _ = federate(out=tmp_path / "c", seed=4)
-    for key in ("accuracy", "macro-f1", "accuracy-with-completion", "hashes"):
-        assert first[key] == second[key]
-    assert first["hashes"]["masks"] != other["hashes"]["masks"]
-    models = [load_tensors(tmp_path / name / "model.safetensors")[0] for name in "ab"]
-    for name, tensor in models[0].items():
-        assert torch.equal(tensor, models[1][name]), name
-    assert all(counts["made"] == 0 for counts in second["completions"].values())
-
-
-def test_a_warm_run_loads_no_foundation_model(federate, monkeypatch):
-    federate()
+def test_the_same_seed_gives_the_same_run_and_computes_nothing_twice(
+    plain, federate, read, tmp_path, monkeypatch
+):
     from fedmvp_flwr.foundation import bundle
 
     def refuse(*args, **kwargs):
         raise AssertionError("a foundation model was loaded although everything is in the store")
 
+    first, _ = read(plain)
     monkeypatch.setattr(bundle, "load_model", refuse)
-    result, _ = federate()
-    assert result["status"] == "completed"
+    second, _ = federate(out=tmp_path / "again")
+    for key in ("accuracy", "macro-f1", "accuracy-with-completion", "hashes"):
+        assert first[key] == second[key]
+    models = [load_tensors(out / "model.safetensors")[0] for out in (plain, tmp_path / "again")]
+    for name, tensor in models[0].items():
+        assert torch.equal(tensor, models[1][name]), name
+    assert all(counts["made"] == 0 for counts in second["completions"].values())
+
+
+def test_another_seed_takes_other_holes(plain, federate, read):
+    other, _ = federate(seed=4, num_server_rounds=1)
+    assert read(plain)[0]["hashes"]["masks"] != other["hashes"]["masks"]
 
 
 @pytest.mark.parametrize(
@@ -120,8 +126,8 @@ def test_a_warm_run_loads_no_foundation_model(federate, monkeypatch):
     ],
     ids=lambda settings: "-".join(map(str, settings.values())),
 )
-def test_every_method_runs_on_the_same_split_and_holes(federate, tmp_path, settings):
-    reference, _ = federate(out=tmp_path / "reference", num_server_rounds=1)
+def test_every_method_runs_on_the_same_split_and_holes(plain, federate, read, settings):
+    reference, _ = read(plain)
     result, events = federate(num_server_rounds=1, **settings)
     assert result["status"] == "completed"
     assert result["hashes"]["split"] == reference["hashes"]["split"]
@@ -130,26 +136,33 @@ def test_every_method_runs_on_the_same_split_and_holes(federate, tmp_path, setti
     assert sum(event["samples"] for event in clients) == 48
 
 
-@pytest.mark.parametrize(
-    ("misbehave", "reason"),
-    [
-        (raises, "the disk is on fire"),
-        (replies_nan, "not finite"),
-        (replies_wrong_shape, "shape"),
-        (replies_fewer_keys, "missing arrays"),
-        (replies_fewer_metrics, "missing metrics"),
-    ],
-)
-def test_a_bad_reply_is_named_and_the_run_goes_on(federate, wrap, misbehave, reason):
+BAD_REPLIES = {  # by round
+    1: (raises, "the disk is on fire"),
+    2: (replies_nan, "not finite"),
+    3: (replies_wrong_shape, "shape"),
+    4: (replies_fewer_keys, "missing arrays"),
+    5: (replies_fewer_metrics, "missing metrics"),
+}
+
+
+def round_of(message):
+    return message.content.config_records["config"]["server-round"]
+
+
+def test_bad_replies_are_named_and_the_run_goes_on(federate, wrap):
+    def misbehave(message, reply):
+        return BAD_REPLIES[round_of(message)][0](message, reply)
+
     client = wrap(misbehave, lambda partition, server_round: partition == 1)
-    result, events = federate(client, fraction_train=1.0)
+    settings = {"num_server_rounds": len(BAD_REPLIES), "evaluate_every": len(BAD_REPLIES)}
+    result, events = federate(client, fraction_train=1.0, **settings)
     assert result["status"] == "completed"
     rounds = [event for event in events if event["event"] == "round"]
-    assert len(rounds) == 2
+    assert [event["round"] for event in rounds] == list(BAD_REPLIES)
     for event in rounds:
         assert event["clients"] == [0, 2]
         assert [item["client"] for item in event["rejected"]] == [1]
-        assert reason in event["rejected"][0]["reason"]
+        assert BAD_REPLIES[event["round"]][1] in event["rejected"][0]["reason"]
 
 
 def scores_too_well(message, reply):
@@ -157,28 +170,27 @@ def scores_too_well(message, reply):
     return reply
 
 
-@pytest.mark.parametrize(
-    ("misbehave", "reason"), [(raises, "the disk is on fire"), (scores_too_well, "accuracy")]
-)
-def test_a_bad_evaluation_is_named_in_the_report_and_on_the_way(
-    federate, wrap, tmp_path, misbehave, reason
-):
+def test_a_bad_evaluation_is_named_in_the_report_and_on_the_way(federate, wrap, tmp_path):
+    def misbehave(message, reply):
+        return (raises if round_of(message) == 1 else scores_too_well)(message, reply)
+
     app = wrap(misbehave, lambda partition, server_round: partition == 1, of="evaluate")
-    result, events = federate(app, num_server_rounds=1)
+    result, events = federate(app)
     assert result["status"] == "completed"
-    (event,) = (event for event in events if event["event"] == "evaluation-rejected")
-    assert event["round"] == 1
-    ((client, said),) = (item.values() for item in event["rejected"])
-    assert client == 1
-    assert reason in said
+    bad = [event for event in events if event["event"] == "evaluation-rejected"]
+    assert [event["round"] for event in bad] == [1, 2]
     shown = io.StringIO()
-    with ProgressView(Console(file=shown, width=200), 1) as view:
+    with ProgressView(Console(file=shown, width=200), 2) as view:
         for item in events:
             view.on_event(item)
-    line = f"round 1: the evaluation by client 1 was rejected: {said}"
-    assert line in shown.getvalue().splitlines()
-    (row,) = rejected(load_run(tmp_path / "out")).rows
-    assert row == ["1", "Evaluation", "1", said]
+    rows = rejected(load_run(tmp_path / "out")).rows
+    for event, row, reason in zip(bad, rows, ("the disk is on fire", "accuracy"), strict=True):
+        ((client, said),) = (item.values() for item in event["rejected"])
+        assert client == 1
+        assert reason in said
+        line = f"round {event['round']}: the evaluation by client 1 was rejected: {said}"
+        assert line in shown.getvalue().splitlines()
+        assert row == [str(event["round"]), "Evaluation", "1", said]
 
 
 def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, read):
@@ -195,7 +207,7 @@ def test_a_round_without_a_valid_reply_fails_the_run(federate, wrap, tmp_path, r
 @pytest.mark.parametrize(
     ("settings", "message"),
     [
-        ({"missing_ratio": 1.0}, "missing-ratio=1 leaves none"),
+        ({"missing_ratio": 1.0}, "(?s)Not every client is ready.*missing-ratio=1 leaves none"),
         ({"train_samples": 2}, "3 clients cannot share 2"),
         ({"probe_source": "file:/nowhere.safetensors"}, "probe /nowhere.safetensors"),
         ({"max_message_mb": 0.001}, "max-message-mb"),
@@ -211,11 +223,6 @@ def test_bad_input_is_named_before_round_1(federate, tmp_path, settings, message
     assert '"event": "round"' not in events
 
 
-def test_all_clients_with_a_problem_are_named(federate):
-    with pytest.raises(DataError, match="Not every client is ready"):
-        federate(missing_ratio=1.0)
-
-
 def test_an_output_folder_that_cannot_be_written_is_refused(federate, tmp_path):
     blocked = tmp_path / "file"
     blocked.write_text("not a folder")
@@ -223,8 +230,7 @@ def test_an_output_folder_that_cannot_be_written_is_refused(federate, tmp_path):
         federate(out=blocked / "out")
 
 
-def test_a_saved_probe_can_be_used_instead(federate, tmp_path):
-    first, _ = federate(out=tmp_path / "first")
-    probe = str(tmp_path / "first" / "probe.safetensors")
-    second, _ = federate(out=tmp_path / "second", probe_source=f"file:{probe}")
-    assert second["hashes"]["probe"] == first["hashes"]["probe"]
+def test_a_saved_probe_can_be_used_instead(plain, federate, read):
+    settings = {"probe_source": f"file:{plain / 'probe.safetensors'}", "num_server_rounds": 1}
+    result, _ = federate(**settings)
+    assert result["hashes"]["probe"] == read(plain)[0]["hashes"]["probe"]

@@ -34,6 +34,7 @@ def test_real_holes_and_natural_owners(federate, hospital, tmp_path):
         missing_pattern="real",
         num_server_rounds=1,
         fraction_train=1.0,
+        report=True,
     )
     assert result["status"] == "completed"
     clients = [event for event in events if event["event"] == "client"]

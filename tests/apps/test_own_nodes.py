@@ -13,7 +13,6 @@ from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.export import export_parts
 from fedmvp_flwr.data.sources.registry import load_dataset
-from fedmvp_flwr.simulation.in_process import run_in_process
 
 SETTINGS = {
     "dataset": "nodes",
@@ -45,28 +44,19 @@ def store(tmp_path_factory):
 
 
 @pytest.fixture
-def run(parts, store, tmp_path, read):
+def run(run_lightly, parts, store, tmp_path):
     def start(nodes=None, **settings):
-        from client_app.app import app
-        from server_app.app import app as server_app
-
-        out = tmp_path / "out"
+        where = {
+            "out-dir": str(tmp_path / "out"),
+            "cache-dir": str(store / "server"),
+            "class-names-file": str(parts[0].parent / "class-names.txt"),
+        }
         names = {name.replace("_", "-"): value for name, value in settings.items()}
-        config = RunConfig.from_run_config(
-            SETTINGS
-            | {
-                "out-dir": str(out),
-                "cache-dir": str(store / "server"),
-                "class-names-file": str(parts[0].parent / "class-names.txt"),
-            }
-            | names
-        )
         own = [
             {"data-path": str(folder), "name": folder.name, "cache-dir": str(store / folder.name)}
             for folder in (nodes or parts)
         ]
-        run_in_process(server_app, app, config.to_run_config(), 0, own)
-        return read(out)
+        return run_lightly(SETTINGS | where | names, nodes=own)
 
     return start
 

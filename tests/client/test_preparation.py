@@ -1,6 +1,5 @@
 import json
 from dataclasses import dataclass, replace
-from types import SimpleNamespace
 
 import pytest
 import torch
@@ -9,7 +8,6 @@ from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.features import Batch, ModalityFeatures, stack_modality
 from fedmvp_flwr.base.samples import MODALITIES, Sample
-from fedmvp_flwr.base.tensor_file import tensors_digest
 from fedmvp_flwr.client import preparation
 from fedmvp_flwr.client.preparation import prepare_client
 from fedmvp_flwr.completion.gating import conditions
@@ -19,11 +17,6 @@ from fedmvp_flwr.completion.requests import all_sides
 from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
-from fedmvp_flwr.foundation.spec import ModelOptions
-from fedmvp_flwr.protocol.summary import fallback_threshold, read_summary
-from fedmvp_flwr.server import probe_source
-from fedmvp_flwr.server.probe import Probe, load_probe, save_probe
-from fedmvp_flwr.server.probe_source import prepare_probe
 
 pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
 
@@ -85,7 +78,6 @@ def _no_models(monkeypatch):
         return [fake_prepare(r.samples, flags) for r, flags in zip(asked, wanted, strict=True)]
 
     monkeypatch.setattr(preparation, "prepare", fake)
-    monkeypatch.setattr(probe_source, "encode", lambda samples, *_: fake_prepare(samples, {}))
 
 
 @pytest.fixture
@@ -94,16 +86,8 @@ def node(tmp_path):
 
 
 class NamedModels:
-    image_generator = image_encoder = text_encoder = None
-
     def fingerprint(self, role):
         return f"fingerprint of {role}"
-
-    def spec(self, role):
-        return SimpleNamespace(options=ModelOptions())
-
-    def at_once(self, role):
-        return 8
 
     def identities(self):
         return {"image-encoder": {"spec": "a:b", "fingerprint": "f", "revision": None}}
@@ -218,20 +202,15 @@ class HalfData(TinyData):
 
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
     config = RunConfig.of(partition="iid", quality_gate=0.5)
+    data = prepare_client(HalfData(), config, node, models=NamedModels())
+    assert data.summary.complete == 0
+    assert data.summary.gate_threshold == -1.0
     for fallback, accepted in ((-1.0, 10), (0.5, 5), (1.0, 0)):
-        data = prepare_client(HalfData(), config, node, models=NamedModels(), fallback=fallback)
-        assert data.summary.complete == 0
-        assert data.summary.gate_threshold == fallback
-        assert int(data.train.modalities["image"].generated.sum()) == accepted
-    own = prepare_client(TinyData(), config, node, models=NamedModels(), fallback=1.0)
+        image = data.gated(fallback).train.modalities["image"]
+        assert int(image.generated.sum()) == accepted
+    own = prepare_client(TinyData(), config, node, models=NamedModels())
     assert own.summary.gate_threshold == pytest.approx(0.5)
-
-
-def test_the_fallback_is_the_median_of_clients_with_pairs(summary):
-    own = ((-1.0, 0), (0.2, 3), (0.4, 1), (0.9, 5))
-    summaries = [read_summary(summary | {"gate-threshold": t, "complete": c}) for t, c in own]
-    assert fallback_threshold(summaries) == 0.4
-    assert fallback_threshold(summaries[:1]) == -1.0
+    assert own.gated(1.0) is own
 
 
 def test_a_client_with_nothing_to_train_on_says_so(node):
@@ -323,53 +302,6 @@ def test_a_gate_needs_encoders_that_can_be_compared():
     check(completion="retrieval")  # gated by distance
     check(quality_gate=0.0)
     check(completion="none")
-
-
-@pytest.fixture
-def probe(make_batch):
-    batch = make_batch(4)
-    return Probe(batch, tensors_digest(batch.tensors()))
-
-
-def test_a_given_probe_is_used(probe, tmp_path):
-    save_probe(tmp_path / "p.safetensors", probe)
-    config = RunConfig.of(probe_source=f"file:{tmp_path}/p.safetensors")
-    assert prepare_probe(TinyData(), config, models=None).digest == probe.digest
-    with pytest.raises(DataError, match="cannot be used"):
-        prepare_probe(TinyData(), RunConfig.of(probe_source=f"file:{tmp_path}/q"), models=None)
-
-
-def test_a_probe_is_generated_once_and_again_when_damaged(probe, tmp_path, monkeypatch):
-    calls = []
-    monkeypatch.setattr(probe_source, "generate_probe", lambda *a: calls.append(a) or probe)
-    config = RunConfig.of(cache_dir=str(tmp_path))
-    for _ in range(2):
-        assert prepare_probe(TinyData(), config, NamedModels()).digest == probe.digest
-    assert len(calls) == 1
-    (path,) = (tmp_path / "probes").iterdir()
-    path.write_bytes(path.read_bytes()[:-7])
-    prepare_probe(TinyData(), config, NamedModels())
-    assert len(calls) == 2
-    assert load_probe(path).digest == probe.digest
-    prepare_probe(TinyData(), config.changed(data_seed=9), NamedModels())
-    assert len(calls) == 3
-
-
-def test_a_probe_of_public_pairs(tmp_path):
-    class PublicData(TinyData):
-        def __init__(self):
-            super().__init__()
-            public = [Sample(f"p-{i}", i % 2, Picture(f"p{i}"), f"text {i}") for i in range(12)]
-            public.append(Sample("hole", 0, None, "no image"))
-            self.splits["public"] = public
-
-    config = RunConfig.of(cache_dir=str(tmp_path), probe_source="public", probe_per_class=4)
-    probe = prepare_probe(PublicData(), config, NamedModels())
-    assert probe.batch.labels.tolist() == [0] * 4 + [1] * 4
-    assert all(m.present.all() and not m.generated.any() for m in probe.batch.modalities.values())
-    assert prepare_probe(PublicData(), config, NamedModels()).digest == probe.digest
-    with pytest.raises(DataError, match="public-split"):
-        prepare_probe(TinyData(), config, NamedModels())
 
 
 def test_a_folder_of_its_own_is_taken_as_it_is(tmp_path):

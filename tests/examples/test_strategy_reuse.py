@@ -210,16 +210,12 @@ def test_no_valid_reply_fails_the_run(runs: dict[str, Run]) -> None:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("learning_rate", "code"), [("0.05", 0), ("1e30", 1)])
-def test_flower_simulates_it(
-    installed: Installed, tmp_path: Path, learning_rate: str, code: int
-) -> None:
+def test_flower_simulates_it(installed: Installed, tmp_path: Path) -> None:
     out = tmp_path / "out"
-    settings = f"num-server-rounds=2 learning-rate={learning_rate}"
     done = subprocess.run(
         [
             *(sys.executable, "-m", "fedmvp_flwr.cli.main", "simulate", "--app", str(core.EXAMPLE)),
-            *("--num-clients", "4", "--out", str(out), "--run-config", settings),
+            *("--num-clients", "3", "--out", str(out), "--run-config", "num-server-rounds=2"),
         ],
         env={**os.environ, "PYTHONPATH": str(installed.library), "OMP_NUM_THREADS": "1"},
         cwd=tmp_path,
@@ -227,10 +223,7 @@ def test_flower_simulates_it(
         text=True,
         check=False,
     )
-    assert done.returncode == code, done.stdout + done.stderr
-    if code:
-        assert "Round 1 has no valid reply" in done.stderr
-    else:
-        assert Run(out).test_accuracy()[-1] > 0.6
-        assert Run(out).result()["status"] == "completed"
-        assert [event["clients"] for event in Run(out).events("round")] == [[0, 1, 2, 3]] * 2
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert Run(out).test_accuracy()[-1] > 0.6
+    assert Run(out).result()["status"] == "completed"
+    assert [event["clients"] for event in Run(out).events("round")] == [[0, 1, 2]] * 2

@@ -26,7 +26,7 @@ SETTINGS = {
 }
 
 
-def test_an_interrupted_run_is_gone_on_with(tmp_path, monkeypatch):
+def test_an_interrupted_run_is_gone_on_with(light_runs, tmp_path, monkeypatch):
     from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 
     save = CheckpointStore.save

@@ -156,7 +156,7 @@ def miniature(tmp_path, tiny_models_module):
     }
 
 
-def test_a_whole_experiment(miniature, tmp_path, monkeypatch, capsys):
+def test_a_whole_experiment(light_runs, miniature, tmp_path, monkeypatch, capsys):
     file, paths = miniature
     out = tmp_path / "out"
     arguments = [f"--path={name}={path}" for name, path in paths.items()]

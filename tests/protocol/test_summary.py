@@ -2,7 +2,7 @@ import json
 
 import pytest
 
-from fedmvp_flwr.protocol.summary import read_summary
+from fedmvp_flwr.protocol.summary import fallback_threshold, read_summary
 
 
 def malformed(summary):
@@ -87,3 +87,10 @@ def test_values_that_cannot_be_are_named_in_few_words(summary, name, value):
     reason = malformed(summary | {name: value})
     assert name in reason
     assert len(reason) < 300
+
+
+def test_the_fallback_is_the_median_of_clients_with_pairs(summary):
+    own = ((-1.0, 0), (0.2, 3), (0.4, 1), (0.9, 5))
+    summaries = [read_summary(summary | {"gate-threshold": t, "complete": c}) for t, c in own]
+    assert fallback_threshold(summaries) == 0.4
+    assert fallback_threshold(summaries[:1]) == -1.0

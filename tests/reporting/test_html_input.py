@@ -5,7 +5,6 @@ import json
 import pytest
 from PIL import Image
 
-from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting import write_report
 
 HOSTILE = '<script>alert("x")</script>'
@@ -33,12 +32,11 @@ def test_hostile_names_and_texts_are_shown_and_not_run(parse, new_run):
     row |= {"class-name": '"><img src=x onerror=alert(1)>', "original-text": HOSTILE}
     index.write_text(json.dumps({"completions": [row]}))
     run.finish("failed", reason=HOSTILE)
-    (run.out / "comparison.json").write_text(json.dumps([{"name": HOSTILE}]))
     page = parse(write_report(run.out))
     assert not page.all("script")
     assert not [a for _, a in page.elements if "onerror" in a]
     shown = [where for data, where in page.texts if "<script>alert" in data]
-    assert {where[-1] for where in shown} >= {"p", "td", "text", "th"}
+    assert {where[-1] for where in shown} >= {"p", "td", "text"}
     assert "$\\frac{" in page.source
 
 
@@ -75,24 +73,3 @@ def test_pictures_of_other_formats_than_a_run_writes_are_not_opened(
     page = parse(write_report(run.out))
     assert len(page.all("img")) == 1
     assert "not available" in page.text
-
-
-def test_other_runs_are_compared(parse, new_run):
-    run = new_run(rounds=1)
-    run.complete()
-    accuracy = run.scores["accuracy"]["complete"]
-    other = {"name": "FedAvg, mask", "accuracy": {"complete": accuracy - 0.05}, "macro-f1": {}}
-    (run.out / "comparison.json").write_text(json.dumps([other]))
-    page = parse(write_report(run.out))
-    assert page.sections[:2] == ["results", "comparison"]
-    assert "FedAvg, mask" in page.text
-    assert "\N{MINUS SIGN}5.0" in page.text
-
-
-@pytest.mark.parametrize("content", ['{"name": "x"}', "[1]", "[{}]", "["])
-def test_a_damaged_comparison_is_named(new_run, content):
-    run = new_run()
-    run.start()
-    (run.out / "comparison.json").write_text(content)
-    with pytest.raises(ReportError, match=r"comparison\.json"):
-        write_report(run.out)

@@ -42,47 +42,45 @@ def _tagged(tag: str) -> list[psutil.Process]:
 
 
 @pytest.fixture
-def tag() -> Iterator[str]:
-    value = uuid.uuid4().hex
-    yield value
-    for process in _tagged(value):  # of a test that failed
-        process.kill()
+def tags() -> Iterator[tuple[str, str, str]]:
+    values = (uuid.uuid4().hex, uuid.uuid4().hex, uuid.uuid4().hex)
+    yield values
+    for value in values:
+        for process in _tagged(value):  # of a test that failed
+            process.kill()
 
 
-def test_two_simulations_at_once_complete(toy_app: Path, tmp_path: Path, tag: str) -> None:
-    outs = [tmp_path / "a", tmp_path / "b"]
-    runs = [_start(toy_app, out, tag, "-c", f"note='{out.name}'") for out in outs]
-    for run, out in zip(runs, outs, strict=True):
-        text, _ = run.communicate(timeout=_PATIENCE)
-        assert run.returncode == 0, text
-        assert "round 2/2" in text
-        assert json.loads((out / "result.json").read_text()) == {
-            "status": "completed",
-            "note": out.name,
-        }
-        events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
-        assert [event["clients"] for event in events] == [3, 3]
-        assert Path(events[0]["cwd"]).name == "neutral"
-    assert _tagged(tag) == []
+def test_three_simulations_at_once(
+    toy_app: Path, tmp_path: Path, tags: tuple[str, str, str]
+) -> None:
+    """One fails, one is interrupted, one completes; each leaves nothing, and the others alone."""
+    failing = _start(toy_app, tmp_path / "fails", tags[0], "-c", "behaviour='fail'")
+    endless = _start(toy_app, tmp_path / "endless", tags[1], "-c", "behaviour='endless'")
+    whole = _start(toy_app, tmp_path / "whole", tags[2], "-c", "note='a b'")
 
-
-def test_a_failing_run_is_a_failure(toy_app: Path, tmp_path: Path, tag: str) -> None:
-    run = _start(toy_app, tmp_path / "out", tag, "-c", "behaviour='fail'")
-    text, _ = run.communicate(timeout=_PATIENCE)
-    assert run.returncode == 1, text
-    assert "the toy was told to fail" in text
-    assert _tagged(tag) == []
-
-
-def test_an_interrupt_in_the_middle_leaves_nothing(toy_app: Path, tmp_path: Path, tag: str) -> None:
-    run = _start(toy_app, tmp_path / "out", tag, "-c", "behaviour='endless'")
-    metrics = tmp_path / "out" / "metrics.jsonl"
+    metrics = tmp_path / "endless" / "metrics.jsonl"
     deadline = time.monotonic() + _PATIENCE
-    while not metrics.exists() and run.poll() is None and time.monotonic() < deadline:
+    while not metrics.exists() and endless.poll() is None and time.monotonic() < deadline:
         time.sleep(0.2)
-    assert len(_tagged(tag)) > 5  # SuperLink, SuperExec, ServerApp, Ray
-    run.send_signal(signal.SIGINT)
-    run.send_signal(signal.SIGINT)  # an impatient user
-    text, _ = run.communicate(timeout=_PATIENCE)
-    assert run.returncode == 130, text
-    assert _tagged(tag) == []
+    assert len(_tagged(tags[1])) > 5  # SuperLink, SuperExec, ServerApp, Ray
+    endless.send_signal(signal.SIGINT)
+    endless.send_signal(signal.SIGINT)  # an impatient user
+    text, _ = endless.communicate(timeout=_PATIENCE)
+    assert endless.returncode == 130, text
+    assert _tagged(tags[1]) == []
+
+    text, _ = failing.communicate(timeout=_PATIENCE)
+    assert failing.returncode == 1, text
+    assert "the toy was told to fail" in text
+    assert _tagged(tags[0]) == []
+
+    text, _ = whole.communicate(timeout=_PATIENCE)
+    assert whole.returncode == 0, text
+    assert "round 2/2" in text
+    out = tmp_path / "whole"
+    result = json.loads((out / "result.json").read_text())
+    assert result == {"status": "completed", "note": "a b"}
+    events = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+    assert [event["clients"] for event in events] == [3, 3]
+    assert Path(events[0]["cwd"]).name == "neutral"
+    assert _tagged(tags[2]) == []
