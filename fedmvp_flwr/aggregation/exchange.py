@@ -201,13 +201,8 @@ class Exchange:
 
 def _log_rejected(server_round: int, rejected: Sequence[Rejection]) -> None:
     for item in rejected:
-        log(
-            WARNING,
-            "Round %d: reply of client %d rejected: %s.",
-            server_round,
-            item.client,
-            item.reason,
-        )
+        said = "Round %d: reply of client %d rejected: %s."
+        log(WARNING, said, server_round, item.client, item.reason)
 
 
 def sample(

@@ -28,7 +28,7 @@ def completion_pool(
         own: the samples that it owns itself; the server owns none.
 
     Raises:
-        DataError: the data set has no such split, or it holds no complete pair.
+        DataError: as `public_pairs`.
     """
     if takes_public_pairs(settings):
         return public_pairs(dataset, public_split)

@@ -1,7 +1,7 @@
 """The joint encoder: frozen tokens of both modalities in, one unit vector per sample out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
@@ -101,39 +101,29 @@ class JointEncoder(nn.Module):
     through an adapter and the same projection.
 
     Args:
-        token_widths: width D of the frozen tokens of exactly two modalities, by name.
-        pooled_widths: width P of the frozen pooled embeddings, by name.
+        widths: D of the frozen tokens and P of the pooled embeddings of two modalities, by name.
         width: d, divisible by heads.
         layers: transformer layers over both streams.
         heads: attention heads.
         dropout: in [0, 1).
-
-    Raises:
-        ValueError: not exactly two modalities, or different names in the two mappings.
     """
 
     def __init__(
         self,
-        token_widths: Mapping[str, int],
-        pooled_widths: Mapping[str, int],
-        width: int = 128,
-        layers: int = 1,
-        heads: int = 4,
-        dropout: float = 0.1,
+        widths: Mapping[str, Sequence[int]],
+        width: int,
+        layers: int,
+        heads: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        if len(token_widths) != 2 or set(token_widths) != set(pooled_widths):
-            raise ValueError(
-                f"expected the same two modalities, got {sorted(token_widths)} and "
-                f"{sorted(pooled_widths)}."
-            )
-        self.names = tuple(sorted(token_widths))
+        self.names = tuple(sorted(widths))
         self.width = width
         self.token_adapters = nn.ModuleDict(
-            {name: _adapter(token_widths[name], width) for name in self.names}
+            {name: _adapter(widths[name][0], width) for name in self.names}
         )
         self.pooled_adapters = nn.ModuleDict(
-            {name: _adapter(pooled_widths[name], width) for name in self.names}
+            {name: _adapter(widths[name][1], width) for name in self.names}
         )
         self.types = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(width)) for name in self.names}

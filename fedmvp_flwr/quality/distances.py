@@ -81,10 +81,6 @@ def class_distances(made: Tensor, real: Tensor) -> dict[str, float | None]:
 
     A KID of true images among themselves is left out: it is 0 but for chance, which is large for
     the halves of one class.
-
-    Args:
-        made: (N, D) features of the made images.
-        real: (N, D) features of the true ones, pair by pair.
     """
     enough = len(real) >= LEAST_FOR_FRECHET
     return {

@@ -141,7 +141,7 @@ def build_network(
     """Build the initial global network, the same for the same seed."""
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
         torch.manual_seed(seed_for(seed, "network"))
-        return FedMVPNetwork.from_settings(settings, features.widths, num_classes)
+        return FedMVPNetwork(settings, features.widths, num_classes)
 
 
 def fitting(

@@ -18,7 +18,7 @@ from fedmvp_flwr.model.joint_encoder import (
 def encoder(widths):
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return JointEncoder(*widths, width=16, layers=2, heads=2, dropout=0.0).eval()
+        return JointEncoder(widths, width=16, layers=2, heads=2, dropout=0.0).eval()
 
 
 def changed(batch, modality, **tensors):
@@ -138,18 +138,8 @@ def test_an_empty_batch(encoder, make_batch):
     assert encoder(make_batch(2).select(torch.tensor([], dtype=torch.long))).shape == (0, 16)
 
 
-def test_exactly_two_modalities_of_the_same_names():
-    for tokens, pooled in (
-        ({"image": 4}, {"image": 4}),
-        ({"image": 4, "text": 4, "sound": 4}, {"image": 4, "text": 4, "sound": 4}),
-        ({"image": 4, "text": 4}, {"image": 4, "sound": 4}),
-    ):
-        with pytest.raises(ValueError, match="same two modalities"):
-            JointEncoder(tokens, pooled)
-
-
 def test_other_modalities_than_ours(make_batch):
-    encoder = JointEncoder({"b": 6, "a": 5}, {"b": 7, "a": 4}, width=8, heads=2)
+    encoder = JointEncoder({"b": (6, 7), "a": (5, 4)}, 8, 1, 2, 0.1)
     batch = make_batch(2)
     renamed = Batch({"b": batch.modalities["image"], "a": batch.modalities["text"]}, batch.labels)
     assert encoder(renamed).shape == (2, 8)

@@ -5,6 +5,7 @@ from fedmvp_flwr.aggregation.wire import pack
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.base.tensor_file import tensors_digest
+from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.server.probe import (
     PROBE_FRAMES,
@@ -151,7 +152,8 @@ def test_one_sample_is_too_little(make_batch):
 def other_network(widths, seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return FedMVPNetwork(*widths, 3, width=16, layers=1, heads=2, dropout=0.5)
+        training = RunConfig.of(model_width=16, model_heads=2, model_dropout=0.5).training
+        return FedMVPNetwork(training, widths, 3)
 
 
 def test_representing_equals_loading_the_arrays(network, widths, probe):
