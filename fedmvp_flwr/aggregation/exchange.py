@@ -32,10 +32,10 @@ class Exchange:
     Args:
         strategy: its shares and minimums of clients, names of records and averages of metrics are
             those of Flower's FedAvg.
-        seed: fixes which clients are chosen in which round.
+        seed: as all others, see `FedMVP`.
         options: of the rounds.
-        observer: admits and checks, and hears what happens.
-        nodes: knows the clients' keys.
+        observer: of the rounds.
+        nodes: of the run.
     """
 
     def __init__(

@@ -44,11 +44,7 @@ class Encoding:
         self._fetched: set[tuple[str, str]] = set()  # whose tokens are kept after all
 
     def look_up(self, digests: Mapping[str, Iterable[str]]) -> None:
-        """Fetch the features that the store has and nobody knows yet, and the encoders' widths.
-
-        Args:
-            digests: of the contents, by modality.
-        """
+        """Fetch what the store has of the contents' features, and the encoders' widths."""
         by_key = {}
         for modality, contents in digests.items():
             if modality not in self._widths:

@@ -61,9 +61,9 @@ def generate_probe(
 
     Args:
         texts: (class index, text) of each sample, at least 2.
-        generator: frozen text-to-image model.
+        generator: frozen.
         image_encoder: frozen, the same as at the clients.
-        text_encoder: frozen, the same as at the clients.
+        text_encoder: the same.
         seed: sample i depends on this and on i alone.
         batch_size: samples per call of a model.
     """
