@@ -17,7 +17,7 @@ from reliability.processes import wait_for
 from reliability.proxy import HOST
 
 if TYPE_CHECKING:
-    from reliability.guide import Guide
+    from reliability.guide_machines import Guide
 
 _TIMEOUT = 600.0  # seconds; generous, for machines that are busy
 _REFUSED_TIMEOUT = 300.0

@@ -15,6 +15,16 @@ from fedmvp_flwr.base.features import Batch, ModalityBatch
 TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
+_SLOW = {"apps", "assets", "examples", "experiments", "pretraining", "quality", "reliability"}
+"""Folders whose tests run whole federations, trainings or processes."""
+
+
+def pytest_collection_modifyitems(items):
+    """Leave the slow folders to `make test`; `make test-fast` is for the inner loop."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 def make_modality(count, length, token_width, pooled_width, generator, present=None):

@@ -169,6 +169,15 @@ def test_encoders_without_a_common_space_are_gated_by_the_distance(
     assert int((~prepared.pair_similarity.isnan()).sum()) == len(pool)
 
 
+def test_pairs_that_ask_for_nothing_have_no_measure_without_a_common_space(
+    samples, config, tiny_folders, tmp_path
+):
+    apart = config.changed(image_encoder=f"open_clip:local:{tiny_folders['other-clip']}")
+    nothing = {"image": [False] * len(samples), "text": [False] * len(samples)}
+    prepared = prepare(samples, nothing, samples, apart, tmp_path)
+    assert prepared.pair_similarity.isnan().all()
+
+
 @dataclass(frozen=True)
 class Data:
     splits: dict
