@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.completion.completer import Completer
-from fedmvp_flwr.completion.registry import completer_class, completer_for
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -57,7 +57,7 @@ def run_completer(
         DataError: as for `completion_pool`.
     """
     pool = completion_pool(completion, data.public_split, dataset, own)
-    return completer_for(completion, models, data.data_seed, pool)
+    return completer_class(completion)(models, completion, data.data_seed, pool)
 
 
 def public_pairs(dataset: Dataset, split: str) -> tuple[Sample, ...]:

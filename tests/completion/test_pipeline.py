@@ -9,14 +9,16 @@ from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion import pipeline
 from fedmvp_flwr.completion.contents import Source
-from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 def completer_of(models, config, pool=()):
-    return completer_for(config.completion, models, config.data.data_seed, pool)
+    return completer_class(config.completion)(
+        models, config.completion, config.data.data_seed, pool
+    )
 
 
 def load_completion(sample, modality, *, models, store, config, class_names=(), pool=()):

@@ -11,7 +11,7 @@ from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion import pipeline
 from fedmvp_flwr.completion.pool import completion_pool
-from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.retrieval import NOBODY, nearest, typicality
 from fedmvp_flwr.completion.store import FeatureStore
@@ -19,7 +19,9 @@ from fedmvp_flwr.config import RunConfig
 
 
 def completer_of(models, config, pool=()):
-    return completer_for(config.completion, models, config.data.data_seed, pool)
+    return completer_class(config.completion)(
+        models, config.completion, config.data.data_seed, pool
+    )
 
 
 def load_completion(sample, modality, *, models, store, config, pool=()):
