@@ -62,16 +62,18 @@ def make_batch_fixture():
 
 @pytest.fixture
 def widths():
-    return TOKEN_WIDTHS, POOLED_WIDTHS
+    return {name: [TOKEN_WIDTHS[name], POOLED_WIDTHS[name]] for name in TOKEN_WIDTHS}
 
 
 @pytest.fixture
 def network(widths):
+    from fedmvp_flwr.config import RunConfig
     from fedmvp_flwr.model.network import FedMVPNetwork
 
+    training = RunConfig.of(model_width=16, model_heads=2, model_dropout=0.0).training
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return FedMVPNetwork(*widths, 3, width=16, layers=1, heads=2, dropout=0.0).eval()
+        return FedMVPNetwork(training, widths, 3).eval()
 
 
 @pytest.fixture(scope="session")
