@@ -12,7 +12,7 @@ TEST_ENV := $(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
 PYTEST := python -m pytest -n 2 --dist loadfile
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test test-lowest lint types unit deploy-test guide faults endurance clean
+.PHONY: help setup demo test test-fast test-lowest lint types unit deploy-test guide faults endurance clean
 
 help:  ## Show this list
 	@grep -hE '^[a-z][a-z-]*:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -28,6 +28,9 @@ demo: setup  ## Run FedMVP on the embedded data and models; results in runs/demo
 	$(FLOWER_ENV) $(BIN)/fedmvp simulate --num-clients $(CLIENTS) --out $(OUT)
 
 test: setup lint types unit  ## Check style and types, run all tests
+
+test-fast: setup  ## Run the quick tests alone, for the inner loop
+	$(TEST_ENV) $(BIN)/$(PYTEST) -m "not slow" $(PYTEST_ARGS)
 
 lint: setup
 	$(BIN)/ruff check .

@@ -69,9 +69,7 @@ def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
         data = client_data(config, node, classes)
         with torch.random.fork_rng():
             torch.manual_seed(0)
-            network = FedMVPNetwork.from_settings(
-                config.training, data.train_set.real.widths, len(classes)
-            )
+            network = FedMVPNetwork(config.training, data.train_set.real.widths, len(classes))
             rate, generator = config.training.learning_rate, torch_generator(0, node.partition_id)
             train(network, data.train, config.method, config.training, rate, generator)
         scores = evaluate_conditions(network, data.test)

@@ -99,7 +99,7 @@ def initial_arrays(root: Path, spec: dict[str, object]) -> Path:
     data = client_data(config, read_node(spec["node"], config.run), classes)
     path = root / "initial.safetensors"
     widths = data.train_set.real.widths
-    network = FedMVPNetwork.from_settings(config.training, widths, len(classes))
+    network = FedMVPNetwork(config.training, widths, len(classes))
     save_tensors(path, network.state_dict(), {})
     return path
 

@@ -119,7 +119,7 @@ def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, 
     classes = _classes(message)
     fallback = _config_record(message).get(GATE_FALLBACK, ACCEPT_ALL)
     data = client_data(config, node, classes).gated(float(fallback))
-    network = FedMVPNetwork.from_settings(config.training, data.train_set.real.widths, len(classes))
+    network = FedMVPNetwork(config.training, data.train_set.real.widths, len(classes))
     arrays = next(iter(message.content.array_records.values()), ArrayRecord())
     network.load_state_dict(unpack(unwrap(arrays)))
     return data, network.to(resolve_device(config.run.device))

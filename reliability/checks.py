@@ -8,16 +8,14 @@ import subprocess
 from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from reliability.blocks import GuideError
 from reliability.federation import PROGRAMS, environment, events, rounds
+from reliability.guide_machines import Guide
 from reliability.outcome import newest_checkpoint
 from reliability.processes import wait_for
 from reliability.proxy import HOST
-
-if TYPE_CHECKING:
-    from reliability.guide import Guide
 
 _TIMEOUT = 600.0  # seconds; generous, for machines that are busy
 _REFUSED_TIMEOUT = 300.0
@@ -25,7 +23,7 @@ _SLOW_POLL = 5.0  # seconds; each question to the SuperLink costs a second of CP
 _RESULTS = ("model.safetensors", "metrics.jsonl", "result.json", "report.html")
 
 
-def online(guide: "Guide", number: str) -> None:
+def online(guide: Guide, number: str) -> None:
     """Wait until so many nodes are online."""
 
     def there() -> bool:
@@ -35,7 +33,7 @@ def online(guide: "Guide", number: str) -> None:
     wait_for(f"{number} nodes online", there, _TIMEOUT, _SLOW_POLL)
 
 
-def trained(guide: "Guide", run: str, number: str) -> None:
+def trained(guide: Guide, run: str, number: str) -> None:
     """Wait until a run has trained so many rounds, and has a checkpoint of them."""
     out = guide.results(run)
 
@@ -46,7 +44,7 @@ def trained(guide: "Guide", run: str, number: str) -> None:
     wait_for(f"round {number} of the run '{run}'", there, _TIMEOUT)
 
 
-def kill(guide: "Guide", name: str) -> None:
+def kill(guide: Guide, name: str) -> None:
     """End a service as a crash of its machine would; it is started again as a service is.
 
     What was going on with its help, such as a `flwr run --stream`, fails with it: that is expected.
@@ -56,17 +54,17 @@ def kill(guide: "Guide", name: str) -> None:
         guide.services.pop(job).stop()
 
 
-def stop(guide: "Guide", name: str) -> None:
+def stop(guide: Guide, name: str) -> None:
     """End a service as its user does."""
     guide.services[name].stop()
 
 
-def again(guide: "Guide", name: str) -> None:
+def again(guide: Guide, name: str) -> None:
     """Start a service again that was ended."""
     guide.start(name)
 
 
-def refused(guide: "Guide", name: str, *words: str) -> None:
+def refused(guide: Guide, name: str, *words: str) -> None:
     """A service that is started now ends with an error that says so."""
     said = " ".join(words)
     service = guide.start(name, restart=False)
@@ -78,7 +76,7 @@ def refused(guide: "Guide", name: str, *words: str) -> None:
         raise GuideError(f"exit status {service.code}, without '{said}'")
 
 
-def clients(guide: "Guide", run: str, *names: str) -> None:
+def clients(guide: Guide, run: str, *names: str) -> None:
     """Wait for a round that is trained by these nodes and by no other."""
     began = len(rounds(guide.results(run)))
 
@@ -90,7 +88,7 @@ def clients(guide: "Guide", run: str, *names: str) -> None:
     wait_for(f"a round with {', '.join(names)}", seen, _TIMEOUT)
 
 
-def resumed(guide: "Guide", run: str, *names: str) -> None:
+def resumed(guide: Guide, run: str, *names: str) -> None:
     """Wait until a run has gone on after its last round, with these nodes."""
     out = guide.results(run)
 
@@ -105,7 +103,7 @@ def resumed(guide: "Guide", run: str, *names: str) -> None:
         raise GuideError(f"the rounds in metrics.jsonl are {numbers}")
 
 
-def completed(guide: "Guide", run: str, number: str) -> None:
+def completed(guide: Guide, run: str, number: str) -> None:
     """A run has ended well after so many rounds, and its results are there."""
     out = guide.results(run)
     missing = [name for name in _RESULTS if not (out / name).is_file()]
@@ -123,7 +121,7 @@ def completed(guide: "Guide", run: str, number: str) -> None:
         raise GuideError(f"{out.name} lacks {', '.join(missing)}")
 
 
-def renewed(guide: "Guide") -> None:
+def renewed(guide: Guide) -> None:
     """The SuperLink shows the certificate that lies at the server now."""
     secrets = guide.folders["server"] / "secrets"
     context = ssl.create_default_context(cafile=str(secrets / "ca.crt"))
@@ -151,7 +149,7 @@ CHECKS: dict[str, Callable[..., None]] = {
 }
 
 
-def _still_going(guide: "Guide", run: str) -> None:
+def _still_going(guide: Guide, run: str) -> None:
     """Raise if what is waited for will never come."""
     for name, service in guide.services.items():
         if service.code and not service.restart and guide.blocks[name][1].kind == "job":
@@ -173,7 +171,7 @@ def _clients_of_rounds(out: Path) -> list[set[str]]:
     return found
 
 
-def _ask(guide: "Guide", *arguments: str) -> dict[str, Any]:
+def _ask(guide: Guide, *arguments: str) -> dict[str, Any]:
     """A question to the SuperLink; empty if it cannot answer now."""
     env = environment(guide.root) | {"FLWR_HOME": str(guide.folders["server"] / "cli")}
     command = [str(PROGRAMS / "flwr"), *arguments, "--format", "json"]

@@ -209,14 +209,6 @@ class Federation:
             answer = None
         return answer if isinstance(answer, dict) else {"said": done.stdout + done.stderr}
 
-    def log_of(self, run_id: str) -> str:
-        """The log of a run so far."""
-        command = [str(PROGRAMS / "flwr"), "log", run_id, "fedmvp", "--show"]
-        done = subprocess.run(
-            command, cwd=self.root, env=self.env, capture_output=True, text=True, check=False
-        )
-        return done.stdout
-
     def stop(self) -> None:
         """End everything: the nodes first, as Flower wants it."""
         for service in self.nodes.values():

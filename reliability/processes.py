@@ -13,6 +13,8 @@ from pathlib import Path
 import psutil
 
 _SAMPLE = 2.0  # seconds between two looks at the memory: each costs CPU
+_GOODBYE, _GRACE = 10.0, 5.0  # seconds for the group that is asked first, and for all others
+_LEFTOVER = 2.0  # seconds for what is left when the group that was asked has ended
 _RESTART_FIRST, _RESTART_MOST = 1.0, 60.0  # seconds, as a container engine waits
 
 
@@ -72,11 +74,11 @@ class Service:
         asked first: what `supervise` looks after hears of it through `supervise`, once.
         """
         self._stopped.set()
-        members = self._members()
+        members, own = self._members(), group(self.pid)
         for asked, number, grace in (
-            (group(self.pid), signal.SIGTERM, 10.0),
-            (None, signal.SIGTERM, 5.0),
-            (None, signal.SIGKILL, 5.0),
+            (own, signal.SIGTERM, _GOODBYE),
+            (None, signal.SIGTERM, _GRACE),
+            (None, signal.SIGKILL, _GRACE),
         ):
             self._signal(members if asked is None else asked, number)
             deadline = time.monotonic() + grace
@@ -85,6 +87,8 @@ class Service:
                 time.sleep(0.1)
                 # What was seen once is waited for, also when its parent is gone.
                 members = {pid for pid in members if _is_alive(pid)} | self._members()
+                if asked and not any(map(_is_alive, own)):  # nobody is left to tell the others
+                    deadline, asked = min(deadline, time.monotonic() + _LEFTOVER), None
         self._process.wait()
 
     def _members(self) -> set[int]:

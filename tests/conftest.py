@@ -15,6 +15,16 @@ from fedmvp_flwr.base.features import Batch, ModalityBatch
 TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
+_SLOW = {"apps", "assets", "examples", "experiments", "pretraining", "quality", "reliability"}
+"""Folders whose tests run whole federations, trainings or processes."""
+
+
+def pytest_collection_modifyitems(items):
+    """Leave the slow folders to `make test`; `make test-fast` is for the inner loop."""
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _SLOW:
+            item.add_marker(pytest.mark.slow)
 
 
 def make_modality(count, length, token_width, pooled_width, generator, present=None):
@@ -52,16 +62,18 @@ def make_batch_fixture():
 
 @pytest.fixture
 def widths():
-    return TOKEN_WIDTHS, POOLED_WIDTHS
+    return {name: [TOKEN_WIDTHS[name], POOLED_WIDTHS[name]] for name in TOKEN_WIDTHS}
 
 
 @pytest.fixture
 def network(widths):
+    from fedmvp_flwr.config import RunConfig
     from fedmvp_flwr.model.network import FedMVPNetwork
 
+    training = RunConfig.of(model_width=16, model_heads=2, model_dropout=0.0).training
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        return FedMVPNetwork(*widths, 3, width=16, layers=1, heads=2, dropout=0.0).eval()
+        return FedMVPNetwork(training, widths, 3).eval()
 
 
 @pytest.fixture(scope="session")

@@ -23,14 +23,13 @@ from fedmvp_flwr.pretraining.autoencoder import (
     save_autoencoder,
     train_autoencoder,
 )
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encoder_to_captioner, save_captioner
 from fedmvp_flwr.pretraining.checkpoints import use_average
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
 from fedmvp_flwr.pretraining.generator import build_generator, save_generator
 from fedmvp_flwr.pretraining.job import Job, seeded, train
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.shape import Shape
-from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 # Of training on one CPU core; the published models took about as long.

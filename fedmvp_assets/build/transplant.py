@@ -2,9 +2,8 @@
 
 import torch
 
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, block_pairs, block_parts
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer
-from fedmvp_flwr.pretraining.transplant import block_pairs, block_parts
 
 
 @torch.no_grad()

@@ -39,8 +39,6 @@ class CheckpointStore:
     """
 
     def __init__(self, folder: Path, keep: int = 3) -> None:
-        if keep < 1:
-            raise ValueError(f"keep must be at least 1, got {keep}.")
         self.folder = folder
         self.keep = keep
 

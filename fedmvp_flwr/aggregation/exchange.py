@@ -21,9 +21,9 @@ from fedmvp_flwr.aggregation.options import RoundOptions, is_evaluated
 from fedmvp_flwr.aggregation.question import Question
 from fedmvp_flwr.aggregation.replies import Rejection, Reply, check_evaluations, check_replies
 from fedmvp_flwr.aggregation.reply_metrics import average_metrics
-from fedmvp_flwr.aggregation.sampling import sample
 from fedmvp_flwr.aggregation.weights import distance_to_uniform
 from fedmvp_flwr.base.errors import TooFewRepliesError
+from fedmvp_flwr.base.seeds import numpy_generator
 
 
 class Exchange:
@@ -32,10 +32,10 @@ class Exchange:
     Args:
         strategy: its shares and minimums of clients, names of records and averages of metrics are
             those of Flower's FedAvg.
-        seed: fixes which clients are chosen in which round.
+        seed: as all others, see `FedMVP`.
         options: of the rounds.
-        observer: admits and checks, and hears what happens.
-        nodes: knows the clients' keys.
+        observer: of the rounds.
+        nodes: of the run.
     """
 
     def __init__(
@@ -201,10 +201,25 @@ class Exchange:
 
 def _log_rejected(server_round: int, rejected: Sequence[Rejection]) -> None:
     for item in rejected:
-        log(
-            WARNING,
-            "Round %d: reply of client %d rejected: %s.",
-            server_round,
-            item.client,
-            item.reason,
-        )
+        said = "Round %d: reply of client %d rejected: %s."
+        log(WARNING, said, server_round, item.client, item.reason)
+
+
+def sample(
+    nodes: Sequence[int], fraction: float, minimum: int, seed: int, purpose: str, *parts: str | int
+) -> list[int]:
+    """Choose some of the nodes, in their order.
+
+    Args:
+        nodes: node ids, ordered by the keys of their clients.
+        fraction: share to choose.
+        minimum: choose so many at least, if there are so many.
+        seed: of the run.
+        purpose: what they are chosen for; it is in the log.
+        parts: round and whatever else tells one choice from another.
+    """
+    size = min(max(int(len(nodes) * fraction), minimum), len(nodes))
+    generator = numpy_generator(seed, "sampling", purpose, *parts)
+    chosen = sorted(generator.choice(len(nodes), size=size, replace=False).tolist())
+    log(INFO, "%s: chose %d of %d clients.", purpose, size, len(nodes))
+    return [nodes[index] for index in chosen]

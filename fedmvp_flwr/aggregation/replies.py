@@ -92,12 +92,7 @@ def check_evaluations(
     """Sort the replies of an evaluation into valid and rejected ones, each ordered by client.
 
     A reply is valid if it carries no error and exactly one record of metrics as in
-    `check_replies`.
-
-    Args:
-        replies: (client key, message) of each reply, in any order.
-        weighted_by_key: name of the metric that holds the number of examples.
-        metric_check: as in `check_replies`.
+    `check_replies`, whose arguments these are.
     """
 
     def check(client: int, message: Message) -> tuple[int, Message]:

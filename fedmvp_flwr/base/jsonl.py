@@ -11,6 +11,8 @@ from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
 
+_SHOWN = 60  # characters of a damaged line
+
 
 class JsonlSink:
     """Appends events to a JSON Lines file, each with its UTC time, each on disk at once.
@@ -29,6 +31,7 @@ class JsonlSink:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._file = path.open("a+b", buffering=0)
+            self._path = path
             self._torn = True  # whether the file may end within a line
             self._cut()
         except OSError as error:
@@ -50,27 +53,27 @@ class JsonlSink:
         """
         line = {"time": datetime.now(UTC).isoformat(timespec="milliseconds"), **event}
         text = json.dumps(to_json(line), ensure_ascii=False, allow_nan=False)
-        self._append(text.encode("utf-8", errors="replace") + b"\n")
-
-    def close(self) -> None:
-        """Close the file; closing twice does no harm."""
-        self._file.close()
-
-    def _append(self, line: bytes) -> None:
+        rest = text.encode("utf-8", errors="replace") + b"\n"
         if self._torn:
             self._cut()  # what an earlier error has left there, and could not be cut off then
         self._torn = True
         try:
-            while line:
-                line = line[self._file.write(line) :]  # a disk that becomes full takes a part
+            while rest:
+                rest = rest[self._file.write(rest) :]  # a disk that becomes full takes a part
         except BaseException:
             with suppress(OSError):  # the first error is the one to see
                 self._cut()
             raise
         self._torn = False
 
+    def close(self) -> None:
+        """Close the file; closing twice does no harm."""
+        self._file.close()
+
     def _cut(self) -> None:
-        _cut_torn_line(self._file.fileno())
+        whole = self._path.read_bytes().rfind(b"\n") + 1
+        if whole < self._path.stat().st_size:
+            os.truncate(self._path, whole)
         self._torn = False
 
 
@@ -118,7 +121,8 @@ def read_events(path: Path) -> list[dict[str, Any]]:
             events.append(event)
         elif number < len(lines):  # the last piece has no newline after it
             raise ReportError(
-                f"{path}, line {number}: expected a JSON object, found {_shorten(line)}. "
+                f"{path}, line {number}: expected a JSON object, found "
+                f"{line.decode('utf-8', errors='replace')[:_SHOWN]!r}. "
                 "Delete that line to go on without it."
             )
     return events
@@ -130,21 +134,3 @@ def _parse(line: bytes) -> dict[str, Any] | None:
     except ValueError:
         return None
     return event if isinstance(event, dict) else None
-
-
-def _shorten(line: bytes, length: int = 60) -> str:
-    text = line.decode("utf-8", errors="replace")
-    return repr(text if len(text) <= length else text[:length] + "...")
-
-
-def _cut_torn_line(descriptor: int, block: int = 1 << 16) -> None:
-    end = os.fstat(descriptor).st_size
-    while end:
-        start = max(end - block, 0)
-        newline = os.pread(descriptor, end - start, start).rfind(b"\n")
-        if newline >= 0:
-            end = start + newline + 1
-            break
-        end = start
-    if end < os.fstat(descriptor).st_size:
-        os.truncate(descriptor, end)

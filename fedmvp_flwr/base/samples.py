@@ -78,9 +78,3 @@ class Dataset(Protocol):
 def text_digest(text: str) -> str:
     """Hex SHA-256 of a text."""
     return hashlib.sha256(text.encode()).hexdigest()
-
-
-def other_modality(modality: str) -> str:
-    """The modality that the given one is completed from."""
-    (other,) = set(MODALITIES) - {modality}
-    return other

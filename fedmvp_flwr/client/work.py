@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import ConfigError, DataError, FedMVPError
-from fedmvp_flwr.base.memory import give_back
 from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.prepared_file import load_client, save_client
@@ -22,6 +21,9 @@ from fedmvp_flwr.config.node import Node
 
 if TYPE_CHECKING:
     from fedmvp_flwr.foundation.bundle import FoundationModels
+
+import ctypes
+import gc
 
 _CLIENTS_IN_MEMORY = 2  # an actor of a simulation serves several clients in turn, a node one
 _KINDS = re.compile(r"^\s*(\d+ x [^:\n]+):", re.MULTILINE)  # the lines of `Findings`
@@ -121,3 +123,16 @@ def discreet(node: Node) -> Iterator[None]:
             f"{type(error).__name__}{f' ({kinds})' if kinds else ''}: its data or settings cannot "
             "be used; its own log says why"
         ) from None
+
+
+def give_back() -> None:
+    """Return what freed tensors and models leave behind in the allocator.
+
+    The C library keeps freed memory for later; a client that has just prepared its samples needs
+    far less from then on, and other clients of the machine could use it. Does nothing on systems
+    without glibc.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)

@@ -128,15 +128,8 @@ class Completer:
     ) -> str | None:
         """Return the store's key of the completion made from a source; nothing is loaded.
 
-        Args:
-            modality: the missing one.
-            digest: of the source.
-            class_name: the label's name where it may enter a prompt.
-            sample_key: the sample that asks.
-
-        Returns:
-            The key: of everything that determines the completion. None where this sample cannot be
-            completed.
+        It tells everything that determines the completion; see `Wanted`. None where this sample
+        cannot be completed.
         """
         raise NotImplementedError
 
@@ -151,7 +144,7 @@ class Completer:
 
         Args:
             modality: the missing one.
-            wanted: what the samples ask for; `key` gave each a key.
+            wanted: what the samples ask for.
             features: those of the sources and of the whole pool.
 
         Returns:

@@ -60,14 +60,6 @@ class CompletionRecord:
     text: str | None
     provenance: dict[str, Any]
 
-    @classmethod
-    def of(cls, completion: Completion) -> "CompletionRecord":
-        """Describe a completion."""
-        content = completion.content
-        if isinstance(content, str):
-            return cls(text_digest(content), content, completion.provenance)
-        return cls(image_digest(content), None, completion.provenance)
-
     def to_bytes(self) -> bytes:
         """Encode as JSON."""
         return json.dumps(vars(self), sort_keys=True).encode()
@@ -80,11 +72,12 @@ class CompletionRecord:
 
 def completion_items(key: str, completion: Completion) -> tuple[CompletionRecord, dict[str, bytes]]:
     """Return a completion's record and everything that the store keeps of it."""
-    record = CompletionRecord.of(completion)
-    items = {key: record.to_bytes()}
-    if not isinstance(completion.content, str):
-        items[content_key(record.digest)] = image_to_bytes(completion.content)
-    return record, items
+    content, provenance = completion.content, completion.provenance
+    if isinstance(content, str):
+        record = CompletionRecord(text_digest(content), content, provenance)
+        return record, {key: record.to_bytes()}
+    record = CompletionRecord(image_digest(content), None, provenance)
+    return record, {key: record.to_bytes(), content_key(record.digest): image_to_bytes(content)}
 
 
 def content_key(digest: str) -> str:

@@ -44,11 +44,7 @@ class Encoding:
         self._fetched: set[tuple[str, str]] = set()  # whose tokens are kept after all
 
     def look_up(self, digests: Mapping[str, Iterable[str]]) -> None:
-        """Fetch the features that the store has and nobody knows yet, and the encoders' widths.
-
-        Args:
-            digests: of the contents, by modality.
-        """
+        """Fetch what the store has of the contents' features, and the encoders' widths."""
         by_key = {}
         for modality, contents in digests.items():
             if modality not in self._widths:
@@ -94,7 +90,7 @@ class Encoding:
         if modality not in self._widths:
             self._widths[modality] = (encoder.token_width, encoder.pooled_width)
             key = widths_key(modality, self._models)
-            items[key] = widths_to_bytes(self._widths[modality])
+            items[key] = json.dumps(self._widths[modality]).encode()
             self._store.put_many(items)
         encoded = encoder.encode([contents[digest] for digest in missing])
         for digest, features in zip(missing, encoded, strict=True):
@@ -141,13 +137,8 @@ def features_from_bytes(value: bytes) -> ModalityFeatures:
     return ModalityFeatures(tensors["tokens"], tensors["pooled"])
 
 
-def widths_to_bytes(widths: tuple[int, int]) -> bytes:
-    """Encode (token width, pooled width)."""
-    return json.dumps(widths).encode()
-
-
 def widths_from_bytes(value: bytes) -> tuple[int, int]:
-    """Decode what `widths_to_bytes` wrote."""
+    """Decode a stored (token width, pooled width)."""
     return cast(tuple[int, int], tuple(json.loads(value)))
 
 

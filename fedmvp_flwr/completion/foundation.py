@@ -1,7 +1,7 @@
 """Completion by the frozen captioner and the frozen text-to-image model."""
 
 import dataclasses
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
@@ -41,10 +41,6 @@ class FoundationCompleter(Completer):
         super().__init__(models, settings, seed, pool)
         self._template = template_named(settings.prompt_template)
         self._questions = parse_questions(settings.caption_questions) if self._template.asks else ()
-        self._makers: dict[str, Callable[[Sequence[Source]], list[Completion]]] = {
-            IMAGE: self._draw,
-            TEXT: self._describe,
-        }
 
     @classmethod
     def check(cls, settings: CompletionSettings) -> None:
@@ -85,7 +81,7 @@ class FoundationCompleter(Completer):
     def complete(self, modality: str, sources: Sequence[Source]) -> list[Completion]:
         """Caption images or draw texts, in batches of the model's own size."""
         size = self.models.at_once(GENERATOR_ROLES[modality])
-        make = self._makers[modality]
+        make = self._draw if modality == IMAGE else self._describe
         return [
             completion
             for start in range(0, len(sources), size)

@@ -12,7 +12,8 @@ import torch
 from torch import Tensor
 
 from fedmvp_flwr.base.features import Batch
-from fedmvp_flwr.base.samples import MODALITIES, other_modality
+from fedmvp_flwr.base.samples import MODALITIES
+from fedmvp_flwr.completion.contents import SOURCE_OF
 from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.model.evaluation import Conditions, only
@@ -98,7 +99,7 @@ def conditions(test: PreparedSet, threshold: float, completion: CompletionSettin
     plain = {"complete": _some(test.real, whole)}
     completed = {}
     for name in MODALITIES:
-        other = other_modality(name)
+        other = SOURCE_OF[name]
         plain[f"{name}-only"] = _some(only(test.real, name), there[name])
         if test.completed[other].present.any():
             everywhere = torch.ones(len(test), dtype=torch.bool)

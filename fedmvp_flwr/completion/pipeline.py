@@ -79,14 +79,7 @@ def load_completion(
 ) -> "str | Image | None":
     """Return the stored completion of a sample's modality; None if there is none.
 
-    Nothing is computed and no model is loaded.
-
-    Args:
-        completer: the one that made it.
-        sample: what it was made for.
-        modality: text or image.
-        store: where it is kept.
-        class_names: as in the `Request` that it was made for.
+    Nothing is computed and no model is loaded; `class_names` are those of the `Request`.
     """
     digest = content_digest(sample, SOURCE_OF[modality])
     if digest is None or not completer.completes:

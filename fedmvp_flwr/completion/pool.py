@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Dataset, Sample
 from fedmvp_flwr.completion.completer import Completer
-from fedmvp_flwr.completion.registry import completer_class, completer_for
+from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.config.completion import CompletionSettings
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.foundation.bundle import FoundationModels
@@ -28,7 +28,7 @@ def completion_pool(
         own: the samples that it owns itself; the server owns none.
 
     Raises:
-        DataError: the data set has no such split, or it holds no complete pair.
+        DataError: as `public_pairs`.
     """
     if takes_public_pairs(settings):
         return public_pairs(dataset, public_split)
@@ -57,7 +57,7 @@ def run_completer(
         DataError: as for `completion_pool`.
     """
     pool = completion_pool(completion, data.public_split, dataset, own)
-    return completer_for(completion, models, data.data_seed, pool)
+    return completer_class(completion)(models, completion, data.data_seed, pool)
 
 
 def public_pairs(dataset: Dataset, split: str) -> tuple[Sample, ...]:

@@ -74,13 +74,7 @@ def _fill(there: ModalityBatch, made: ModalityBatch, take: Tensor) -> ModalityBa
         rows = take.reshape(-1, *[1] * (ours.dim() - 1))
         return torch.where(rows, theirs, ours)
 
-    return ModalityBatch(
-        choose(there.tokens, made.tokens),
-        choose(there.mask, made.mask),
-        choose(there.pooled, made.pooled),
-        choose(there.present, made.present),
-        choose(there.generated, made.generated),
-    )
+    return ModalityBatch(*map(choose, vars(there).values(), vars(made).values()))
 
 
 def _lengthen(batch: ModalityBatch, length: int) -> ModalityBatch:

@@ -1,10 +1,7 @@
 """The ways of completion by the setting `completion`. A new one is one class and one line here."""
 
-from collections.abc import Sequence
-
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.nearest import did_you_mean
-from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.completion.completer import Completer, NoCompleter
 from fedmvp_flwr.completion.foundation import FoundationCompleter
 from fedmvp_flwr.completion.retrieval import RetrievalCompleter
@@ -31,20 +28,6 @@ def completer_class(settings: CompletionSettings) -> type[Completer]:
             f"{did_you_mean(settings.kind, COMPLETERS)}"
         )
     return COMPLETERS[settings.kind]
-
-
-def completer_for(
-    settings: CompletionSettings,
-    models: FoundationModels,
-    seed: int = 0,
-    pool: Sequence[Sample] = (),
-) -> Completer:
-    """Make the completer of a run; the arguments are those of `Completer`.
-
-    Raises:
-        ConfigError: no such way, or settings that it cannot use.
-    """
-    return completer_class(settings)(models, settings, seed, pool)
 
 
 def gate_encoder(settings: CompletionSettings) -> str:

@@ -34,25 +34,12 @@ class Request:
             with nothing to take from stays as it is.
         class_names: in label order, used with `label-in-prompt` only; leave empty for test data,
             whose labels may never enter a prompt.
-
-    Raises:
-        DataError: the flags do not fit the samples.
     """
 
     samples: Sequence[Sample]
     complete: Flags
     completer: Completer
     class_names: Sequence[str] = ()
-
-    def __post_init__(self) -> None:
-        """Check the flags."""
-        lengths = {modality: len(flags) for modality, flags in self.complete.items()}
-        count = len(self.samples)
-        if not set(lengths) <= set(MODALITIES) or any(n != count for n in lengths.values()):
-            raise DataError(
-                f"The flags of what to complete are {lengths} (modality: number); expected {count} "
-                f"flags for some of {', '.join(MODALITIES)}."
-            )
 
     @cached_property
     def digests(self) -> dict[str, list[str | None]]:

@@ -137,18 +137,15 @@ class FeatureStore:
     def _guarded(self, action: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run an action; on a damaged file, begin a new one and run it once more."""
         with self._lock:
-            try:
-                return action(self._open())
-            except (sqlite3.DatabaseError, OverflowError) as error:
-                if not _is_damage(error):
-                    self.close()
-                    raise self._error(error) from error
-                self._set_aside(error)
-            try:
-                return action(self._open())
-            except sqlite3.DatabaseError as error:
-                self.close()
-                raise self._error(error) from error
+            for last in (False, True):
+                try:
+                    return action(self._open())
+                except (sqlite3.DatabaseError, OverflowError) as error:
+                    if last or not _is_damage(error):
+                        self.close()
+                        raise self._error(error) from error
+                    self._set_aside(error)
+        raise AssertionError("unreachable: the second try returns or raises")
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:

@@ -28,20 +28,12 @@ class Conditions:
 
 
 def classification_scores(predicted: Tensor, labels: Tensor, num_classes: int) -> dict[str, float]:
-    """Scores in [0, 1] of (N,) predicted and true class indices.
+    """Scores in [0, 1] of (N,) predicted and true class indices, N >= 1.
 
     Returns:
         `accuracy`, the share of the samples classified right, and `macro-f1`, the mean over the
         classes, that occur in truth or prediction, of their F1.
-
-    Raises:
-        ValueError: no sample, or another number of predictions than labels.
     """
-    if not len(labels) or predicted.shape != labels.shape:
-        raise ValueError(
-            f"expected one prediction per label, got {tuple(predicted.shape)} and "
-            f"{tuple(labels.shape)}."
-        )
     confusion = torch.bincount(labels * num_classes + predicted, minlength=num_classes**2)
     confusion = confusion.reshape(num_classes, num_classes).double()
     hits = confusion.diag()

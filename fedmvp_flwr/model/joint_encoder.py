@@ -1,14 +1,91 @@
 """The joint encoder: frozen tokens of both modalities in, one unit vector per sample out."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_flwr.base.features import Batch
-from fedmvp_flwr.model.attention import AttentionBlock, TransformerLayer
+
+
+class Attention(nn.Module):
+    """Multi-head attention of one stream on a (possibly absent) other one.
+
+    Args:
+        width: d, divisible by heads.
+        heads: number of heads.
+        dropout: dropout of the attention weights, in [0, 1).
+    """
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.heads = heads
+        self.dropout = dropout
+        self.query = nn.Linear(width, width)
+        self.key_value = nn.Linear(width, 2 * width)
+        self.out = nn.Linear(width, width)
+
+    def forward(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
+        """Attend from queries (B, Q, d) to context (B, T, d) where context_mask (B, T) is True.
+
+        Returns:
+            (B, Q, d); zero for a sample whose context is masked as a whole.
+        """
+        some = context_mask.any(dim=1)  # softmax over nothing is NaN: attend to all, then erase
+        mask = (context_mask | ~some[:, None])[:, None, None, :]
+        key, value = self.key_value(context).chunk(2, dim=-1)
+        attended = F.scaled_dot_product_attention(
+            self._split(self.query(queries)),
+            self._split(key),
+            self._split(value),
+            attn_mask=mask,
+            dropout_p=self.dropout if self.training else 0.0,
+        )
+        merged: Tensor = self.out(attended.transpose(1, 2).flatten(2))
+        return merged * some[:, None, None]
+
+    def _split(self, values: Tensor) -> Tensor:
+        batch, length, width = values.shape
+        return values.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+
+
+class AttentionBlock(nn.Module):
+    """Pre-norm residual attention, from one stream to itself or to another one."""
+
+    def __init__(self, width: int, heads: int, dropout: float) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width)
+        self.context_norm = nn.LayerNorm(width)
+        self.attention = Attention(width, heads, dropout)
+
+    def forward(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
+        """Add to queries (B, Q, d) what they find in context (B, T, d)."""
+        found: Tensor = self.attention(self.norm(queries), self.context_norm(context), context_mask)
+        return queries + found
+
+
+class TransformerLayer(nn.Module):
+    """Pre-norm transformer layer: masked self-attention and a feed-forward network."""
+
+    def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
+        super().__init__()
+        self.attend = AttentionBlock(width, heads, dropout)
+        self.feed_forward = nn.Sequential(
+            nn.LayerNorm(width),
+            nn.Linear(width, expansion * width),
+            nn.GELU(),
+            nn.Dropout(dropout),
+            nn.Linear(expansion * width, width),
+        )
+
+    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
+        """Transform tokens (B, T, d) where mask (B, T) is True."""
+        attended: Tensor = self.attend(tokens, tokens, mask)
+        transformed: Tensor = attended + self.feed_forward(attended)
+        return transformed
+
 
 _LONGEST_WAVE = 10_000.0  # of the sinusoidal positions, Vaswani et al. 2017
 _EXPANSION = 2  # of the feed-forward networks; 4 is usual, 2 halves the message
@@ -24,39 +101,29 @@ class JointEncoder(nn.Module):
     through an adapter and the same projection.
 
     Args:
-        token_widths: width D of the frozen tokens of exactly two modalities, by name.
-        pooled_widths: width P of the frozen pooled embeddings, by name.
+        widths: D of the frozen tokens and P of the pooled embeddings of two modalities, by name.
         width: d, divisible by heads.
         layers: transformer layers over both streams.
         heads: attention heads.
         dropout: in [0, 1).
-
-    Raises:
-        ValueError: not exactly two modalities, or different names in the two mappings.
     """
 
     def __init__(
         self,
-        token_widths: Mapping[str, int],
-        pooled_widths: Mapping[str, int],
-        width: int = 128,
-        layers: int = 1,
-        heads: int = 4,
-        dropout: float = 0.1,
+        widths: Mapping[str, Sequence[int]],
+        width: int,
+        layers: int,
+        heads: int,
+        dropout: float,
     ) -> None:
         super().__init__()
-        if len(token_widths) != 2 or set(token_widths) != set(pooled_widths):
-            raise ValueError(
-                f"expected the same two modalities, got {sorted(token_widths)} and "
-                f"{sorted(pooled_widths)}."
-            )
-        self.names = tuple(sorted(token_widths))
+        self.names = tuple(sorted(widths))
         self.width = width
         self.token_adapters = nn.ModuleDict(
-            {name: _adapter(token_widths[name], width) for name in self.names}
+            {name: _adapter(widths[name][0], width) for name in self.names}
         )
         self.pooled_adapters = nn.ModuleDict(
-            {name: _adapter(pooled_widths[name], width) for name in self.names}
+            {name: _adapter(widths[name][1], width) for name in self.names}
         )
         self.types = nn.ParameterDict(
             {name: nn.Parameter(torch.zeros(width)) for name in self.names}

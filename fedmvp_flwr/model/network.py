@@ -54,52 +54,22 @@ class FedMVPNetwork(nn.Module):
     """Joint encoder J, modality vectors and classifier (paper, section 3.2).
 
     Args:
-        token_widths: width of the frozen tokens by modality.
-        pooled_widths: width of the frozen pooled embeddings by modality.
+        training: size and dropout.
+        widths: of the frozen tokens and pooled embeddings by modality, see `Batch.widths`.
         num_classes: C >= 2.
-        width: d.
-        layers: transformer layers over both streams.
-        heads: attention heads.
-        dropout: in [0, 1).
     """
 
     def __init__(
-        self,
-        token_widths: Mapping[str, int],
-        pooled_widths: Mapping[str, int],
-        num_classes: int,
-        width: int = 128,
-        layers: int = 1,
-        heads: int = 4,
-        dropout: float = 0.1,
+        self, training: TrainingSettings, widths: Mapping[str, Sequence[int]], num_classes: int
     ) -> None:
         super().__init__()
         if num_classes < 2:
             raise ValueError(f"a classifier needs at least 2 classes, got {num_classes}.")
         self.num_classes = num_classes
-        self.encoder = JointEncoder(token_widths, pooled_widths, width, layers, heads, dropout)
+        width, dropout = training.model_width, training.model_dropout
+        layers, heads = training.model_layers, training.model_heads
+        self.encoder = JointEncoder(widths, width, layers, heads, dropout)
         self.classifier = Classifier(width, num_classes, dropout)
-
-    @classmethod
-    def from_settings(
-        cls, training: TrainingSettings, widths: Mapping[str, Sequence[int]], num_classes: int
-    ) -> "FedMVPNetwork":
-        """Build the network of a run.
-
-        Args:
-            training: size and dropout.
-            widths: of the frozen tokens and pooled embeddings by modality, see `Batch.widths`.
-            num_classes: C >= 2.
-        """
-        return cls(
-            {name: tokens for name, (tokens, _) in widths.items()},
-            {name: pooled for name, (_, pooled) in widths.items()},
-            num_classes,
-            training.model_width,
-            training.model_layers,
-            training.model_heads,
-            training.model_dropout,
-        )
 
     def forward(self, batch: Batch) -> Output:
         """Joint and single-modality vectors and scores of a batch."""

@@ -1,18 +1,18 @@
 """Local training: one loop for every method and data set, on frozen features only."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
+from torch.optim.adamw import adamw
 
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.config.method import MethodSettings
 from fedmvp_flwr.config.training import TrainingSettings
-from fedmvp_flwr.model.adamw import AdamW
 from fedmvp_flwr.model.losses import (
     multimodal_contrastive_matching_loss,
     representation_aligned_margin_loss,
@@ -159,3 +159,51 @@ def train(
                 sums[name] += float(getattr(parts, name).detach()) * len(index)
     network.eval()
     return {name: value / len(batch) for name, value in sums.items()}
+
+
+_BETAS, _EPSILON = (0.9, 0.999), 1e-8  # torch's defaults
+
+
+class AdamW:
+    """Updates parameters in place, to the bit as `torch.optim.AdamW` does.
+
+    Args:
+        parameters: those that are trained; one without a gradient is left alone in a step.
+        lr: learning rate.
+        weight_decay: decoupled weight decay.
+    """
+
+    def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
+        self._parameters = list(parameters)
+        self._lr, self._weight_decay = lr, weight_decay
+        self._state: dict[nn.Parameter, tuple[Tensor, Tensor, Tensor]] = {}
+
+    def zero_grad(self) -> None:
+        """Forget the gradients."""
+        for parameter in self._parameters:
+            parameter.grad = None
+
+    @torch.no_grad()
+    def step(self) -> None:
+        """Update every parameter that has a gradient."""
+        ours = [parameter for parameter in self._parameters if parameter.grad is not None]
+        for parameter in ours:
+            if parameter not in self._state:
+                zeros = (torch.zeros_like(parameter), torch.zeros_like(parameter))
+                self._state[parameter] = (*zeros, torch.tensor(0.0))
+        states = [self._state[parameter] for parameter in ours]
+        adamw(
+            [*ours],
+            [parameter.grad for parameter in ours if parameter.grad is not None],
+            [average for average, _, _ in states],
+            [square for _, square, _ in states],
+            [],
+            [steps for _, _, steps in states],
+            amsgrad=False,
+            beta1=_BETAS[0],
+            beta2=_BETAS[1],
+            lr=self._lr,
+            weight_decay=self._weight_decay,
+            eps=_EPSILON,
+            maximize=False,
+        )

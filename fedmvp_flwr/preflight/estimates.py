@@ -105,7 +105,7 @@ def message_bytes(config: RunConfig, widths: Widths, num_classes: int) -> int:
         ConfigError: more than `max-message-mb`.
     """
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
-        network = FedMVPNetwork.from_settings(config.training, widths, num_classes)
+        network = FedMVPNetwork(config.training, widths, num_classes)
     return check_message_size(
         pack(network.state_dict(), config.run.wire_dtype), config.run.max_message_mb
     )

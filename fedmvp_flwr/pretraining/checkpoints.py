@@ -33,9 +33,10 @@ class Trained:
 def use_average(model: Model, checkpoint: Path) -> Model:
     """Load the averaged (or else the plain) weights of a checkpoint, for a look before the end."""
     tensors, _ = load_tensors(checkpoint)
-    prefix = "average." if any(k.startswith("average.") for k in tensors) else "model."
     weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    weights |= {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}
+    weights |= {
+        k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")
+    }
     model.load_state_dict(weights)
     return model.eval()
 

@@ -13,9 +13,8 @@ import torch.nn.functional as F
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from fedmvp_flwr.pretraining.attributes import AttributeHeads
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
-from fedmvp_flwr.pretraining.job import Draw, Trainer
+from fedmvp_flwr.pretraining.job import AttributeHeads, Draw, Trainer
 from fedmvp_flwr.pretraining.loop import Rates
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
@@ -64,13 +63,7 @@ def preprocessing(shape: Shape) -> dict[str, Any]:
 
 
 class EncoderTrainer(Trainer):
-    """The CLIP model and the heads that are dropped later.
-
-    Args:
-        shape: sizes of the model.
-        tokenizer: of its texts.
-        attribute_sizes: number of values of each attribute.
-    """
+    """The CLIP model and the heads that are dropped later."""
 
     name = "encoder"
     rates = Rates(batch=96, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)

@@ -41,7 +41,7 @@ class GeneratorTrainer(Trainer):
         self,
         shape: Shape,
         tokenizer: Any,  # noqa: ANN401 - an untyped library's object
-        latents: Tensor | None = None,
+        latents: Tensor | None,
     ) -> None:
         super().__init__()
         self._latents = latents

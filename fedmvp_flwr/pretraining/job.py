@@ -1,12 +1,14 @@
 """The frame of every training: draw a batch by the step's number, take its loss, fit."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import reduce
 from pathlib import Path
 from typing import Any, ClassVar, TypeVar
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_flwr.base.seeds import numpy_generator, torch_generator
@@ -47,7 +49,10 @@ class Job:
         return self.work / f"{name}.safetensors"
 
     def build(self, model: Callable[..., Model]) -> Model:
-        """A model of the job's shape, tokenizer and attributes; its weights depend on the seed."""
+        """A model of the job's shape, tokenizer and numbers of values of each attribute.
+
+        Its weights depend on the seed.
+        """
         return seeded(
             self.seed, lambda: model(self.shape, self.tokenizer, self.bank.attribute_sizes)
         )
@@ -129,3 +134,28 @@ def train(job: Job, trainer: Trainer) -> Trained:
     )
     trainer.cpu()
     return trained
+
+
+class AttributeHeads(nn.ModuleList):
+    """One linear head per attribute; none if the bank names no attributes.
+
+    Args:
+        width: of the image tokens.
+        sizes: number of values of each attribute.
+    """
+
+    def __init__(self, width: int, sizes: Sequence[int]) -> None:
+        super().__init__(nn.Linear(width, size) for size in sizes)
+
+    def loss(self, tokens: Tensor, targets: Tensor) -> Tensor:
+        """Mean cross-entropy over the attributes; 0 without any.
+
+        Args:
+            tokens: (B, T, D) image tokens.
+            targets: (B, A) value indices.
+        """
+        pooled = tokens.mean(dim=1)
+        if not len(self):
+            return pooled.new_zeros(())
+        losses = [F.cross_entropy(head(pooled), targets[:, i]) for i, head in enumerate(self)]
+        return reduce(torch.add, losses) / len(self)

@@ -13,24 +13,15 @@ from fedmvp_flwr.pretraining.autoencoder import (
     save_autoencoder,
     train_autoencoder,
 )
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, save_captioner
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encoder_to_captioner, save_captioner
 from fedmvp_flwr.pretraining.checkpoints import Trained, stored_progress, use_average
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
 from fedmvp_flwr.pretraining.generator import GeneratorTrainer, build_generator, save_generator
 from fedmvp_flwr.pretraining.job import Job, train
 from fedmvp_flwr.pretraining.loop import Budget
-from fedmvp_flwr.pretraining.transplant import encoder_to_captioner
 
-ENCODER, CAPTIONER, AUTOENCODER, GENERATOR, DECODER = (
-    trainer.name
-    for trainer in (
-        EncoderTrainer,
-        CaptionerTrainer,
-        AutoencoderTrainer,
-        GeneratorTrainer,
-        DecoderTrainer,
-    )
-)
+ENCODER, CAPTIONER, GENERATOR = EncoderTrainer.name, CaptionerTrainer.name, GeneratorTrainer.name
+AUTOENCODER, DECODER = AutoencoderTrainer.name, DecoderTrainer.name
 # Share of the minutes, as the embedded models were given them.
 SHARES: Mapping[str, float] = {
     ENCODER: 0.16,

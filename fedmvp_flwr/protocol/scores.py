@@ -44,7 +44,7 @@ def wrong_scores(metrics: MetricRecord, most: float | None) -> str | None:
 
     Args:
         metrics: of a reply.
-        most: number of held-out samples that the client was admitted with; None: not known.
+        most: number of samples that the client was admitted with; None: not known.
     """
     counts = {f"{_COUNT}{suffix}.{name}" for suffix in ("", _COMPLETED) for name in CONDITIONS}
     shares = {
@@ -67,12 +67,7 @@ def wrong_scores(metrics: MetricRecord, most: float | None) -> str | None:
 
 
 def wrong_losses(metrics: MetricRecord, most: float | None) -> str | None:
-    """Why the metrics of a training cannot be those of `fedmvp_flwr.model.training.train`, or None.
-
-    Args:
-        metrics: of a reply.
-        most: number of samples to train on that the client was admitted with; None: not known.
-    """
+    """The same for a training: they have to be those of `fedmvp_flwr.model.training.train`."""
     names = {field.name for field in fields(LossParts)}
     return _wrong_names(metrics, names) or _wrong_examples(metrics, most)
 

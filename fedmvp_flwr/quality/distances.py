@@ -1,10 +1,9 @@
-"""Distances between two sets of features: Fréchet, and by kernel for few samples."""
+"""Distances between two sets of features, and of made to true images by class."""
 
 import torch
 from torch import Tensor
 
 _KERNEL_DEGREE = 3  # Binkowski et al. 2018
-_LEAST = 2
 
 
 def frechet_distance(first: Tensor, second: Tensor) -> float:
@@ -17,11 +16,8 @@ def frechet_distance(first: Tensor, second: Tensor) -> float:
     Args:
         first: (N, D), N >= 2.
         second: (M, D), M >= 2.
-
-    Raises:
-        ValueError: fewer than two samples, or other widths.
     """
-    first, second = _checked(first, second)
+    first, second = first.double(), second.double()
     means = first.mean(dim=0), second.mean(dim=0)
     left = (first - means[0]) / (len(first) - 1) ** 0.5
     right = (second - means[1]) / (len(second) - 1) ** 0.5
@@ -43,13 +39,8 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
     Args:
         first: (N, D), N >= 2.
         second: (N, D).
-
-    Raises:
-        ValueError: fewer than two samples, or other shapes.
     """
-    if first.shape != second.shape:
-        raise ValueError(f"expected pairs, got {tuple(first.shape)} and {tuple(second.shape)}.")
-    first, second = _checked(first, second)
+    first, second = first.double(), second.double()
     scale = torch.cat([first, second]).square().mean().clamp_min(1e-12).sqrt()
     first, second = first / scale, second / scale
 
@@ -61,8 +52,51 @@ def kernel_distance(first: Tensor, second: Tensor) -> float:
     return float(within - 2 * mean_of_others(first, second))
 
 
-def _checked(first: Tensor, second: Tensor) -> tuple[Tensor, Tensor]:
-    shapes = tuple(first.shape), tuple(second.shape)
-    if min(len(first), len(second)) < _LEAST or first.shape[1:] != second.shape[1:]:
-        raise ValueError(f"expected two sets of at least 2 features of one width, got {shapes}.")
-    return first.double(), second.double()
+# Within a class of the embedded data the KID of true images is 0 +- 0.3 with ten pairs, 0 +- 0.9
+# with four; that of made images is 0.5 to 3.
+LEAST_FOR_KID = 10
+LEAST_FOR_FRECHET = 20  # two halves of ten
+
+
+def overall_distances(made: Tensor, real: Tensor, labels: Tensor) -> dict[str, float]:
+    """Distances of made to true images, and of the true ones among themselves.
+
+    Args:
+        made: (N, D) features of the made images, N >= 4.
+        real: (N, D) features of the true ones, pair by pair.
+        labels: (N,) class indices, which each half gets its share of.
+    """
+    order = labels.argsort(stable=True)
+    made, real = made[order], real[order]
+    one, other = real[0::2], real[1::2]
+    return {
+        **_frechet(made, real),
+        "kid": kernel_distance(made, real),
+        "kid-of-real": kernel_distance(one[: len(other)], other),
+    }
+
+
+def class_distances(made: Tensor, real: Tensor) -> dict[str, float | None]:
+    """The same for the pairs of one class; None for what these are too few for.
+
+    A KID of true images among themselves is left out: it is 0 but for chance, which is large for
+    the halves of one class.
+    """
+    enough = len(real) >= LEAST_FOR_FRECHET
+    return {
+        **(_frechet(made, real) if enough else {"frechet": None, "frechet-of-real": None}),
+        "kid": kernel_distance(made, real) if len(real) >= LEAST_FOR_KID else None,
+    }
+
+
+def _frechet(made: Tensor, real: Tensor) -> dict[str, float]:
+    """Fréchet distances between halves: every other pair, and those between.
+
+    The distance depends on the number of samples, so that both are taken from equal numbers: the
+    made images of one half against the true ones of the other, and the true ones of both.
+    """
+    other = real[1::2]
+    return {
+        "frechet": frechet_distance(made[0::2], other),
+        "frechet-of-real": frechet_distance(real[0::2], other),
+    }

@@ -22,9 +22,9 @@ from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.quality.agreement import UNKNOWN, cross_fitted_classes
-from fedmvp_flwr.quality.image_distances import class_distances, overall_distances
+from fedmvp_flwr.quality.distances import class_distances, overall_distances
 from fedmvp_flwr.quality.overlap import rouge_l, token_match
-from fedmvp_flwr.quality.pairs import SHOWN, Completions, Pair
+from fedmvp_flwr.quality.pairs import SHOWN, Pair, load_pair, made_text
 
 LEAST_PAIRS = 4  # two halves of two, for the distances among real images
 _OF_ACCEPTED = ("accepted", "agreement-of-accepted")
@@ -93,7 +93,7 @@ def measure_quality(
         raise DataError(
             "Nothing to take from: retrieval needs complete pairs beside the one to complete."
         )
-    made = Completions(completer, store)
+    texts = (made_text(completer, sample, store) for sample in pairs)
     classes = {
         name: cross_fitted_classes(
             prepared.real.modalities[name].pooled,
@@ -103,7 +103,7 @@ def measure_quality(
         )
         for name in MODALITIES
     }
-    rows = tuple(_rows(pairs, map(made.text, pairs), prepared, classes, class_names))
+    rows = tuple(_rows(pairs, texts, prepared, classes, class_names))
     images = (
         prepared.completed[IMAGE].pooled.float(),
         prepared.real.modalities[IMAGE].pooled.float(),
@@ -120,7 +120,8 @@ def measure_quality(
         "seconds": prepared.seconds,
         "models": completer.models.identities(),
     }
-    return Quality(numbers, tuple(made.pair(sample) for sample in pairs[:SHOWN]), rows)
+    shown = tuple(load_pair(completer, sample, store) for sample in pairs[:SHOWN])
+    return Quality(numbers, shown, rows)
 
 
 def _rows(

@@ -7,9 +7,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fedmvp_flwr.base.files import write_atomic, write_json
-from fedmvp_flwr.quality.image_distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
+from fedmvp_flwr.completion.contents import load_image
+from fedmvp_flwr.quality.distances import LEAST_FOR_FRECHET, LEAST_FOR_KID
 from fedmvp_flwr.quality.measure import Quality
-from fedmvp_flwr.quality.pairs import real_image, thumbnail
+from fedmvp_flwr.quality.pairs import thumbnail
 from fedmvp_flwr.reporting.text import DASH
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ stands for what was not measured.</p>
 <h3>The first {{ part.pairs | length }} pairs</h3><div class=grid>
 {%- for pair, row in part.pairs %}
 <div class=pair><small>{{ row.key }} · {{ row.class }}</small><br>
-{{- picture(pair | real_image, "true image") }}{{ picture(pair.image, "made image") }}
+{{- picture(pair.sample | real_image, "true image") }}{{ picture(pair.image, "made image") }}
 <p>{{ pair.sample.text | cut }}</p><p class=made>{{ pair.text | cut }}</p>
 <small>image {{ row["image-similarity"] | short }}, text {{ row["text-similarity"] | short }},
 ROUGE-L {{ row["rouge-l"] | short }}</small></div>
@@ -104,7 +105,7 @@ def _page(results: Mapping[str, Quality]) -> str:
     from jinja2 import Environment, StrictUndefined  # torch needs it, too
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"short": _short, "cut": _cut, "uri": _uri, "real_image": real_image}
+    environment.filters |= {"short": _short, "cut": _cut, "uri": _uri, "real_image": load_image}
     numbers = [result.numbers for result in results.values()]
     overall = [
         [title, *(part["overall"].get(key) for part in numbers)] for key, title in _MEASURES.items()

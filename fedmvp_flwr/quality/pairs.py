@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.completion.completer import Completer
-from fedmvp_flwr.completion.contents import load_image
 from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.completion.store import FeatureStore
 
@@ -35,35 +34,21 @@ class Pair:
     text: str | None
 
 
-@dataclass(frozen=True)
-class Completions:
-    """Reads the completions of pairs from the store.
+def made_text(completer: Completer, sample: Sample, store: FeatureStore) -> str | None:
+    """The text made from a pair's image; its made image is not decoded."""
+    text = load_completion(completer, sample, TEXT, store)
+    return text if isinstance(text, str) else None
 
-    Attributes:
-        completer: made them.
-        store: where they are kept.
+
+def load_pair(completer: Completer, sample: Sample, store: FeatureStore) -> Pair:
+    """A pair with both of its completions, from the store.
+
+    Raises:
+        DataError: the image of the pair that it was taken from cannot be decoded.
     """
-
-    completer: Completer
-    store: FeatureStore
-
-    def pair(self, sample: Sample) -> Pair:
-        """A pair with both of its completions.
-
-        Raises:
-            DataError: the image of the pair that it was taken from cannot be decoded.
-        """
-        image = self._load(sample, IMAGE)
-        small = None if image is None or isinstance(image, str) else thumbnail(image)
-        return Pair(sample, small, self.text(sample))
-
-    def text(self, sample: Sample) -> str | None:
-        """The text made from a pair's image; its made image is not decoded."""
-        text = self._load(sample, TEXT)
-        return text if isinstance(text, str) else None
-
-    def _load(self, sample: Sample, modality: str) -> "str | Image | None":
-        return load_completion(self.completer, sample, modality, self.store)
+    image = load_completion(completer, sample, IMAGE, store)
+    small = None if image is None or isinstance(image, str) else thumbnail(image)
+    return Pair(sample, small, made_text(completer, sample, store))
 
 
 def thumbnail(image: "Image") -> "Image":
@@ -71,12 +56,3 @@ def thumbnail(image: "Image") -> "Image":
     small = image.convert("RGB")
     small.thumbnail((THUMBNAIL, THUMBNAIL))
     return small
-
-
-def real_image(pair: Pair) -> "Image":
-    """Decode the real image of a pair.
-
-    Raises:
-        DataError: it cannot be decoded.
-    """
-    return load_image(pair.sample)

@@ -39,11 +39,7 @@ class BestModel:
         return self.selection.exhausted(self.settings.early_stopping_patience)
 
     def offer(self, finished: FinishedRound, score: float | None) -> bool:
-        """Take in a round's score and keep its model if none was better.
-
-        Args:
-            finished: the round.
-            score: more is better; None in a round without one.
+        """Take in a round's score, None without one, and keep its model if none was better.
 
         Returns:
             Whether the run is to end here.

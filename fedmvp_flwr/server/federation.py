@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from logging import INFO
 
+import torch
 from flwr.app import ArrayRecord, ConfigRecord
 from flwr.common.logger import log
 from flwr.serverapp import Grid
@@ -11,11 +12,14 @@ from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.options import RoundOptions
 from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
+from fedmvp_flwr.base.errors import CheckpointError
+from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.completion.gating import conditions
+from fedmvp_flwr.config.training import TrainingSettings
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.protocol.messages import GATE_FALLBACK, class_names_record
 from fedmvp_flwr.protocol.scores import average_client_metrics
-from fedmvp_flwr.server.network import build_network, fitting
 from fedmvp_flwr.server.opened_run import MIN_CLIENTS, OpenedRun
 from fedmvp_flwr.server.preparation import PreparedRun
 from fedmvp_flwr.server.probe import ProbeRepresenter
@@ -129,3 +133,30 @@ def build_strategy(
         min_evaluate_nodes=MIN_CLIENTS if settings.fraction_evaluate else 0,
         min_available_nodes=run.min_nodes,
     )
+
+
+def build_network(
+    settings: TrainingSettings, seed: int, features: Batch, num_classes: int
+) -> FedMVPNetwork:
+    """Build the initial global network, the same for the same seed."""
+    with torch.random.fork_rng():  # torch's initialisers draw from the global generator
+        torch.manual_seed(seed_for(seed, "network"))
+        return FedMVPNetwork(settings, features.widths, num_classes)
+
+
+def fitting(
+    tensors: dict[str, torch.Tensor], network: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
+    """Return the tensors of a checkpoint if they are those of the network.
+
+    Raises:
+        CheckpointError: other names or shapes; names them.
+    """
+    expected = {name: tuple(tensor.shape) for name, tensor in network.items()}
+    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
+    if found != expected:
+        names = sorted(
+            name for name in expected.keys() | found if expected.get(name) != found.get(name)
+        )
+        raise CheckpointError(f"The checkpoint belongs to another network: {names} differ.")
+    return tensors

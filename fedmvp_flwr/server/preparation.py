@@ -26,7 +26,7 @@ from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.protocol.messages import class_names_record
 from fedmvp_flwr.protocol.summary import fallback_threshold
-from fedmvp_flwr.server.admission import Admission
+from fedmvp_flwr.server.admission import Admission, misfit
 from fedmvp_flwr.server.data import (
     ServerData,
     load_server_dataset,
@@ -44,7 +44,6 @@ from fedmvp_flwr.server.probe import (
 from fedmvp_flwr.server.probe_source import prepare_probe
 from fedmvp_flwr.server.resume import differing_clients, require_same
 from fedmvp_flwr.server.shown_completions import save_shown_completions
-from fedmvp_flwr.server.summary_check import misfit
 
 
 @dataclass(frozen=True)

@@ -61,9 +61,9 @@ def generate_probe(
 
     Args:
         texts: (class index, text) of each sample, at least 2.
-        generator: frozen text-to-image model.
+        generator: frozen.
         image_encoder: frozen, the same as at the clients.
-        text_encoder: frozen, the same as at the clients.
+        text_encoder: the same.
         seed: sample i depends on this and on i alone.
         batch_size: samples per call of a model.
     """
@@ -112,7 +112,7 @@ def load_probe(path: Path) -> Probe:
     """Read a probe of `save_probe`.
 
     Raises:
-        DataError: no such file, a damaged one, or one that holds no probe of at least 2 samples.
+        DataError: no such file, or a damaged one.
     """
     try:
         tensors, metadata = load_tensors(path)
@@ -125,10 +125,6 @@ def load_probe(path: Path) -> Probe:
     if digest != metadata.get("probe"):
         raise DataError(
             f"The probe {path} is damaged: its content does not match its hash. {_INSTEAD}"
-        )
-    if len(batch) < 2:
-        raise DataError(
-            f"The probe {path} holds {len(batch)} sample(s); CKA needs at least 2. {_INSTEAD}"
         )
     return Probe(batch, digest)
 

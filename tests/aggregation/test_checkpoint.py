@@ -68,11 +68,6 @@ def test_nothing_saved_yet(tmp_path):
         CheckpointStore(tmp_path / "absent").latest()
 
 
-def test_at_least_one_is_kept(tmp_path):
-    with pytest.raises(ValueError, match="keep"):
-        CheckpointStore(tmp_path, keep=0)
-
-
 @pytest.mark.parametrize("damage", ["truncate", "empty", "garbage"])
 def test_damaged_files_are_named(tmp_path, damage):
     path = CheckpointStore(tmp_path).save(1, arrays(1.0), {})

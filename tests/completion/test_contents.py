@@ -62,7 +62,3 @@ def test_keys_of_features_tell_encoders_and_shapes_apart(tiny_config, tiny_folde
     assert len({encoding.features_key("image", "digest", m) for m in models}) == 3
     assert len({encoding.features_key("text", "digest", m) for m in models}) == 1
     assert len({encoding.widths_key(name, models[0]) for name in ("image", "text")}) == 2
-
-
-def test_widths():
-    assert encoding.widths_from_bytes(encoding.widths_to_bytes((128, 64))) == (128, 64)

@@ -12,7 +12,7 @@ from fedmvp_flwr.completion.passes import (
     pass_over_texts,
 )
 from fedmvp_flwr.completion.preparation import Preparation
-from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 
@@ -77,7 +77,9 @@ def test_of_a_pool_only_what_is_taken_over_keeps_its_tokens(
 ):
     config = tiny_config.changed(completion="retrieval")
     mine, pool = samples[1:4], samples
-    request = Request(mine, holes(mine), completer_for(config.completion, models, 0, pool))
+    request = Request(
+        mine, holes(mine), completer_class(config.completion)(models, config.completion, 0, pool)
+    )
     work = Preparation(request, store)
     work.look_up()
     pass_over_images(work)

@@ -5,7 +5,7 @@ import torch
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.completion import pipeline
-from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 
@@ -23,7 +23,7 @@ def apart(tiny_config, tiny_folders):
 def prepare(samples, complete, config, root, models=None):
     models = models or frozen_models(config)
     with FeatureStore(root) as store:
-        completer = completer_for(config.completion, models)
+        completer = completer_class(config.completion)(models, config.completion)
         return pipeline.prepare([Request(samples, complete, completer)], store)[0]
 
 

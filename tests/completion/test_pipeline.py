@@ -9,14 +9,16 @@ from fedmvp_flwr.base.errors import DataError, ModelError
 from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion import pipeline
 from fedmvp_flwr.completion.contents import Source
-from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
 def completer_of(models, config, pool=()):
-    return completer_for(config.completion, models, config.data.data_seed, pool)
+    return completer_class(config.completion)(
+        models, config.completion, config.data.data_seed, pool
+    )
 
 
 def load_completion(sample, modality, *, models, store, config, class_names=(), pool=()):
@@ -350,12 +352,6 @@ def test_nothing_to_complete_from(tiny_config, shared_models, tmp_path):
     empty = [Sample("bare", 0, None, None)]
     with pytest.raises(DataError, match="bare"):
         prepare(empty, {"image": [True]}, tiny_config, tmp_path, shared_models)
-
-
-@pytest.mark.parametrize("flags", [{"image": [True]}, {"sound": [False] * 10}])
-def test_flags_must_fit(flags, samples, tiny_config, shared_models, tmp_path):
-    with pytest.raises(DataError, match="flags"):
-        prepare(samples, flags, tiny_config, tmp_path, shared_models)
 
 
 def test_a_broken_image_is_named(tiny_config, shared_models, tmp_path, random_image):

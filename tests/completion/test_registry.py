@@ -10,7 +10,6 @@ from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.completion.registry import (
     COMPLETERS,
     completer_class,
-    completer_for,
     frozen_models,
 )
 from fedmvp_flwr.completion.store import FeatureStore, key_for
@@ -57,7 +56,9 @@ def test_a_new_way_is_a_class_and_a_line(config, tmp_path, monkeypatch):
     assert again.summary.completions["text"].reused == made["text"].made
     bare = next(s for s in dataset.splits["train"] if s.image)
     with FeatureStore(tmp_path) as store:
-        found = load_completion(completer_for(config.completion, models), bare, "text", store)
+        found = load_completion(
+            completer_class(config.completion)(models, config.completion), bare, "text", store
+        )
     assert found in (None, "a flower is a flower")
 
 

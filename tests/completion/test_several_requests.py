@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fedmvp_flwr.completion.pipeline import prepare
-from fedmvp_flwr.completion.registry import completer_for, frozen_models
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.requests import Request
 from fedmvp_flwr.completion.store import FeatureStore
 
@@ -65,7 +65,7 @@ def test_the_same_bits_as_one_after_the_other(parts, samples, completion, tiny_c
     config = tiny_config.changed(completion=completion)
     models = frozen_models(config)
     pool = [sample for sample in samples if sample.complete]
-    completer = completer_for(config.completion, models, 0, pool)
+    completer = completer_class(config.completion)(models, config.completion, 0, pool)
     requests = [Request(part, flags(part), completer) for part in parts]
     with FeatureStore(tmp_path / "together") as store:
         together = prepare(requests, store)
@@ -79,7 +79,7 @@ def test_the_same_bits_as_one_after_the_other(parts, samples, completion, tiny_c
 
 def test_all_images_come_before_any_text(parts, models, tiny_config, tmp_path):
     recorder = Recorder(models)
-    completer = completer_for(tiny_config.completion, recorder)
+    completer = completer_class(tiny_config.completion)(recorder, tiny_config.completion)
     with FeatureStore(tmp_path) as store:
         prepare([Request(part, flags(part), completer) for part in parts], store)
     first_text = recorder.order.index("text")
@@ -90,11 +90,11 @@ def test_all_images_come_before_any_text(parts, models, tiny_config, tmp_path):
 def test_what_a_request_makes_the_next_one_finds(samples, models, tiny_config, tmp_path):
     recorder, alone = Recorder(models), Recorder(models)
     with FeatureStore(tmp_path / "alone") as store:
-        completer = completer_for(tiny_config.completion, alone)
+        completer = completer_class(tiny_config.completion)(alone, tiny_config.completion)
         prepare([Request(samples, flags(samples), completer)], store)
     twin = [replace(sample, label=sample.label) for sample in samples]
     with FeatureStore(tmp_path) as store:
-        completer = completer_for(tiny_config.completion, recorder)
+        completer = completer_class(tiny_config.completion)(recorder, tiny_config.completion)
         first, second = prepare(
             [Request(part, flags(part), completer) for part in (samples, twin)], store
         )

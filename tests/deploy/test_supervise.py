@@ -13,6 +13,11 @@ import pytest
 from fedmvp_flwr.deploy import supervise as module
 from fedmvp_flwr.deploy.supervise import supervise
 
+QUICK = (
+    "import sys; from fedmvp_flwr.deploy import supervise; supervise._POLL = 0.05; "
+    "sys.exit(supervise.main())"
+)
+KEEPER = ["-c", QUICK, "--", sys.executable, "-c"]
 HANGS = "import sys, time; print('ERROR: Server error 500', flush=True); time.sleep(60)"
 
 
@@ -98,9 +103,9 @@ def test_a_lost_child_ends_its_parent(monkeypatch):
 
 
 def test_nothing_is_ended_while_an_app_is_at_work(monkeypatch):
-    looks = [["needed"], *([["flwr-serverapp"]] * 20), ["needed"]]
+    looks = [["needed"], *([["flwr-serverapp"]] * 10), ["needed"]]
     monkeypatch.setattr(module, "descendants", stepwise(looks))
-    program = "import time; time.sleep(2)"
+    program = "import time; time.sleep(1)"
     assert supervise([sys.executable, "-c", program], needs="needed") == 0
 
 
@@ -110,9 +115,6 @@ def stepwise(looks):
 
 
 def test_descendants_are_found_by_name():
-    import os
-    import subprocess
-
     child = subprocess.Popen(["sleep", "30"])
     try:
         assert "sleep" in module.descendants(os.getpid())
@@ -141,15 +143,7 @@ def test_a_program_that_a_second_signal_killed_leaves_its_mark(tmp_path):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full on this system")
 def test_a_log_on_a_full_disk_does_not_stop_the_program():
     program = "for n in range(20000): print('a line that fills the pipe', n)"
-    command = [
-        sys.executable,
-        "-m",
-        "fedmvp_flwr.deploy.supervise",
-        "--",
-        sys.executable,
-        "-c",
-        program,
-    ]
+    command = [sys.executable, *KEEPER, program]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, check=False, timeout=60)
     assert done.returncode == 0
@@ -157,15 +151,7 @@ def test_a_log_on_a_full_disk_does_not_stop_the_program():
 
 def test_a_terminal_interrupts_the_program_once_and_not_twice():
     program = "import os; print(os.getpgid(0) == os.getpid())"
-    command = [
-        sys.executable,
-        "-m",
-        "fedmvp_flwr.deploy.supervise",
-        "--",
-        sys.executable,
-        "-c",
-        program,
-    ]
+    command = [sys.executable, *KEEPER, program]
     done = subprocess.run(command, capture_output=True, check=True, text=True, timeout=60)
     assert done.stdout == "True\n"
 
@@ -182,8 +168,7 @@ def kept(of_hangup):
         f"import os, signal, sys; signal.signal(signal.SIGHUP, signal.{of_hangup}); "
         "os.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
     )
-    supervised = ["-m", "fedmvp_flwr.deploy.supervise", "--", sys.executable, "-c", LEAVES]
-    command = [sys.executable, "-c", starter, *supervised]
+    command = [sys.executable, "-c", starter, *KEEPER, LEAVES]
     keeper = subprocess.Popen(command, stdout=subprocess.PIPE)
     assert keeper.stdout.readline() == b"up\n"
     return keeper

@@ -113,16 +113,6 @@ incomplete = "drop"
 method = "fedavg"
 completion = "none"
 
-[methods.retrieval-own]
-method = "fedavg"
-completion = "retrieval"
-retrieval-source = "own"
-
-[methods.retrieval-public]
-method = "fedavg"
-completion = "retrieval"
-retrieval-source = "public"
-
 [methods.fedmvp-retrieval]
 method = "fedmvp"
 completion = "retrieval"
@@ -166,9 +156,9 @@ def test_a_whole_experiment(light_runs, miniature, tmp_path, monkeypatch, capsys
     main()
     table = [line.split("|")[1:-1] for line in capsys.readouterr().out.splitlines() if "|" in line]
     names = [row[0].strip() for row in table]
-    methods = ["drop-incomplete", "mask", "retrieval-own", "retrieval-public", "fedmvp-retrieval"]
+    methods = ["drop-incomplete", "mask", "fedmvp-retrieval"]
     assert names == methods
-    assert [len(row) - 1 for row in table] == [3, 3, 3, 5, 5]
+    assert [len(row) - 1 for row in table] == [3, 3, 5]
     results = {
         name: json.loads((out / name / "seed-0" / "result.json").read_text()) for name in names
     }

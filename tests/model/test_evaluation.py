@@ -56,14 +56,6 @@ def test_known_scores():
     assert always_0["macro-f1"] == pytest.approx((6 / 7 + 0) / 2)
 
 
-@pytest.mark.parametrize(("predicted", "labels"), [([], []), ([0], [0, 1])])
-def test_nothing_to_score_is_refused(predicted, labels):
-    with pytest.raises(ValueError, match="one prediction per label"):
-        classification_scores(
-            torch.tensor(predicted, dtype=torch.long), torch.tensor(labels, dtype=torch.long), 2
-        )
-
-
 def test_evaluating_scores_the_predictions(network, make_batch):
     batch = make_batch(20)
     network.train()

@@ -36,12 +36,12 @@ def test_predictions_are_the_probabilities_of_the_joint_vectors(network, make_ba
 
 def test_at_least_two_classes(widths):
     with pytest.raises(ValueError, match="at least 2 classes"):
-        FedMVPNetwork(*widths, 1)
+        FedMVPNetwork(RunConfig.of().training, widths, 1)
 
 
 def test_the_settings_of_a_run_decide(make_batch):
     config = RunConfig.of(model_width=24, model_layers=3, model_heads=3, model_dropout=0.25)
-    network = FedMVPNetwork.from_settings(config.training, make_batch(2).widths, 7)
+    network = FedMVPNetwork(config.training, make_batch(2).widths, 7)
     assert network.encoder.width == 24
     assert len(network.encoder.layers) == 3
     assert network.encoder.self_attention.attention.heads == 3
@@ -51,5 +51,5 @@ def test_the_settings_of_a_run_decide(make_batch):
 
 def test_the_default_network_fits_a_message():
     widths = {"image": (512, 512), "text": (512, 512)}
-    network = FedMVPNetwork.from_settings(RunConfig.of().training, widths, 200)
+    network = FedMVPNetwork(RunConfig.of().training, widths, 200)
     assert check_message_size(pack(network.state_dict(), "fp16"), 4.0) < 4_000_000

@@ -1,3 +1,5 @@
+import subprocess
+import sys
 from dataclasses import replace
 
 import pytest
@@ -11,7 +13,7 @@ from fedmvp_flwr import (
 )
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import Batch
-from fedmvp_flwr.model.training import cosine_decay, drop_modalities, fedmvp_loss, train
+from fedmvp_flwr.model.training import AdamW, cosine_decay, drop_modalities, fedmvp_loss, train
 
 
 def rng(seed=0):
@@ -204,3 +206,42 @@ def test_nothing_to_train_on_is_refused(network, make_batch):
     empty = make_batch(2).select(torch.tensor([], dtype=torch.long))
     with pytest.raises(DataError, match="no sample to train on"):
         train_by(RunConfig.of(), network, empty, rng())
+
+
+PROGRAM = """
+import sys, torch
+from fedmvp_flwr.model.training import AdamW
+layer = torch.nn.Linear(2, 2)
+optimizer = AdamW(layer.parameters(), 0.1, 0.0)
+layer(torch.ones(1, 2)).sum().backward()
+optimizer.step()
+sys.exit("torch._dynamo" in sys.modules)
+"""
+
+
+def network():
+    torch.manual_seed(3)
+    return torch.nn.Sequential(torch.nn.Linear(4, 8), torch.nn.GELU(), torch.nn.Linear(8, 2))
+
+
+@pytest.mark.parametrize("weight_decay", [0.0, 0.1])
+def test_it_is_torchs_to_the_bit(weight_decay):
+    ours, theirs = network(), network()
+    optimizers = (
+        AdamW(ours.parameters(), 0.01, weight_decay),
+        torch.optim.AdamW(theirs.parameters(), lr=0.01, weight_decay=weight_decay),
+    )
+    inputs = torch.randn(10, 6, 4, generator=torch.Generator().manual_seed(1))
+    for step, batch in enumerate(inputs):
+        for model, optimizer in zip((ours, theirs), optimizers, strict=True):
+            optimizer.zero_grad()
+            model(batch).square().mean().backward()
+            if step < 3:  # a parameter that gets no gradient at first
+                model[0].bias.grad = None
+            optimizer.step()
+    for a, b in zip(ours.parameters(), theirs.parameters(), strict=True):
+        assert torch.equal(a, b)
+
+
+def test_it_does_not_import_the_compiler():
+    assert subprocess.run([sys.executable, "-c", PROGRAM], check=False).returncode == 0

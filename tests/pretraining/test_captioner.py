@@ -1,10 +1,12 @@
 import numpy as np
 import torch
 import torch.nn.functional as F
+from torch import nn
 
-from fedmvp_flwr.pretraining.attributes import AttributeHeads
-from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encode_pairs
-from fedmvp_flwr.pretraining.job import Job
+from fedmvp_assets.build.transplant import captioner_to_encoder
+from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encode_pairs, encoder_to_captioner
+from fedmvp_flwr.pretraining.encoder import EncoderTrainer
+from fedmvp_flwr.pretraining.job import AttributeHeads, Job
 from fedmvp_flwr.pretraining.loop import Budget
 from fedmvp_flwr.pretraining.sample_bank import SampleBank
 from fedmvp_flwr.pretraining.shape import Shape
@@ -63,3 +65,25 @@ def test_attribute_heads_are_the_mean_of_their_cross_entropies():
     assert torch.allclose(heads.loss(tokens, targets), expected)
     none = AttributeHeads(4, ()).loss(tokens, torch.zeros(5, 0, dtype=torch.int64))
     assert float(none) == 0.0
+
+
+TOWERS = Shape(image_size=16, patch=4, width=32, vision_layers=2, context=16)
+
+
+def test_image_towers_are_handed_on_unchanged():
+    torch.manual_seed(0)
+    tokenizer = learn_tokenizer(["a flower"], 300, TOWERS.context)
+    sizes = (3, 2)
+    encoder = EncoderTrainer(TOWERS, tokenizer, sizes).eval()
+    captioner = CaptionerTrainer(TOWERS, tokenizer, sizes).eval()
+    pixels = torch.randn(2, 3, 16, 16)
+    nn.init.normal_(captioner.model.vision_model.embeddings.patch_embedding.bias)
+    with torch.no_grad():
+        captioner_to_encoder(captioner, encoder)
+        seen = captioner.model.vision_model(pixel_values=pixels)[0][:, 1:]
+        _, tokens = encoder.clip.visual(pixels)
+        assert torch.allclose(tokens, seen, atol=1e-4)
+        other = CaptionerTrainer(TOWERS, tokenizer, sizes).eval()
+        encoder_to_captioner(encoder, other)
+        again = other.model.vision_model(pixel_values=pixels)[0][:, 1:]
+        assert torch.allclose(again, seen, atol=1e-4)

@@ -51,7 +51,7 @@ def made(data, tmp_path_factory):
 
 def test_the_models_complete_samples_as_a_run_does(data, made):
     from fedmvp_flwr.completion.pipeline import load_completion, prepare
-    from fedmvp_flwr.completion.registry import completer_for, frozen_models
+    from fedmvp_flwr.completion.registry import completer_class, frozen_models
     from fedmvp_flwr.completion.requests import Request
     from fedmvp_flwr.completion.store import FeatureStore
     from fedmvp_flwr.data.sources.registry import load_dataset
@@ -67,7 +67,7 @@ def test_the_models_complete_samples_as_a_run_does(data, made):
     ]
     models = frozen_models(config)
     with FeatureStore(Path(config.run.cache_dir)) as store:
-        completer = completer_for(config.completion, models)
+        completer = completer_class(config.completion)(models, config.completion)
         flags = {"image": [False, True], "text": [True, False]}
         (prepared,) = prepare([Request(holes, flags, completer, dataset.class_names)], store)
         text = load_completion(completer, holes[0], "text", store)

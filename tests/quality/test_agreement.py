@@ -54,11 +54,6 @@ def test_labels_without_pattern_are_not_learnt_by_heart():
     assert float((real == labels).float().mean()) == pytest.approx(0.5, abs=0.1)
 
 
-def test_no_sample():
-    with pytest.raises(ValueError, match="at least one"):
-        fit_probe(torch.zeros(0, 3), torch.zeros(0, dtype=torch.int64), 2)
-
-
 @pytest.mark.parametrize("order", ["cyclic", "sorted", "shuffled"])
 def test_the_order_of_the_samples_hides_no_class_from_the_probe(order):
     # Five classes in turn: folds by position would be classes, none of which its probe has seen.

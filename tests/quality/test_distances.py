@@ -3,7 +3,15 @@ import pytest
 import torch
 from scipy import linalg
 
-from fedmvp_flwr.quality.distances import frechet_distance, kernel_distance
+from fedmvp_flwr.quality.distances import (
+    LEAST_FOR_FRECHET,
+    LEAST_FOR_KID,
+    class_distances,
+    frechet_distance,
+    kernel_distance,
+    overall_distances,
+)
+from fedmvp_flwr.quality.measure import _per_class
 
 
 def draw(count, width, seed, shift=0.0, scale=1.0):
@@ -74,11 +82,60 @@ def test_kernel_distance_is_unbiased_for_pairs_of_the_same_classes():
     assert abs(float(np.mean(values))) < 3 * float(np.std(values)) / 300**0.5
 
 
-def test_too_few_or_unlike_features():
-    for distance in (frechet_distance, kernel_distance):
-        with pytest.raises(ValueError, match="at least 2"):
-            distance(draw(1, 3, 0), draw(1, 3, 0))
-    with pytest.raises(ValueError, match="one width"):
-        frechet_distance(draw(4, 3, 0), draw(5, 2, 0))
-    with pytest.raises(ValueError, match="expected pairs"):
-        kernel_distance(draw(4, 3, 0), draw(5, 3, 0))
+def small(count, seed, shift=0.0):
+    return shift + torch.randn(count, 6, generator=torch.Generator().manual_seed(seed))
+
+
+def measured(count):
+    return {
+        name
+        for name, value in class_distances(small(count, 0), small(count, 1)).items()
+        if value is not None
+    }
+
+
+def test_a_class_is_measured_only_where_it_has_enough_pairs():
+    assert set(class_distances(small(1, 0), small(1, 1))) == {"frechet", "frechet-of-real", "kid"}
+    assert measured(1) == measured(LEAST_FOR_KID - 1) == set()
+    assert measured(LEAST_FOR_KID) == measured(LEAST_FOR_FRECHET - 1) == {"kid"}
+    assert measured(LEAST_FOR_FRECHET) == {"frechet", "frechet-of-real", "kid"}
+
+
+def test_distances_of_a_class_are_those_of_its_pairs():
+    made, real = small(21, 0, shift=1.0), small(21, 1)
+    values = class_distances(made, real)
+    assert values["kid"] == kernel_distance(made, real)
+    assert values["frechet"] == frechet_distance(made[0::2], real[1::2])
+    assert values["frechet-of-real"] == frechet_distance(real[0::2], real[1::2])
+    assert values["frechet"] > values["frechet-of-real"]
+    assert values["kid"] > class_distances(small(21, 2), real)["kid"]
+
+
+def test_overall_halves_have_every_other_pair_of_each_class():
+    labels = torch.tensor([0, 1] * 6 + [1])
+    made, real = small(13, 0), small(13, 1)
+    real[labels == 1] += 9  # halves of one class each would be far apart
+    values = overall_distances(made, real, labels)
+    assert values["frechet-of-real"] < 20
+    assert values["kid"] == pytest.approx(kernel_distance(made, real))
+    order = labels.argsort(stable=True)
+    one, other = order[0::2], order[1::2]
+    assert values["frechet"] == frechet_distance(made[one], real[other])
+    assert values["kid-of-real"] == kernel_distance(real[one[:6]], real[other])
+
+
+def test_each_class_has_its_own_rows():
+    names = ["b", "a", "b"] * 19
+    rows = [{"key": str(i), "class": name, "rouge-l": i / 57} for i, name in enumerate(names)]
+    made, real = small(57, 0), small(57, 1)
+    made[[i for i, name in enumerate(names) if name == "a"]] += 3
+    groups = _per_class(rows, made, real)
+    assert list(groups) == ["a", "b"]
+    for name, group in groups.items():
+        own = [i for i, other in enumerate(names) if other == name]
+        assert group["pairs"] == len(own)
+        assert group["rouge-l"] == pytest.approx(sum(own) / len(own) / 57)
+        assert group["kid"] == kernel_distance(made[own], real[own])
+    assert groups["a"]["kid"] > groups["b"]["kid"]
+    assert groups["b"]["frechet"] is not None
+    assert groups["a"]["frechet"] is None  # nineteen pairs

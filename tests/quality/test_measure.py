@@ -12,7 +12,7 @@ from fedmvp_flwr.completion.pipeline import load_completion
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
-from fedmvp_flwr.quality import image_distances, measure
+from fedmvp_flwr.quality import distances, measure
 from fedmvp_flwr.quality import pairs as quality_pairs
 from fedmvp_flwr.quality.measure import GATES, held_out
 from fedmvp_flwr.quality.page import write_quality
@@ -174,8 +174,8 @@ def by_class(page):
 
 
 def test_images_of_a_class_are_measured_where_it_has_enough_pairs(config, tmp_path, monkeypatch):
-    monkeypatch.setattr(image_distances, "LEAST_FOR_KID", 2)
-    monkeypatch.setattr(image_distances, "LEAST_FOR_FRECHET", 4)
+    monkeypatch.setattr(distances, "LEAST_FOR_KID", 2)
+    monkeypatch.setattr(distances, "LEAST_FOR_FRECHET", 4)
     other = config.changed(completion="retrieval")
     results = run_quality(other, num_samples=30)
     path, page = write_quality(tmp_path, results)

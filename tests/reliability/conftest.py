@@ -22,3 +22,10 @@ def in_an_app(monkeypatch):
 
     for name in ("_task_id", "_run_id", "_node_id"):
         monkeypatch.setattr(TaskIdentity, name, 1)
+
+
+@pytest.fixture(autouse=True)
+def quickly_started_again(monkeypatch):
+    """What has ended is seen, and started again, at once; what outlives it is asked to end."""
+    for name in ("_SAMPLE", "_RESTART_FIRST", "_LEFTOVER"):
+        monkeypatch.setattr(f"reliability.processes.{name}", 0.1)

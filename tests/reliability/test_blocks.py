@@ -2,7 +2,8 @@ import pytest
 
 from reliability.blocks import Block, Check, GuideError, Names, Untried, steps
 from reliability.checks import CHECKS
-from reliability.guide import PAGE, PREFIX
+from reliability.guide import PAGE
+from reliability.guide_machines import PREFIX
 
 PAGE_TEXT = """# A guide
 

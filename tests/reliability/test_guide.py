@@ -5,9 +5,10 @@ import sys
 import pytest
 
 from fedmvp_flwr.simulation.processes import find_marked
-from reliability import guide as module
 from reliability.blocks import GuideError, steps
-from reliability.guide import Guide, check, main
+from reliability.checks import CHECKS
+from reliability.guide import check, main
+from reliability.guide_machines import Guide
 from reliability.processes import wait_for
 
 
@@ -59,7 +60,7 @@ def test_a_service_stays_and_is_started_again_and_a_job_is_not(follow):
     keeper, once = guide.services["keeper"], guide.services["once"]
     wait_for("the end of the job", lambda: once.code is not None, 30.0, 0.05)
     assert (once.code, once.restart) == (3, False)
-    module.CHECKS["kill"](guide, "keeper")
+    CHECKS["kill"](guide, "keeper")
     assert set(guide.services) == {"keeper"}  # the job may fail with what it needed
     wait_for("the restart", lambda: keeper.starts == 2 and keeper.code is None, 30.0, 0.05)
     guide.stop()
@@ -75,10 +76,10 @@ def test_what_left_its_session_is_ended_too(follow, tmp_path):
 
 def test_a_service_that_must_be_refused(follow):
     guide = follow(block("a, service keeper", "echo '[code: 2004] no'; exit 1"), "a")
-    module.CHECKS["stop"](guide, "keeper")
-    module.CHECKS["refused"](guide, "keeper", "[code:", "2004]")
+    CHECKS["stop"](guide, "keeper")
+    CHECKS["refused"](guide, "keeper", "[code:", "2004]")
     with pytest.raises(GuideError, match="without '\\[code: 2001\\]'"):
-        module.CHECKS["refused"](guide, "keeper", "[code:", "2001]")
+        CHECKS["refused"](guide, "keeper", "[code:", "2001]")
 
 
 def test_a_check_that_nobody_knows(follow):

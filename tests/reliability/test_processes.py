@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from reliability import processes
 from reliability.processes import Service, family, resident, session, wait_for
 from reliability.proxy import HOST, CountingProxy
 
@@ -81,7 +82,9 @@ def test_a_family_spans_sessions(tmp_path):
     assert family(made.pid) == []
 
 
-def test_ends_what_is_in_another_session_and_has_lost_its_parent(tmp_path):
+def test_ends_what_is_in_another_session_and_has_lost_its_parent(tmp_path, monkeypatch):
+    for name in ("_LEFTOVER", "_GRACE"):  # once deaf, always deaf
+        monkeypatch.setattr(processes, name, 0.5)
     deaf = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); time.sleep(60)"
     script = (
         "import subprocess, sys, time; "

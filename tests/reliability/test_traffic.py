@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import httpx
 import pytest
 
-from reliability.traffic import Reading, between, read, trace, trace_file
+from reliability.traffic import Reading, between, read, trace_file
 
 TRACE = Path(__file__).resolve().parents[2] / "reliability" / "trace" / "sitecustomize.py"
 
@@ -61,11 +61,3 @@ def test_the_parts_between_two_readings_add_up(federation):
         "connections": 1,
         "requests": {"pull-object": 2, "pull-messages": 1},
     }
-
-
-def test_nodes_are_told_to_trace(federation):
-    trace(federation)
-    env = federation.specs["node-0"].env
-    assert env["OTHER"] == "kept"
-    assert env["FEDMVP_TRACE"] == str(trace_file(federation, "node-0"))
-    assert env["PYTHONPATH"].split(":")[0] == str(TRACE.parent)

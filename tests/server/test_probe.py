@@ -5,6 +5,7 @@ from fedmvp_flwr.aggregation.wire import pack
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import ModalityFeatures
 from fedmvp_flwr.base.tensor_file import tensors_digest
+from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.server.probe import (
     PROBE_FRAMES,
@@ -12,6 +13,7 @@ from fedmvp_flwr.server.probe import (
     ProbeRepresenter,
     generate_probe,
     load_probe,
+    probe_of,
     probe_texts,
     save_probe,
 )
@@ -142,17 +144,16 @@ def test_other_tensors_are_no_probe(tmp_path):
         load_probe(tmp_path / "model.safetensors")
 
 
-def test_one_sample_is_too_little(make_batch, tmp_path):
-    batch = make_batch(1)
-    save_probe(tmp_path / "p.safetensors", Probe(batch, tensors_digest(batch.tensors())))
+def test_one_sample_is_too_little(make_batch):
     with pytest.raises(DataError, match="at least 2"):
-        load_probe(tmp_path / "p.safetensors")
+        probe_of(make_batch(1))
 
 
 def other_network(widths, seed):
     with torch.random.fork_rng():
         torch.manual_seed(seed)
-        return FedMVPNetwork(*widths, 3, width=16, layers=1, heads=2, dropout=0.5)
+        training = RunConfig.of(model_width=16, model_heads=2, model_dropout=0.5).training
+        return FedMVPNetwork(training, widths, 3)
 
 
 def test_representing_equals_loading_the_arrays(network, widths, probe):

@@ -3,7 +3,7 @@ import torch
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import CheckpointError
-from fedmvp_flwr.server.network import build_network, fitting
+from fedmvp_flwr.server.federation import build_network, fitting
 
 TRAINING = RunConfig.of(model_width=16, model_heads=2).training
 
