@@ -6,7 +6,7 @@ from fedmvp_flwr.client.preparation import prepare_client
 from fedmvp_flwr.client.prepared_file import save_client
 from fedmvp_flwr.client.work import node_dataset
 from fedmvp_flwr.completion.pipeline import prepare
-from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.pool import completer_for
 from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
@@ -74,7 +74,7 @@ def prepare_all(
         if on_progress:
             on_progress("clients", client + 1, num_clients)
     test = server_test(dataset, config.missing, config.run.seed)
-    completer = run_completer(config.completion, config.data, dataset, models)
+    completer = completer_for(config.completion, config.data, dataset, models)
     with FeatureStore(cache) as store:
         prepare([Request(test, all_sides(test), completer)], store, on_progress)
     if config.needs_probe:

@@ -37,8 +37,8 @@ def quality(
     ] = None,
 ) -> None:
     """Complete complete pairs anyway, and report how close that comes to the truth."""
+    from fedmvp_flwr.quality.comparison import run_quality
     from fedmvp_flwr.quality.page import write_quality
-    from fedmvp_flwr.quality.procedure import run_quality
 
     config = config_of(app_dir, run_config, cache)
     chosen_out = out or Path("runs") / f"quality-{dated()}"

@@ -12,7 +12,7 @@ from fedmvp_flwr.base.samples import MODALITIES, Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.gating import accept, calibrate_threshold, training_batch
 from fedmvp_flwr.completion.pipeline import prepare
-from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.pool import completer_for
 from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
@@ -43,7 +43,7 @@ def prepare_client(
         `trainable` says so.
     """
     samples = client_samples(dataset, node, config.data, config.missing, config.run)
-    completer = run_completer(config.completion, config.data, dataset, models, samples.train)
+    completer = completer_for(config.completion, config.data, dataset, models, samples.train)
     requests = [
         Request(samples.train, holes(samples.train), completer, dataset.class_names),
         Request(samples.test, all_sides(samples.test), completer),

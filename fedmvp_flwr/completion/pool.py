@@ -36,7 +36,7 @@ def completion_pool(
     return tuple(sample for sample in taken if sample.complete)
 
 
-def run_completer(
+def completer_for(
     completion: CompletionSettings,
     data: DataSettings,
     dataset: Dataset,

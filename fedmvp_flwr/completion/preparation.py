@@ -32,7 +32,7 @@ COMPLETION, FEATURES = "completion", "features"
 
 
 class Preparation:
-    """The state of one request of `prepare_sets`.
+    """The state of one request of `prepare`.
 
     Attributes:
         request: samples and what is asked for of them.

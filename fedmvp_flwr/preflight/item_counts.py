@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Dataset
 from fedmvp_flwr.completion.contents import CompletionRecord
 from fedmvp_flwr.completion.encoding import features_key
-from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.pool import completer_for
 from fedmvp_flwr.completion.registry import completer_class
 from fedmvp_flwr.completion.requests import Request, all_sides, holes
 from fedmvp_flwr.completion.store import FeatureStore
@@ -70,11 +70,11 @@ def count_work(
             completions[modality] |= {item.key for item in request.wanted[modality] if item}
 
     for client in owned:
-        its = run_completer(config.completion, config.data, dataset, models, client.train)
+        its = completer_for(config.completion, config.data, dataset, models, client.train)
         add(Request(client.train, holes(client.train), its, dataset.class_names))
         add(Request(client.test, all_sides(client.test), its))
     test = server_test(dataset, config.missing, config.run.seed)
-    its = run_completer(config.completion, config.data, dataset, models)
+    its = completer_for(config.completion, config.data, dataset, models)
     add(Request(test, all_sides(test), its))
     makes = completer_class(config.completion).makes()
     work = _workload(contents, completions, models, store, makes)

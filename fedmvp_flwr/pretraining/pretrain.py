@@ -93,7 +93,7 @@ def pretrain(
     device = str(resolve_device(config.run.device))
     pairs = load_pairs(config.data, cache_folder(config.run), settings.split, settings.seed)
     work = settings.out / WORK
-    recipe = _recipe(config, settings, pairs)
+    recipe = _recipe(config.data.dataset, settings, pairs)
     _claim(work, recipe)
     shape, seed = settings.shape, settings.seed
     num_classes = len(pairs.class_names) if settings.use_labels else 0
@@ -105,7 +105,8 @@ def pretrain(
         trained = Stages(job, settings.out, on_progress).run()
         for path in settings.out.rglob("*.safetensors"):
             path.chmod(_READABLE)
-        figures = _measure(config, settings, pairs, device)
+        models = FoundationModels(config.changed(**specs(settings.out)).models, device=device)
+        figures = _measure(models, settings, pairs)
     report = {
         **recipe,
         "vocabulary": len(tokenizer),
@@ -128,11 +129,9 @@ def pretrain(
 
 
 def _measure(
-    config: RunConfig, settings: PretrainSettings, pairs: Pairs, device: str
+    models: FoundationModels, settings: PretrainSettings, pairs: Pairs
 ) -> dict[str, dict[str, float]]:
     """Figures of the finished models on the held-out pairs."""
-    named = config.changed(**specs(settings.out))
-    models = FoundationModels(named.models, device=device)
     held_out = load_sample_bank(pairs.held_out, settings.shape.image_size, settings.out / WORK)
     autoencoder = load_autoencoder(settings.out / "generator" / "vae")
     return {
@@ -153,10 +152,10 @@ def specs(out: Path) -> dict[str, str]:
     }
 
 
-def _recipe(config: RunConfig, settings: PretrainSettings, pairs: Pairs) -> dict[str, Any]:
+def _recipe(dataset: str, settings: PretrainSettings, pairs: Pairs) -> dict[str, Any]:
     return {
         "data": {
-            "dataset": config.data.dataset,
+            "dataset": dataset,
             "split": settings.split,
             "train": len(pairs.train),
             "held-out": len(pairs.held_out),

@@ -17,8 +17,8 @@ from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.completion.gating import accept
 from fedmvp_flwr.completion.pipeline import encode
-from fedmvp_flwr.completion.pipeline import prepare as prepare_sets
-from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.pipeline import prepare as complete_and_encode
+from fedmvp_flwr.completion.pool import completer_for
 from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
@@ -99,10 +99,10 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
     )
     with journal.phase("completion"):
         admission.ask(grid, nodes.present(grid, run.min_nodes, config.run.node_timeout))
-        completer = run_completer(config.completion, config.data, dataset, models)
+        completer = completer_for(config.completion, config.data, dataset, models)
         samples = server_test(dataset, config.missing, config.run.seed)
         with FeatureStore(cache_folder(config.run)) as store:  # while the clients prepare
-            test = prepare_sets([Request(samples, all_sides(samples), completer)], store)[0]
+            test = complete_and_encode([Request(samples, all_sides(samples), completer)], store)[0]
             validation = encode(server_validation(dataset, config.run), models, store)
         needed = run.min_nodes if config.run.min_nodes else 0
         summaries = admission.wait(grid, needed, config.run.round_timeout)

@@ -14,9 +14,9 @@ from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.quality import distances, measure
 from fedmvp_flwr.quality import pairs as quality_pairs
+from fedmvp_flwr.quality.comparison import run_quality
 from fedmvp_flwr.quality.measure import GATES, held_out
 from fedmvp_flwr.quality.page import write_quality
-from fedmvp_flwr.quality.procedure import run_quality
 
 
 @pytest.fixture(scope="module")

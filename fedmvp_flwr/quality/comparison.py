@@ -1,4 +1,4 @@
-"""The command `fedmvp quality`, from the settings to the files."""
+"""Prompt templates against each other, on the same held-out pairs: what `fedmvp quality` tells."""
 
 from collections.abc import Sequence
 
@@ -6,7 +6,7 @@ from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.progress import Progress
 from fedmvp_flwr.base.samples import Dataset, Sample
-from fedmvp_flwr.completion.pool import run_completer
+from fedmvp_flwr.completion.pool import completer_for
 from fedmvp_flwr.completion.registry import completer_class, frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
@@ -50,20 +50,18 @@ def run_quality(
     source = _source(dataset, config, split, client, num_clients)
     pairs = held_out(source, num_samples, config.run.seed)
     own = source if client is not None else pairs
-    if (
-        config.completion.gate_encoder and not config.completion.quality_gate
-    ):  # the gate's table needs its measure
+    settings = config.completion
+    if settings.gate_encoder and not settings.quality_gate:  # the gate's table needs its measure
         config = config.changed(quality_gate=_ANY_GATE)
+    if completer_class(settings).prompted:
+        names = templates or (settings.prompt_template,)
+        choices = {name: config.changed(prompt_template=name) for name in names}
+    else:
+        choices = {settings.kind: config}
     results = {}
-    prompted = completer_class(config.completion).prompted
-    for name in (
-        (templates or (config.completion.prompt_template,))
-        if prompted
-        else (config.completion.kind,)
-    ):
-        chosen = config.changed(**{"prompt_template": name} if prompted else {})
+    for name, chosen in choices.items():
         models = frozen_models(chosen, str(resolve_device(chosen.run.device)))
-        completer = run_completer(chosen.completion, chosen.data, dataset, models, own)
+        completer = completer_for(chosen.completion, chosen.data, dataset, models, own)
         completer.check_gate(models, chosen.completion)
         with FeatureStore(cache_folder(chosen.run)) as store:
             results[name] = measure_quality(
