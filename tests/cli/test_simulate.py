@@ -127,6 +127,7 @@ def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch, fedmv
         raise KeyboardInterrupt
 
     monkeypatch.setattr(simulate, "run_simulation", interrupt)
+    monkeypatch.setattr(simulate, "preflight_apart", lambda *_: PreflightReport())
     assert fedmvp("simulate", "--app", str(REPOSITORY)) == 130
 
 
