@@ -42,7 +42,7 @@ def prepare_one(
     classes = load_dataset(config.data, cache_folder(config.run)).class_names
     own = node.own(config)
     models = frozen_models(own, str(resolve_device(config.run.device)))
-    dataset = node_dataset(node, config, classes)
+    dataset = node_dataset(node, config.data, classes)
     data = prepare_client(dataset, own, node, models, on_progress)
     save_client(config, node, classes, data)
     return _summed([data.summary])

@@ -16,6 +16,7 @@ from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.prepared_file import load_client, save_client
 from fedmvp_flwr.config import RunConfig
+from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.config.node import Node
 
 if TYPE_CHECKING:
@@ -30,7 +31,7 @@ _KINDS = re.compile(r"^\s*(\d+ x [^:\n]+):", re.MULTILINE)  # the lines of `Find
 _logger = logging.getLogger(__name__)
 
 
-def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Dataset:
+def node_dataset(node: Node, data: DataSettings, classes: Sequence[str]) -> Dataset:
     """The data set that a node takes its samples from: its own folder, or the run's.
 
     Raises:
@@ -40,18 +41,18 @@ def node_dataset(node: Node, config: RunConfig, classes: Sequence[str]) -> Datas
     if node.data_path is not None:
         from fedmvp_flwr.data.sources.folder import load_folder
 
-        return load_folder(node.data_path, config.data, node.cache_dir, classes)
+        return load_folder(node.data_path, data, node.cache_dir, classes)
     from fedmvp_flwr.data.sources.registry import load_dataset, source_of
 
-    if source_of(config.data.dataset)[0].at_nodes:
+    if source_of(data.dataset)[0].at_nodes:
         raise ConfigError(
-            f"dataset='{config.data.dataset}', but this node has no data-path. Start it with "
+            f"dataset='{data.dataset}', but this node has no data-path. Start it with "
             "--node-config 'data-path=\"/folder\"'."
         )
-    dataset = load_dataset(config.data, node.cache_dir)
+    dataset = load_dataset(data, node.cache_dir)
     if tuple(classes) != dataset.class_names:
         raise DataError(
-            f"The server's {len(classes)} classes are not those of dataset='{config.data.dataset}' "
+            f"The server's {len(classes)} classes are not those of dataset='{data.dataset}' "
             f"({len(dataset.class_names)}): give all the same data set."
         )
     return dataset
@@ -65,7 +66,7 @@ def prepare_node(config: RunConfig, node: Node, classes: Sequence[str]) -> Clien
     """
     from fedmvp_flwr.client.preparation import prepare_client
 
-    dataset = node_dataset(node, config, classes)
+    dataset = node_dataset(node, config.data, classes)
     data = prepare_client(dataset, node.own(config), node, _models(node.own(config)))
     save_client(config, node, classes, data)
     give_back()  # what the encoders' activations took
