@@ -9,7 +9,7 @@ OUT ?= runs/demo
 CLIENTS ?= 10
 FLOWER_ENV := FLWR_TELEMETRY_ENABLED=0 FLWR_DISABLE_UPDATE_CHECK=1 RAY_USAGE_STATS_ENABLED=0
 TEST_ENV := $(FLOWER_ENV) HF_HUB_OFFLINE=1 OMP_NUM_THREADS=1
-PYTEST := python -m pytest -n 2 --dist loadfile
+PYTEST := python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 .DEFAULT_GOAL := help
 .PHONY: help setup demo test test-fast test-lowest lint types unit deploy-test guide faults endurance clean

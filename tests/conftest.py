@@ -1,5 +1,6 @@
 import gc
 import importlib.util
+import os
 import sys
 from pathlib import Path
 from uuid import uuid4
@@ -15,16 +16,12 @@ from fedmvp_flwr.base.features import Batch, ModalityBatch
 TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
-_SLOW = {"apps", "assets", "examples", "experiments", "pretraining", "quality", "reliability"}
-"""Folders whose tests run whole federations, trainings or processes."""
 
 
 def pytest_collection_modifyitems(items):
-    """Leave the slow folders to `make test`; `make test-fast` is for the inner loop."""
-    here = Path(__file__).parent
-    for item in items:
-        if item.path.relative_to(here).parts[0] in _SLOW:
-            item.add_marker(pytest.mark.slow)
+    """Several workers begin with what takes long, so that none ends with it."""
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
 
 def make_modality(count, length, token_width, pooled_width, generator, present=None):

@@ -16,6 +16,8 @@ from fedmvp_flwr.reporting.run_record import load_run
 from fedmvp_flwr.reporting.sections.costs import rejected
 from fedmvp_flwr.simulation.progress_view import ProgressView
 
+pytestmark = pytest.mark.slow
+
 CONDITIONS = {"complete", "image-only", "text-only"}
 
 

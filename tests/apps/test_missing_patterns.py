@@ -2,6 +2,8 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 CLIENTS = {"missing_pattern": "client", "missing_ratio": 0.67, "fraction_train": 1.0}
 TESTS = {"test_missing_pattern": "client", "test_missing_ratio": 0.67}
 METHODS = [

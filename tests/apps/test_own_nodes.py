@@ -14,6 +14,8 @@ from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.export import export_parts
 from fedmvp_flwr.data.sources.registry import load_dataset
 
+pytestmark = pytest.mark.slow
+
 SETTINGS = {
     "dataset": "nodes",
     "num-server-rounds": 2,

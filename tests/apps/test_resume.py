@@ -11,6 +11,8 @@ from fedmvp_flwr.base.errors import CheckpointError, ConfigError, DataError, Rou
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.server.resume import load_resume_point, require_resumable
 
+pytestmark = pytest.mark.slow
+
 ROUNDS = 4
 TIMES = ("time", "seconds")
 RESTARTED = ("phase", "client", "run-start", "run-resume")

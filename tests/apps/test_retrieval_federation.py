@@ -2,10 +2,11 @@
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 RETRIEVAL = {"completion": "retrieval", "method": "fedavg", "captioner": "no:such"}
 
 
-@pytest.mark.slow
 def test_clients_take_from_their_own_pairs(federate):
     result, events = federate(**RETRIEVAL)
     assert result["status"] == "completed"
@@ -17,7 +18,6 @@ def test_clients_take_from_their_own_pairs(federate):
     assert all(len(model["fingerprint"]) == 64 for model in result["models"].values())
 
 
-@pytest.mark.slow
 def test_a_missing_public_split_is_named_before_round_1(federate):
     with pytest.raises(Exception, match="public-split='public'"):
         federate(**RETRIEVAL, retrieval_source="public")

@@ -9,6 +9,8 @@ from fedmvp_assets.build.bars import BARS, bar_results
 from fedmvp_assets.build.card import model_card
 from fedmvp_flwr.data.sources import flora
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def work(tmp_path_factory):

@@ -1,9 +1,12 @@
 """Preparing ahead of a run does all of the run's expensive work, once."""
 
+import pytest
+
 from fedmvp_flwr.cli.prepare_clients import prepare_all
 from fedmvp_flwr.config import RunConfig
 
 
+@pytest.mark.slow
 def test_everything_is_made_once_and_reused_afterwards(tmp_path, monkeypatch):
     config = RunConfig.from_run_config(
         {

@@ -118,6 +118,7 @@ def test_a_failed_run_ends_with_1(
 ) -> None:
     outcome = SimulationOutcome("no such flower", "7", tmp_path)
     monkeypatch.setattr(simulate, "run_simulation", lambda *args, **kwargs: outcome)
+    monkeypatch.setattr(simulate, "preflight_apart", lambda *_: PreflightReport())
     assert fedmvp("simulate", "--app", str(REPOSITORY)) == 1
     assert "no such flower" in capsys.readouterr().err
 
@@ -127,6 +128,7 @@ def test_an_interrupted_run_ends_with_130(monkeypatch: pytest.MonkeyPatch, fedmv
         raise KeyboardInterrupt
 
     monkeypatch.setattr(simulate, "run_simulation", interrupt)
+    monkeypatch.setattr(simulate, "preflight_apart", lambda *_: PreflightReport())
     assert fedmvp("simulate", "--app", str(REPOSITORY)) == 130
 
 

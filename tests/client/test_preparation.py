@@ -1,5 +1,6 @@
 import json
 from dataclasses import dataclass, replace
+from importlib.util import find_spec
 
 import pytest
 import torch
@@ -18,7 +19,9 @@ from fedmvp_flwr.config.node import Node
 from fedmvp_flwr.data.dealing.client_samples import client_samples, held_out_split
 from fedmvp_flwr.data.dealing.patterns import whole_test_mask
 
-pytest.importorskip("flwr_datasets", reason="the partitioners come with the extra 'data'")
+pytestmark = pytest.mark.skipif(
+    find_spec("flwr_datasets") is None, reason="the partitioners come with the extra 'data'"
+)
 
 
 @dataclass(frozen=True)

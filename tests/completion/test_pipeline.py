@@ -1,4 +1,5 @@
 import multiprocessing
+import queue as queues
 from dataclasses import replace
 
 import numpy as np
@@ -414,27 +415,28 @@ def test_a_lost_generated_image_is_drawn_again(
     assert again.made == {"image": 3, "text": 0}
 
 
-def _prepare_elsewhere(samples, complete, config, root, queue):
-    torch.set_num_threads(1)
-    prepared = prepare(samples, complete, config, root)
+def _prepare_elsewhere(samples, complete, config, roots, begin, queue):
+    prepare(samples, complete, config, roots[0])  # what has to be imported is there afterwards
+    begin.wait(120)
+    prepared = prepare(samples, complete, config, roots[1])
     queue.put((prepared.made, prepared.batch().modalities["image"].present.all().item()))
 
 
 @pytest.mark.slow
 def test_two_processes_complete_the_same_data_at_once(samples, holes, tiny_config, tmp_path):
     context = multiprocessing.get_context("spawn")
-    queue = context.Queue()
-    arguments = (samples[:4], holes(samples[:4]), tiny_config, tmp_path, queue)
-    workers = [context.Process(target=_prepare_elsewhere, args=arguments) for _ in range(2)]
-    for worker in workers:
-        worker.start()
-    results = [queue.get(timeout=120) for _ in workers]
-    for worker in workers:
-        worker.join(timeout=60)
-        assert worker.exitcode == 0
+    begin, queue, mine = context.Barrier(2), context.Queue(), queues.Queue()
+    roots = tmp_path / "warm", tmp_path / "shared"
+    arguments = (samples[:4], holes(samples[:4]), tiny_config, roots, begin)
+    worker = context.Process(target=_prepare_elsewhere, args=(*arguments, queue))
+    worker.start()
+    _prepare_elsewhere(*arguments, mine)
+    results = [queue.get(timeout=120), mine.get()]
+    worker.join(timeout=60)
+    assert worker.exitcode == 0
     assert all(present for _, present in results)
     models = frozen_models(tiny_config)
-    again = prepare(samples[:4], holes(samples[:4]), tiny_config, tmp_path, models)
+    again = prepare(samples[:4], holes(samples[:4]), tiny_config, roots[1], models)
     assert again.reused == {"image": 1, "text": 1}
     assert models.models_loaded == ()
 

@@ -84,6 +84,7 @@ def test_a_websocket_is_closed_and_the_lifespan_passes():
     assert ask("", None, kind="lifespan") == 200
 
 
+@pytest.mark.slow
 def test_flowers_own_app_is_guarded(monkeypatch):
     """The app that Flower builds refuses strangers on every path but the nodes'."""
     from fastapi.testclient import TestClient

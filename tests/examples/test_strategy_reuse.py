@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+pytestmark = pytest.mark.slow
+
 _HERE = Path(__file__).resolve().parent
 
 
@@ -209,7 +211,6 @@ def test_no_valid_reply_fails_the_run(runs: dict[str, Run]) -> None:
     assert not (run.out / "result.json").exists()
 
 
-@pytest.mark.slow
 def test_flower_simulates_it(installed: Installed, tmp_path: Path) -> None:
     out = tmp_path / "out"
     done = subprocess.run(

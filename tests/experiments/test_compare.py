@@ -26,6 +26,7 @@ SETTINGS = {
 }
 
 
+@pytest.mark.slow
 def test_an_interrupted_run_is_gone_on_with(light_runs, tmp_path, monkeypatch):
     from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
 

@@ -146,6 +146,7 @@ def miniature(tmp_path, tiny_models_module):
     }
 
 
+@pytest.mark.slow
 def test_a_whole_experiment(light_runs, miniature, tmp_path, monkeypatch, capsys):
     file, paths = miniature
     out = tmp_path / "out"

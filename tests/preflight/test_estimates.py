@@ -2,9 +2,12 @@
 
 from types import SimpleNamespace
 
+import pytest
+
 from fedmvp_flwr.preflight.checks import preflight
 
 
+@pytest.mark.slow
 def test_a_timed_preflight_estimates_time_disk_and_message(tmp_path, small_config):
     report = preflight(small_config(), 2, timed=True)
     assert report.problems == []

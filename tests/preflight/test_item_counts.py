@@ -7,6 +7,8 @@ from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.preflight.checks import preflight
 
+pytestmark = pytest.mark.slow
+
 
 def test_all_is_left_at_first_and_nothing_after_preparing(
     tmp_path, tiny_models_module, small_config

@@ -36,6 +36,7 @@ def test_everything_wrong_comes_back(tmp_path):
         assert part in text
 
 
+@pytest.mark.slow
 def test_a_model_that_cannot_be_loaded_is_found_before_a_run(tmp_path, small_config):
     folder = shutil.copytree(embedded_folder("image-encoder", "encoder"), tmp_path / "encoder")
     weights = folder / "open_clip_model.safetensors"

@@ -1,11 +1,13 @@
 import logging
+from importlib.util import find_spec
 
 import pytest
 
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
 
-pytest.importorskip("transformers")
-pytest.importorskip("diffusers")
+pytestmark = pytest.mark.skipif(
+    not (find_spec("transformers") and find_spec("diffusers")), reason="they are extras"
+)
 
 
 def state():
