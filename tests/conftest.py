@@ -16,10 +16,18 @@ from fedmvp_flwr.base.features import Batch, ModalityBatch
 TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
+_SLOW = {"apps", "assets", "examples", "pretraining", "quality", "reliability", "simulation"}
 
 
 def pytest_collection_modifyitems(items):
-    """Several workers begin with what takes long, so that none ends with it."""
+    """Rooms that train or start processes are slow; workers begin with that, so that none ends so.
+
+    A file elsewhere says by `pytest.mark.slow` what of it is.
+    """
+    here = Path(__file__).parent
+    for item in items:
+        if item.path.relative_to(here).parts[0] in _SLOW:
+            item.add_marker(pytest.mark.slow)
     if "PYTEST_XDIST_WORKER" in os.environ:
         items.sort(key=lambda item: item.get_closest_marker("slow") is None)
 
