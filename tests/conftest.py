@@ -16,7 +16,10 @@ from fedmvp_flwr.base.features import Batch, ModalityBatch
 TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
-_SLOW = {"apps", "assets", "examples", "pretraining", "quality", "reliability", "simulation"}
+_SLOW = {
+    *("apps", "assets", "deploy", "examples", "experiments"),
+    *("pretraining", "quality", "reliability", "simulation"),
+}
 
 
 def pytest_collection_modifyitems(items):
