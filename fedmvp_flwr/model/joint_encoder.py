@@ -170,15 +170,11 @@ class JointEncoder(nn.Module):
 
     def modality_vectors(self, batch: Batch) -> dict[str, Tensor]:
         """Unit vectors (B, d) of each modality alone; rows that are not present mean nothing."""
-        return {
-            name: F.normalize(
-                self.projection(
-                    self.norm(self.pooled_adapters[name](batch.modalities[name].pooled))
-                ),
-                dim=1,
-            )
-            for name in self.names
-        }
+        adapted = torch.cat(
+            [self.pooled_adapters[name](batch.modalities[name].pooled) for name in self.names]
+        )
+        vectors = F.normalize(self.projection(self.norm(adapted)), dim=1)
+        return dict(zip(self.names, vectors.tensor_split(len(self.names)), strict=True))
 
     def _embed(self, name: str, modality: ModalityBatch) -> tuple[Tensor, TokenLayout]:
         """The valid tokens in width d, packed, and where they belong."""

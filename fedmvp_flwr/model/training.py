@@ -55,13 +55,13 @@ def fedmvp_loss(
         method: its name and the weights of the parts.
 
     Returns:
-        The parts; for `fedavg` all but the cross-entropy are 0 and not computed.
+        The parts; without single-modality vectors all but the cross-entropy are 0.
     """
     joint_ce = F.cross_entropy(output.logits, labels, reduction="none")
     supervised = joint_ce.mean()
     zero = supervised.new_zeros(())
     matching, margin, auxiliary = zero, zero, zero
-    if method.name == "fedmvp":
+    if output.modality:
         for name, vectors in output.modality.items():
             mask = present[name]
             ce = F.cross_entropy(output.modality_logits[name], labels, reduction="none")
@@ -131,7 +131,8 @@ def train(
             chosen = batch.select(index).trim().to(device)
             shown = show_views(chosen, method, real_shares, generator)
             present = {name: m.present for name, m in chosen.modalities.items()}
-            parts = fedmvp_loss(network(shown), chosen.labels, present, method)
+            output = network(shown, modalities=method.name == "fedmvp")
+            parts = fedmvp_loss(output, chosen.labels, present, method)
             optimizer.zero_grad()
             parts.total.backward()
             optimizer.step()
