@@ -154,6 +154,8 @@ colour is 1.</p>
 {{ table(clients.table, "dense") }}
 {{ plot(clients.labels, "Training samples per client and class.", "Empty cells: none.",
  wide=true) }}
+{{ plot(clients.classes, "Classes by modality, all clients.",
+ "How many samples really have it. Grey: nobody, an unseen pair.", wide=true) }}
 {% else %}<p>No client has reported on its data yet.</p>{% endif %}
 </section>
 
