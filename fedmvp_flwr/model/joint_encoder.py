@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_flwr.base.features import Batch, ModalityBatch
+from fedmvp_flwr.model.dropout import Dropout
 from fedmvp_flwr.model.packing import TokenLayout
 
 
@@ -23,7 +24,7 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
@@ -41,7 +42,7 @@ class Attention(nn.Module):
         absent = torch.where(context_layout.valid, 0.0, -torch.inf).repeat_interleave(self.heads, 0)
         scale = 1 / math.sqrt(query.shape[2])
         scores = torch.baddbmm(absent[:, None], query, key.transpose(1, 2), alpha=scale)
-        shares = F.dropout(scores.softmax(dim=2), self.dropout, self.training)
+        shares = self.dropout(scores.softmax(dim=2))
         attended = (shares @ value).view(layout.samples, self.heads, layout.length, -1)
         merged: Tensor = self.out(layout.pack(attended.transpose(1, 2).flatten(2)))
         return merged
@@ -81,7 +82,7 @@ class TransformerLayer(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, expansion * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(expansion * width, width),
         )
 

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.config.training import TrainingSettings
+from fedmvp_flwr.model.dropout import Dropout
 from fedmvp_flwr.model.joint_encoder import JointEncoder
 
 _UNIT_VECTOR_GAIN = 10.0  # logits of unit vectors need a wide range to become confident
@@ -40,7 +41,7 @@ class Classifier(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(width, width),
         )
         self.head = nn.Linear(width, num_classes)
