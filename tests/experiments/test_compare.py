@@ -5,9 +5,9 @@ import re
 import sys
 
 import pytest
+from experiments.compare import main, run_one
 
 from experiments import compare
-from experiments.compare import main, run_one
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.files import write_json

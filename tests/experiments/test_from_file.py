@@ -2,8 +2,8 @@ import json
 from pathlib import Path
 
 import pytest
-
 from experiments.from_file import PROBE_FILE, fill, main, read_experiment, save_public_probe
+
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import ConfigError
 
