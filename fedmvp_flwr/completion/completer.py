@@ -72,7 +72,6 @@ class Completer:
         seed: int = 0,
         pool: Sequence[Sample] = (),
     ) -> None:
-        """See the class."""
         self.models, self.settings, self.seed = models, settings, seed
         complete = {sample.key: sample for sample in pool if sample.complete}
         self.pool = tuple(complete[key] for key in sorted(complete))
@@ -164,7 +163,3 @@ class NoCompleter(Completer):
     """Every hole stays."""
 
     completes = False
-
-    def key(self, modality: str, digest: str, class_name: str | None, sample_key: str) -> None:
-        """Nothing can be completed."""
-        return

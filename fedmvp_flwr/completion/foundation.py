@@ -37,7 +37,6 @@ class FoundationCompleter(Completer):
         seed: int = 0,
         pool: Sequence[Sample] = (),
     ) -> None:
-        """See `Completer`."""
         super().__init__(models, settings, seed, pool)
         self._template = template_named(settings.prompt_template)
         self._questions = parse_questions(settings.caption_questions) if self._template.asks else ()

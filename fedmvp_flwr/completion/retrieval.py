@@ -82,7 +82,6 @@ class RetrievalCompleter(Completer):
         seed: int = 0,
         pool: Sequence[Sample] = (),
     ) -> None:
-        """See `Completer`."""
         super().__init__(models, settings, seed, pool)
         self._place = {sample.key: place for place, sample in enumerate(self.pool)}
         self._pool_key = key_for("pool", keys=list(self._place), digests=self.pool_digests)
@@ -160,6 +159,5 @@ class RetrievalCompleter(Completer):
 
 
 def _pooled(modality: str, digests: Sequence[str], features: Features) -> Tensor:
-    """Stack pooled embeddings (N, P); an empty list gives (0, 0)."""
-    found = [features[modality, digest].pooled for digest in digests]
-    return torch.stack(found) if found else torch.zeros(0, 0)
+    """Stack pooled embeddings (N, P) of N > 0 contents."""
+    return torch.stack([features[modality, digest].pooled for digest in digests])

@@ -31,16 +31,16 @@ _OPEN_TRIES = 20  # two processes that create the store at once may collide
 _OPEN_PAUSE_SECONDS = 0.05  # times the number of the try
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_ENVIRONMENT = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "it cannot be written",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened or created",
-    sqlite3.SQLITE_PERM: "access is denied",
-    sqlite3.SQLITE_IOERR: "reading or writing failed",
-    sqlite3.SQLITE_NOLFS: "the file has become too large for the disk",
-    sqlite3.SQLITE_NOMEM: "memory ran out",
+_ENVIRONMENT = {  # what is wrong with the machine, not with the file
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOMEM,
 }
-_SHORT_READ = {sqlite3.SQLITE_IOERR_SHORT_READ}  # an I/O error only by name: a truncated file
+_TRUNCATED = sqlite3.SQLITE_IOERR_SHORT_READ  # an I/O error only by name
 
 
 def key_for(kind: str, **parts: object) -> str:
@@ -63,7 +63,7 @@ class FeatureStore:
         root: the store's folder, created if absent.
 
     Raises:
-        StoreError: at first use, if the folder cannot be created or written.
+        StoreError: at any use, if it cannot be opened, read or written, or the disk is full.
     """
 
     def __init__(self, root: Path) -> None:
@@ -75,11 +75,9 @@ class FeatureStore:
         self._inode: int | None = None  # of the file that was opened, or tried
 
     def __enter__(self) -> "FeatureStore":
-        """Return the store itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:
@@ -91,31 +89,19 @@ class FeatureStore:
             self._connection = None
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the values that are there and intact, by key.
-
-        Raises:
-            StoreError: the store cannot be opened or read.
-        """
+        """Return the values that are there and intact, by key."""
         wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
         return self._guarded(lambda connection: self._read(connection, wanted)) if wanted else {}
 
     def contains(self, keys: Iterable[str]) -> set[str]:
-        """Return which of the keys are there, without reading and checking their values.
-
-        Raises:
-            StoreError: the store cannot be opened or read.
-        """
+        """Return which of the keys are there, without reading and checking their values."""
         wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
         return self._guarded(
             lambda connection: {key.hex() for (key,) in table.select(connection, wanted, "key")}
         )
 
     def put_many(self, items: Mapping[str, bytes]) -> None:
-        """Add values in one transaction; a key that is already there keeps its value.
-
-        Raises:
-            StoreError: the store cannot be opened or written, for example on a full disk.
-        """
+        """Add values in one transaction; a key that is already there keeps its value."""
         if not items:
             return
         rows = [table.make_row(bytes.fromhex(key), value) for key, value in items.items()]
@@ -191,14 +177,9 @@ class FeatureStore:
         )
 
     def _error(self, error: BaseException) -> StoreError:
-        code = _code(error)
-        if code in _BUSY:
-            reason = f"another process has kept it locked for {table.BUSY_SECONDS:.0f} s"
-        else:
-            reason = _ENVIRONMENT.get(code & 0xFF, str(error)) if code else str(error)
         return StoreError(
-            f"The feature store {self.path} cannot be used: {reason} ({error}). Make room or "
-            "allow writing there, or choose another folder with cache-dir."
+            f"The feature store {self.path} cannot be used: {error}. Make room or allow writing "
+            "there, or choose another folder with cache-dir."
         )
 
 
@@ -210,4 +191,4 @@ def _is_damage(error: BaseException) -> bool:
     if isinstance(error, sqlite3.ProgrammingError):
         return False
     code = _code(error)
-    return code in _SHORT_READ or (code & 0xFF) not in _ENVIRONMENT.keys() | _BUSY
+    return code == _TRUNCATED or (code & 0xFF) not in _ENVIRONMENT | _BUSY

@@ -62,8 +62,7 @@ def frame(core: Any, context: int) -> Any:  # noqa: ANN401 - an untyped library'
         single=f"{START} $A {END}",
         special_tokens=[(START, core.token_to_id(START)), (END, core.token_to_id(END))],
     )
-    tokenizer: Any = PreTrainedTokenizerFast
-    return tokenizer(
+    return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=PAD,
         unk_token=UNKNOWN,

@@ -35,13 +35,8 @@ def hub_folder(name: str, setting: str, marker: str, files: Sequence[str]) -> Pa
     Raises:
         ModelError: it is not in the cache and cannot or may not be fetched; says what to do.
     """
-    try:
-        from huggingface_hub import constants, snapshot_download
-    except ImportError as error:
-        raise ModelError(
-            f"'{name}' is a name on the Hugging Face hub, which needs the package "
-            "huggingface_hub: pip install 'fedmvp-flwr[foundation]'."
-        ) from error
+    from huggingface_hub import constants, snapshot_download
+
     repository, _, revision = name.partition("@")
     reason = "HF_HUB_OFFLINE is set"
     for only_cached in (True,) if constants.HF_HUB_OFFLINE else (True, False):

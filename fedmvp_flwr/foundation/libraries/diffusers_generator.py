@@ -66,11 +66,10 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     from diffusers import AutoPipelineForText2Image
     from diffusers.utils import is_accelerate_available
 
-    pipeline_class: Any = AutoPipelineForText2Image
     spec = context.spec
     require_safetensors(spec.folder)
     with quiet_libraries(diffusers=True):
-        pipeline = pipeline_class.from_pretrained(
+        pipeline = AutoPipelineForText2Image.from_pretrained(
             spec.folder,
             use_safetensors=True,
             local_files_only=True,

@@ -54,7 +54,9 @@ class TimmImageEncoder(GridEncoder):
         arguments = _model_arguments(path, config)
         model = timm.create_model(architecture, pretrained=False, **arguments)
         state = load_file(single_weights(spec.folder, spec.weights))
-        model.load_state_dict({key: _float(tensor) for key, tensor in state.items()})
+        model.load_state_dict(
+            {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+        )
         self._model = model.to(context.device).eval().requires_grad_(False)
         data = timm.data.resolve_data_config({}, pretrained_cfg=config["pretrained_cfg"])
         self._transform = timm.data.create_transform(**data, is_training=False)
@@ -109,7 +111,3 @@ def _model_arguments(path: Path, config: dict[str, Any]) -> dict[str, Any]:
         )
     usual = ("num_classes", "global_pool")
     return {name: config[name] for name in usual if name in config} | arguments
-
-
-def _float(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor
