@@ -76,7 +76,7 @@ stands for what was not measured.</p>
 <div class=pair><small>{{ row.key }} · {{ row.class }}</small><br>
 {{- picture(pair.sample | real_image, "true image") }}{{ picture(pair.image, "made image") }}
 <p>{{ pair.sample.text | truncate(240, true, "…", 0) }}</p>
-<p class=made>{{ pair.text | truncate(240, true, "…", 0) }}</p>
+<p class=made>{{ (pair.text or "") | truncate(240, true, "…", 0) }}</p>
 <small>image {{ row["image-similarity"] | short }}, text {{ row["text-similarity"] | short }},
 ROUGE-L {{ row["rouge-l"] | short }}</small></div>
 {%- endfor %}
