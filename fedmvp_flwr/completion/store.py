@@ -55,12 +55,9 @@ def key_for(kind: str, **parts: object) -> str:
 
 
 class FeatureStore:
-    """Values by key; safe under concurrent threads and processes.
+    """Values by key in a folder, made if absent; safe under concurrent threads and processes.
 
     SQLite's connections must not cross a fork: close the store before one.
-
-    Args:
-        root: the store's folder, created if absent.
 
     Raises:
         StoreError: at any use, if it cannot be opened, read or written, or the disk is full.
@@ -122,24 +119,26 @@ class FeatureStore:
 
     def _guarded(self, action: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run an action; on a damaged file, begin a new one and run it once more."""
+        damage: Exception | None = None
         with self._lock:
-            for last in (False, True):
+            while True:
                 try:
+                    if damage is not None:
+                        self._set_aside(damage)
                     return action(self._open())
-                except (sqlite3.DatabaseError, OverflowError) as error:
-                    if last or not _is_damage(error):
+                except (sqlite3.DatabaseError, OverflowError, OSError) as error:
+                    if damage is not None or not _is_damage(error):
                         self.close()
-                        raise self._error(error) from error
-                    self._set_aside(error)
-        raise AssertionError("unreachable: the second try returns or raises")
+                        raise StoreError(
+                            f"The feature store {self.path} cannot be used: {error}. Make room or "
+                            "allow writing there, or choose another folder with cache-dir."
+                        ) from error
+                    damage = error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._error(error) from error
+        self.root.mkdir(parents=True, exist_ok=True)
         self._inode = self._present_inode()
         for attempt in range(1, _OPEN_TRIES + 1):
             try:
@@ -164,22 +163,13 @@ class FeatureStore:
         if self._present_inode() != self._inode:
             return
         aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        try:
-            for suffix in ("", *_SIDE_FILES):
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        except OSError as failure:
-            raise self._error(failure) from failure
+        for suffix in ("", *_SIDE_FILES):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         _logger.warning(
             "The feature store was damaged (%s); it is kept as %s, everything is computed again.",
             error,
             aside,
-        )
-
-    def _error(self, error: BaseException) -> StoreError:
-        return StoreError(
-            f"The feature store {self.path} cannot be used: {error}. Make room or allow writing "
-            "there, or choose another folder with cache-dir."
         )
 
 
@@ -188,7 +178,7 @@ def _code(error: BaseException) -> int:
 
 
 def _is_damage(error: BaseException) -> bool:
-    if isinstance(error, sqlite3.ProgrammingError):
+    if isinstance(error, sqlite3.ProgrammingError | OSError):
         return False
     code = _code(error)
     return code == _TRUNCATED or (code & 0xFF) not in _ENVIRONMENT | _BUSY

@@ -86,11 +86,9 @@ ROUGE-L {{ row["rouge-l"] | short }}</small></div>
 
 
 def write_quality(out: Path, results: Mapping[str, Quality]) -> tuple[Path, Path]:
-    """Write `quality.json` and `quality.html` into a folder; return both paths.
+    """Write `quality.json` and `quality.html` into a folder, made if absent; return both paths.
 
-    Args:
-        out: the folder, made if absent.
-        results: what was measured, by prompt template (or way of completion).
+    The results are by prompt template, or by way of completion.
     """
     path, page = out / "quality.json", out / "quality.html"
     write_json(

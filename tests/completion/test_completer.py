@@ -51,7 +51,10 @@ def test_a_class_name_is_told_only_where_the_setting_and_the_caller_say_so(sampl
     ("settings", "message"),
     [
         ({"quality_gate": 0.1}, "quality-gate=0.1.*image-encoder='open_clip:embedded'"),
-        ({"gate_encoder": "transformers:/vit"}, "gate-encoder='transformers:/vit' has no common"),
+        (
+            {"gate_encoder": "transformers:/vit"},
+            "gate-encoder='transformers:/vit' share no embedding",
+        ),
     ],
 )
 def test_a_gate_that_could_measure_nothing_is_refused(settings, message):

@@ -13,9 +13,8 @@ from typing import Any
 def files_below(folder: Path) -> list[Path]:
     """Return all files of a folder and its subfolders, sorted, by their paths in the folder.
 
-    Args:
-        folder: of a model. A link to a folder is followed, unless it leads back to a folder that
-            holds it; a link that leads nowhere is no file.
+    A link to a folder is followed, unless it leads back to a folder that holds it; a link that
+    leads nowhere is no file.
     """
     return sorted(_files(folder, frozenset()))
 

@@ -26,8 +26,7 @@ def hub_folder(name: str, setting: str, marker: str, files: Sequence[str]) -> Pa
     """Return the folder of a hub model's revision, fetched now if it is not in the cache.
 
     Args:
-        name: "owner/name" or "owner/name@revision"; without a revision what the cache holds of
-            `main` is used, however old it is.
+        name: without a revision what the cache holds of `main` is used, however old it is.
         setting: the beginning of a spec, "key='library:", for errors.
         marker: the file without which the folder is of no use.
         files: patterns of what is fetched.

@@ -17,7 +17,7 @@ from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.folders.location import single_weights
 from fedmvp_flwr.foundation.libraries.encoders import GridEncoder
 from fedmvp_flwr.foundation.spec import LoadContext
-from fedmvp_flwr.foundation.tokens import unit
+from fedmvp_flwr.foundation.tokens import patch_maps, unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -75,10 +75,7 @@ class TimmImageEncoder(GridEncoder):
         if features.dim() == _MAP_DIMENSIONS:
             last = getattr(self._model, "output_fmt", "NCHW") == _CHANNELS_LAST
             return features.permute(0, 3, 1, 2) if last else features
-        patches = features[:, int(getattr(self._model, "num_prefix_tokens", 0)) :]
-        rows, columns = self._model.patch_embed.grid_size
-        maps: Tensor = patches.transpose(1, 2).unflatten(2, (rows, columns))
-        return maps
+        return patch_maps(features, *self._model.patch_embed.grid_size)[0]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
