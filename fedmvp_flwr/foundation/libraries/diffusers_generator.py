@@ -46,7 +46,7 @@ class DiffusersGenerator:
                 output = self._pipeline(
                     prompt=filled, generator=noise, output_type="pil", **self._call
                 )
-        except ValueError as error:  # its check of the arguments
+        except (IndexError, ValueError) as error:  # its check; PixArt does not check a single step
             raise ModelError(
                 f"image-generator: {type(self._pipeline).__name__} does not draw with "
                 f"{self._call}: {error} Change the options size, steps or guidance, or the "
