@@ -20,15 +20,14 @@ from fedmvp_flwr.data.sources.flora_render import IMAGE_SIZE
 from fedmvp_flwr.pretraining.autoencoder import (
     load_autoencoder,
     refine_decoder,
-    save_autoencoder,
     train_autoencoder,
 )
 from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encoder_to_captioner, save_captioner
 from fedmvp_flwr.pretraining.checkpoints import use_average
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
 from fedmvp_flwr.pretraining.generator import build_generator, save_generator
-from fedmvp_flwr.pretraining.job import Job, seeded, train
-from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.job import Budget, Job, seeded
+from fedmvp_flwr.pretraining.loop import train
 from fedmvp_flwr.pretraining.shape import Shape
 
 _PACKAGE = Path(__file__).resolve().parents[1]
@@ -107,7 +106,7 @@ class Builder:
             encoder = use_average(job.build(EncoderTrainer), job.checkpoint("encoder"))
             encoder_to_captioner(encoder, trainer)
         train(job, trainer)
-        save_captioner(trainer, job.tokenizer, SHAPE, self.models / "captioner")
+        save_captioner(trainer, job, self.models / "captioner")
 
     def build_encoder(self) -> None:
         """Train and save the encoder; its image tower starts from the captioner's, if there."""
@@ -117,27 +116,27 @@ class Builder:
             captioner = use_average(job.build(CaptionerTrainer), job.checkpoint("captioner"))
             captioner_to_encoder(captioner, trainer)
         train(job, trainer)
-        save_encoder(trainer, job.tokenizer, SHAPE, self.models / "encoder")
+        save_encoder(trainer, job, self.models / "encoder")
 
     def build_autoencoder(self) -> None:
         """Train the autoencoder, whose latents the generator will learn."""
         model, _ = train_autoencoder(self._job("autoencoder"))
-        save_autoencoder(model, self.work / "autoencoder")
+        model.save_pretrained(self.work / "autoencoder")
 
     def build_generator(self) -> None:
         """Train and save the generator."""
         job, autoencoder = self._job("generator"), load_autoencoder(self.work / "autoencoder")
         trainer = build_generator(job, autoencoder)
         train(job, trainer)
-        save_generator(trainer, autoencoder, job.tokenizer, SHAPE, self.models / "generator")
+        save_generator(trainer, autoencoder, job, self.models / "generator")
 
     def build_decoder(self) -> None:
         """Train the autoencoder's decoder on, and save the generator with it."""
         job = self._job("decoder")
         model, _ = refine_decoder(load_autoencoder(self.work / "autoencoder"), job)
-        save_autoencoder(model, self.work / "decoder")
+        model.save_pretrained(self.work / "decoder")
         trainer = use_average(build_generator(job), job.checkpoint("generator"))
-        save_generator(trainer, model, job.tokenizer, SHAPE, self.models / "generator")
+        save_generator(trainer, model, job, self.models / "generator")
 
     def build_judge(self) -> None:
         """Train the judge, which stays in the work folder."""

@@ -9,8 +9,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_assets.build.bank import ATTRIBUTES
-from fedmvp_flwr.pretraining.job import Draw, Trainer
-from fedmvp_flwr.pretraining.loop import Rates
+from fedmvp_flwr.pretraining.job import Draw, Rates, Trainer
 
 _CHANNELS = (24, 48, 96)  # each layer halves the picture
 _MAX_BLUR = 0.5  # share of a blurred copy: generated pictures are softer than drawn ones

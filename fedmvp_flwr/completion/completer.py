@@ -72,7 +72,6 @@ class Completer:
         seed: int = 0,
         pool: Sequence[Sample] = (),
     ) -> None:
-        """See the class."""
         self.models, self.settings, self.seed = models, settings, seed
         complete = {sample.key: sample for sample in pool if sample.complete}
         self.pool = tuple(complete[key] for key in sorted(complete))
@@ -100,17 +99,14 @@ class Completer:
         measured = cls.own_measure or not settings.quality_gate or not cls.completes
         if measured or models.comparable:
             return
+        ours = models.settings
+        encoders = f"image-encoder='{ours.image_encoder}' and text-encoder='{ours.text_encoder}'"
         if settings.gate_encoder:
-            raise ModelError(
-                f"gate-encoder='{settings.gate_encoder}' has no common space of images and texts. "
-                "Use an image-text model (open_clip, CLIP or SigLIP), or set quality-gate=0."
-            )
-        encoders = models.settings
+            encoders = f"the two sides of gate-encoder='{settings.gate_encoder}'"
         raise ModelError(
-            f"quality-gate={settings.quality_gate} compares images with texts, but "
-            f"image-encoder='{encoders.image_encoder}' and text-encoder='{encoders.text_encoder}' "
-            "share no embedding space. Use the two sides of one image-text model, name one with "
-            "gate-encoder, or set quality-gate=0."
+            f"quality-gate={settings.quality_gate} compares images with texts, but {encoders} "
+            "share no embedding space. Use the two sides of one image-text model (open_clip, CLIP "
+            "or SigLIP), name one with gate-encoder, or set quality-gate=0."
         )
 
     @cached_property
@@ -164,7 +160,3 @@ class NoCompleter(Completer):
     """Every hole stays."""
 
     completes = False
-
-    def key(self, modality: str, digest: str, class_name: str | None, sample_key: str) -> None:
-        """Nothing can be completed."""
-        return

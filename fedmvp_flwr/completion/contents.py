@@ -6,7 +6,6 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Union
 
-from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample, text_digest
 from fedmvp_flwr.completion.store import key_for
 
@@ -114,17 +113,10 @@ def image_from_bytes(value: bytes) -> "Image":
 
 
 def load_image(sample: Sample) -> "Image":
-    """Decode a sample's image.
+    """Decode the image of a sample that has one.
 
     Raises:
-        DataError: it cannot be decoded; names the sample.
+        DataError: it cannot be decoded; names the image.
     """
     assert sample.image is not None
-    try:
-        return sample.image.load()
-    except (OSError, ValueError) as error:
-        if isinstance(error, DataError):
-            raise
-        raise DataError(
-            f"Sample '{sample.key}': its image cannot be decoded ({error}). Repair or remove it."
-        ) from error
+    return sample.image.load()

@@ -1,7 +1,7 @@
 """Frozen features of contents by digest, of one pair of encoders: from the store, or computed."""
 
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import cast
 
 import torch
@@ -37,11 +37,9 @@ class Encoding:
         store: FeatureStore,
         keeps_tokens: Callable[[str, str], bool] = lambda modality, digest: True,
     ) -> None:
-        """See the class."""
         self.features: dict[tuple[str, str], ModalityFeatures] = {}
         self._models, self._store, self._keeps_tokens = models, store, keeps_tokens
         self._widths: dict[str, tuple[int, int]] = {}
-        self._fetched: set[tuple[str, str]] = set()  # whose tokens are kept after all
 
     def look_up(self, digests: Mapping[str, Iterable[str]]) -> None:
         """Fetch what the store has of the contents' features, and the encoders' widths."""
@@ -52,15 +50,12 @@ class Encoding:
             for digest in contents:
                 if (modality, digest) not in self.features:
                     by_key[features_key(modality, digest, self._models)] = (modality, digest)
-        keys = list(by_key)
-        for start in range(0, len(keys), _AT_ONCE):
-            found = self._store.get_many(keys[start : start + _AT_ONCE])
-            for key, value in found.items():
-                modality, digest = by_key[key]
-                if digest:
-                    self._keep(modality, digest, features_from_bytes(value))
-                else:
-                    self._widths[modality] = widths_from_bytes(value)
+        for key, value in self._stored(list(by_key)):
+            modality, digest = by_key[key]
+            if digest:
+                self._keep(modality, digest, features_from_bytes(value))
+            else:
+                self._widths[modality] = widths_from_bytes(value)
 
     def fetch_tokens(self, modality: str, digests: Iterable[str]) -> None:
         """Fetch the tokens of contents that were kept without them.
@@ -69,16 +64,18 @@ class Encoding:
             StoreError: the store has lost one since it was encoded.
         """
         bare = {digest for digest in digests if not len(self.features[modality, digest].tokens)}
-        for digest in bare:
-            self._fetched.add((modality, digest))
-            del self.features[modality, digest]
-        self.look_up({modality: bare})
-        lost = sum((modality, digest) not in self.features for digest in bare)
-        if lost:
+        by_key = {features_key(modality, digest, self._models): digest for digest in bare}
+        for key, value in self._stored(list(by_key)):
+            self.features[modality, by_key.pop(key)] = features_from_bytes(value)
+        if by_key:
             raise StoreError(
-                f"The feature store lost the {modality} features of {lost} contents while it was "
-                "in use: start again, they are computed anew."
+                f"The feature store lost the {modality} features of {len(by_key)} contents while "
+                "it was in use: start again, they are computed anew."
             )
+
+    def _stored(self, keys: Sequence[str]) -> Iterator[tuple[str, bytes]]:
+        for start in range(0, len(keys), _AT_ONCE):
+            yield from self._store.get_many(keys[start : start + _AT_ONCE]).items()
 
     def encode(self, modality: str, contents: Mapping[str, Content]) -> dict[str, bytes]:
         """Compute the features that are missing of one chunk, by digest; return what to store."""
@@ -100,7 +97,7 @@ class Encoding:
         return items
 
     def _keep(self, modality: str, digest: str, features: ModalityFeatures) -> None:
-        if (modality, digest) not in self._fetched and not self._keeps_tokens(modality, digest):
+        if not self._keeps_tokens(modality, digest):
             # Copies: what is cut off a tensor stays in memory as long as the rest does.
             features = ModalityFeatures(features.tokens[:0].clone(), features.pooled.clone())
         self.features[modality, digest] = features

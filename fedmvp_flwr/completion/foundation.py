@@ -2,16 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any, cast
 
-from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
+from fedmvp_flwr.base.samples import IMAGE, TEXT
 from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.completion.completer import Completer
 from fedmvp_flwr.completion.contents import Completion, Source
-from fedmvp_flwr.completion.prompts import parse_questions, template_named
+from fedmvp_flwr.completion.prompts import PromptTemplate, Question, parse_questions, template_named
 from fedmvp_flwr.completion.store import key_for
 from fedmvp_flwr.config.completion import CompletionSettings
-from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES, FoundationModels
+from fedmvp_flwr.foundation.bundle import GENERATOR_ROLES
 from fedmvp_flwr.foundation.spec import ModelOptions
 
 if TYPE_CHECKING:
@@ -21,30 +22,22 @@ _USUAL_DTYPE = ModelOptions().dtype
 
 
 class FoundationCompleter(Completer):
-    """Captions images and draws texts, as the prompt template says.
-
-    Raises:
-        ConfigError: an unknown prompt template or a malformed question.
-    """
+    """Captions images and draws texts, as the prompt template says."""
 
     roles = tuple(GENERATOR_ROLES.values())
     prompted = True
 
-    def __init__(
-        self,
-        models: FoundationModels,
-        settings: CompletionSettings,
-        seed: int = 0,
-        pool: Sequence[Sample] = (),
-    ) -> None:
-        """See `Completer`."""
-        super().__init__(models, settings, seed, pool)
-        self._template = template_named(settings.prompt_template)
-        self._questions = parse_questions(settings.caption_questions) if self._template.asks else ()
+    @cached_property
+    def _template(self) -> PromptTemplate:
+        return template_named(self.settings.prompt_template)
+
+    @cached_property
+    def _questions(self) -> tuple[Question, ...]:
+        return parse_questions(self.settings.caption_questions) if self._template.asks else ()
 
     @classmethod
     def check(cls, settings: CompletionSettings) -> None:
-        """Refuse prompts that cannot be used."""
+        """Refuse an unknown prompt template or a malformed question."""
         if template_named(settings.prompt_template).asks:
             parse_questions(settings.caption_questions)
 

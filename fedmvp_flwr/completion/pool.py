@@ -19,13 +19,7 @@ def takes_public_pairs(settings: CompletionSettings) -> bool:
 def completion_pool(
     settings: CompletionSettings, public_split: str, dataset: Dataset, own: Sequence[Sample] = ()
 ) -> tuple[Sample, ...]:
-    """Return the complete samples that a client, or the server, may take from.
-
-    Args:
-        settings: name the way of completion and the source.
-        public_split: what everyone holds.
-        dataset: holds the public split.
-        own: the samples that it owns itself; the server owns none.
+    """Return the complete samples that the owner of some samples, or the server, may take from.
 
     Raises:
         DataError: as `public_pairs`.
@@ -43,14 +37,7 @@ def completer_for(
     models: FoundationModels,
     own: Sequence[Sample] = (),
 ) -> Completer:
-    """Make what completes the samples of a client, or of the server.
-
-    Args:
-        completion: name the way, the source and the prompts.
-        data: name the seed and the split that everyone holds.
-        dataset: holds that split.
-        models: the frozen models.
-        own: the samples that it owns itself; the server owns none.
+    """Make what completes the samples of their owner, or of the server, which owns none.
 
     Raises:
         ConfigError: no such way, or settings that it cannot use.

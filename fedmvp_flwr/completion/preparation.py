@@ -51,7 +51,6 @@ class Preparation:
     def __init__(
         self, request: Request, store: FeatureStore, on_progress: Progress | None = None
     ) -> None:
-        """See the class."""
         completer = request.completer
         self.request, self.completer, self.models = request, completer, completer.models
         self.store, self._on_progress = store, on_progress
@@ -67,11 +66,10 @@ class Preparation:
         # embeddings: their tokens are not kept.
         searched = {m: set(completer.pool_digests[m]) - set(request.digests[m]) for m in MODALITIES}
         self.encoding = Encoding(self.models, store, lambda m, digest: digest not in searched[m])
-        apart = self.models.gate is not self.models
-        self.gate = (
-            Encoding(self.models.gate, store, lambda m, digest: False) if apart else self.encoding
-        )
-        self.encodings = (self.encoding, self.gate) if apart else (self.encoding,)
+        self.encodings = [self.encoding]
+        if self.models.gate is not self.models:
+            self.encodings.append(Encoding(self.models.gate, store, lambda m, digest: False))
+        self.gate = self.encodings[-1]
 
     def _holders(self, modality: str) -> dict[str, Sample]:
         """Every real content, by digest: the samples', and the pool's if one is asked for."""
@@ -88,14 +86,12 @@ class Preparation:
             for key, value in self.store.get_many(keys).items():
                 self.records[key] = CompletionRecord.from_bytes(value)
                 self._in_store.add(key)
-            digests = {m: {*self.holders[m], *self.made_digests(m)} for m in MODALITIES}
+            digests = {m: set(self.holders[m]) for m in MODALITIES}
+            for modality in MODALITIES:
+                known = {item.key for item in self.wanted[modality] if item} & self.records.keys()
+                digests[modality] |= {self.records[key].digest for key in known}
             for encoding in self.encodings:
                 encoding.look_up(digests)
-
-    def made_digests(self, modality: str) -> set[str]:
-        """Digests of the completions that are known by now."""
-        keys = {item.key for item in self.wanted[modality] if item}
-        return {self.records[key].digest for key in keys & self.records.keys()}
 
     def missing_completions(self, modality: str) -> dict[str, list[Wanted]]:
         """Completions to be made now, each once, by the digest of their source."""

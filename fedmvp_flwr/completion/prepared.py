@@ -37,7 +37,6 @@ class PreparedSet:
     seconds: dict[str, float]
 
     def __len__(self) -> int:
-        """Number of samples."""
         return len(self.keys)
 
     def batch(
@@ -80,8 +79,6 @@ def _fill(there: ModalityBatch, made: ModalityBatch, take: Tensor) -> ModalityBa
 def _lengthen(batch: ModalityBatch, length: int) -> ModalityBatch:
     """Pad the token axis (N, T, D) with absent tokens."""
     extra = length - batch.mask.shape[1]
-    if not extra:
-        return batch
     return replace(
         batch, tokens=pad(batch.tokens, (0, 0, 0, extra)), mask=pad(batch.mask, (0, extra))
     )

@@ -6,6 +6,7 @@ loaded; what is taken over is flagged `generated` all the same, because it is an
 """
 
 from collections.abc import Sequence
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -14,8 +15,7 @@ from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.completion.completer import Completer, Features, Wanted
 from fedmvp_flwr.completion.contents import SOURCE_OF, CompletionRecord, content_digest
 from fedmvp_flwr.completion.store import key_for
-from fedmvp_flwr.config.completion import CompletionSettings
-from fedmvp_flwr.foundation.bundle import ENCODER_ROLES, FoundationModels
+from fedmvp_flwr.foundation.bundle import ENCODER_ROLES
 
 NOBODY = -1  # index of a query that has no candidate
 _CHUNK = 1024  # queries per matrix product
@@ -75,17 +75,14 @@ class RetrievalCompleter(Completer):
     takes_over = True
     own_measure = "typicality of the neighbour"
 
-    def __init__(
-        self,
-        models: FoundationModels,
-        settings: CompletionSettings,
-        seed: int = 0,
-        pool: Sequence[Sample] = (),
-    ) -> None:
-        """See `Completer`."""
-        super().__init__(models, settings, seed, pool)
-        self._place = {sample.key: place for place, sample in enumerate(self.pool)}
-        self._pool_key = key_for("pool", keys=list(self._place), digests=self.pool_digests)
+    @cached_property
+    def _place(self) -> dict[str, int]:
+        """Where each sample stands in the pool, by its key."""
+        return {sample.key: place for place, sample in enumerate(self.pool)}
+
+    @cached_property
+    def _pool_key(self) -> str:
+        return key_for("pool", keys=list(self._place), digests=self.pool_digests)
 
     def key(
         self, modality: str, digest: str, class_name: str | None, sample_key: str
@@ -160,6 +157,5 @@ class RetrievalCompleter(Completer):
 
 
 def _pooled(modality: str, digests: Sequence[str], features: Features) -> Tensor:
-    """Stack pooled embeddings (N, P); an empty list gives (0, 0)."""
-    found = [features[modality, digest].pooled for digest in digests]
-    return torch.stack(found) if found else torch.zeros(0, 0)
+    """Stack pooled embeddings (N, P) of N > 0 contents."""
+    return torch.stack([features[modality, digest].pooled for digest in digests])

@@ -1,6 +1,5 @@
 """The one table of the feature store's SQLite file: rows with checksums."""
 
-import contextlib
 import hashlib
 import sqlite3
 from collections.abc import Iterable, Iterator
@@ -67,27 +66,17 @@ def select(
 
 def insert(connection: sqlite3.Connection, rows: Iterable[Row]) -> None:
     """Add rows in one transaction; a key that is there keeps its row."""
-    with _transaction(connection):
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
         connection.executemany("INSERT OR IGNORE INTO entry VALUES (?, ?, ?)", rows)
 
 
 def delete(connection: sqlite3.Connection, keys: Iterable[bytes]) -> None:
     """Remove rows in one transaction."""
-    with _transaction(connection):
+    with connection:
+        connection.execute("BEGIN IMMEDIATE")
         connection.executemany("DELETE FROM entry WHERE key = ?", [(key,) for key in keys])
 
 
 def _checksum(key: bytes, value: bytes) -> bytes:
     return hashlib.blake2b(value, key=key, digest_size=_CHECKSUM_BYTES).digest()
-
-
-@contextlib.contextmanager
-def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
-    connection.execute("BEGIN IMMEDIATE")
-    try:
-        yield
-        connection.execute("COMMIT")
-    except BaseException:
-        with contextlib.suppress(sqlite3.Error):
-            connection.execute("ROLLBACK")
-        raise

@@ -31,16 +31,16 @@ _OPEN_TRIES = 20  # two processes that create the store at once may collide
 _OPEN_PAUSE_SECONDS = 0.05  # times the number of the try
 
 _BUSY = {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}
-_ENVIRONMENT = {
-    sqlite3.SQLITE_FULL: "the disk is full",
-    sqlite3.SQLITE_READONLY: "it cannot be written",
-    sqlite3.SQLITE_CANTOPEN: "it cannot be opened or created",
-    sqlite3.SQLITE_PERM: "access is denied",
-    sqlite3.SQLITE_IOERR: "reading or writing failed",
-    sqlite3.SQLITE_NOLFS: "the file has become too large for the disk",
-    sqlite3.SQLITE_NOMEM: "memory ran out",
+_ENVIRONMENT = {  # what is wrong with the machine, not with the file
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_NOLFS,
+    sqlite3.SQLITE_NOMEM,
 }
-_SHORT_READ = {sqlite3.SQLITE_IOERR_SHORT_READ}  # an I/O error only by name: a truncated file
+_TRUNCATED = sqlite3.SQLITE_IOERR_SHORT_READ  # an I/O error only by name
 
 
 def key_for(kind: str, **parts: object) -> str:
@@ -55,15 +55,12 @@ def key_for(kind: str, **parts: object) -> str:
 
 
 class FeatureStore:
-    """Values by key; safe under concurrent threads and processes.
+    """Values by key in a folder, made if absent; safe under concurrent threads and processes.
 
     SQLite's connections must not cross a fork: close the store before one.
 
-    Args:
-        root: the store's folder, created if absent.
-
     Raises:
-        StoreError: at first use, if the folder cannot be created or written.
+        StoreError: at any use, if it cannot be opened, read or written, or the disk is full.
     """
 
     def __init__(self, root: Path) -> None:
@@ -75,11 +72,9 @@ class FeatureStore:
         self._inode: int | None = None  # of the file that was opened, or tried
 
     def __enter__(self) -> "FeatureStore":
-        """Return the store itself."""
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Close it."""
         self.close()
 
     def close(self) -> None:
@@ -91,31 +86,19 @@ class FeatureStore:
             self._connection = None
 
     def get_many(self, keys: Iterable[str]) -> dict[str, bytes]:
-        """Return the values that are there and intact, by key.
-
-        Raises:
-            StoreError: the store cannot be opened or read.
-        """
+        """Return the values that are there and intact, by key."""
         wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
         return self._guarded(lambda connection: self._read(connection, wanted)) if wanted else {}
 
     def contains(self, keys: Iterable[str]) -> set[str]:
-        """Return which of the keys are there, without reading and checking their values.
-
-        Raises:
-            StoreError: the store cannot be opened or read.
-        """
+        """Return which of the keys are there, without reading and checking their values."""
         wanted = [bytes.fromhex(key) for key in dict.fromkeys(keys)]
         return self._guarded(
             lambda connection: {key.hex() for (key,) in table.select(connection, wanted, "key")}
         )
 
     def put_many(self, items: Mapping[str, bytes]) -> None:
-        """Add values in one transaction; a key that is already there keeps its value.
-
-        Raises:
-            StoreError: the store cannot be opened or written, for example on a full disk.
-        """
+        """Add values in one transaction; a key that is already there keeps its value."""
         if not items:
             return
         rows = [table.make_row(bytes.fromhex(key), value) for key, value in items.items()]
@@ -136,24 +119,26 @@ class FeatureStore:
 
     def _guarded(self, action: Callable[[sqlite3.Connection], _T]) -> _T:
         """Run an action; on a damaged file, begin a new one and run it once more."""
+        damage: Exception | None = None
         with self._lock:
-            for last in (False, True):
+            while True:
                 try:
+                    if damage is not None:
+                        self._set_aside(damage)
                     return action(self._open())
-                except (sqlite3.DatabaseError, OverflowError) as error:
-                    if last or not _is_damage(error):
+                except (sqlite3.DatabaseError, OverflowError, OSError) as error:
+                    if damage is not None or not _is_damage(error):
                         self.close()
-                        raise self._error(error) from error
-                    self._set_aside(error)
-        raise AssertionError("unreachable: the second try returns or raises")
+                        raise StoreError(
+                            f"The feature store {self.path} cannot be used: {error}. Make room or "
+                            "allow writing there, or choose another folder with cache-dir."
+                        ) from error
+                    damage = error
 
     def _open(self) -> sqlite3.Connection:
         if self._connection is not None:
             return self._connection
-        try:
-            self.root.mkdir(parents=True, exist_ok=True)
-        except OSError as error:
-            raise self._error(error) from error
+        self.root.mkdir(parents=True, exist_ok=True)
         self._inode = self._present_inode()
         for attempt in range(1, _OPEN_TRIES + 1):
             try:
@@ -178,27 +163,13 @@ class FeatureStore:
         if self._present_inode() != self._inode:
             return
         aside = f"{self.path}.damaged-{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}"
-        try:
-            for suffix in ("", *_SIDE_FILES):
-                with contextlib.suppress(FileNotFoundError):
-                    Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
-        except OSError as failure:
-            raise self._error(failure) from failure
+        for suffix in ("", *_SIDE_FILES):
+            with contextlib.suppress(FileNotFoundError):
+                Path(f"{self.path}{suffix}").rename(f"{aside}{suffix}")
         _logger.warning(
             "The feature store was damaged (%s); it is kept as %s, everything is computed again.",
             error,
             aside,
-        )
-
-    def _error(self, error: BaseException) -> StoreError:
-        code = _code(error)
-        if code in _BUSY:
-            reason = f"another process has kept it locked for {table.BUSY_SECONDS:.0f} s"
-        else:
-            reason = _ENVIRONMENT.get(code & 0xFF, str(error)) if code else str(error)
-        return StoreError(
-            f"The feature store {self.path} cannot be used: {reason} ({error}). Make room or "
-            "allow writing there, or choose another folder with cache-dir."
         )
 
 
@@ -207,7 +178,7 @@ def _code(error: BaseException) -> int:
 
 
 def _is_damage(error: BaseException) -> bool:
-    if isinstance(error, sqlite3.ProgrammingError):
+    if isinstance(error, sqlite3.ProgrammingError | OSError):
         return False
     code = _code(error)
-    return code in _SHORT_READ or (code & 0xFF) not in _ENVIRONMENT.keys() | _BUSY
+    return code == _TRUNCATED or (code & 0xFF) not in _ENVIRONMENT | _BUSY

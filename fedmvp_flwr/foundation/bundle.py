@@ -30,6 +30,9 @@ class FoundationModels:
         device: where they compute: "cpu", "cuda" or "cuda:N".
         gate_encoder: spec of the image-text model that judges completions, if it is another one.
         key: the run-config key that names all of them; default: each has that of its role.
+
+    Raises:
+        ModelError: where a role is first asked for, if its model is not there or not known.
     """
 
     def __init__(
@@ -39,7 +42,6 @@ class FoundationModels:
         gate_encoder: str = "",
         key: str = "",
     ) -> None:
-        """See the class."""
         self.settings, self.device = settings, device
         self._gate_encoder, self._key = gate_encoder, key
         self._specs: dict[Role, ModelSpec] = {}
@@ -48,13 +50,7 @@ class FoundationModels:
         self._shared: dict[str, Any] = {}
 
     def require(self, roles: Iterable[Role]) -> None:
-        """Find and fingerprint models, and those of the gate; nothing is loaded.
-
-        The others are looked for when they are asked for.
-
-        Raises:
-            ModelError: one of these models is not there or not known.
-        """
+        """Find and fingerprint models, and those of the gate; nothing is loaded."""
         for role in roles:
             self.fingerprint(role)
         if self.gate is not self:
@@ -102,29 +98,17 @@ class FoundationModels:
         return tuple(sorted(self._loaded))
 
     def spec(self, role: Role) -> ModelSpec:
-        """Return where a role's model lies and how it is called.
-
-        Raises:
-            ModelError: the model is not there or not known.
-        """
+        """Return where a role's model lies and how it is called."""
         if role not in self._specs:
             self._specs[role] = parse_spec(role, getattr(self.settings, role), self._key)
         return self._specs[role]
 
     def at_once(self, role: Role) -> int:
-        """How many items a call of a role's model takes.
-
-        Raises:
-            ModelError: the model is not there or not known.
-        """
+        """How many items a call of a role's model takes."""
         return self.spec(role).options.batch or self.settings.foundation_batch_size
 
     def fingerprint(self, role: Role) -> str:
-        """Return the content name of a role's model.
-
-        Raises:
-            ModelError: the model is not there or not known.
-        """
+        """Return the content name of a role's model."""
         if role not in self._fingerprints:
             self._fingerprints[role] = model_fingerprint(self.spec(role))
         return self._fingerprints[role]

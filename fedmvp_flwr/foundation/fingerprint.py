@@ -65,13 +65,13 @@ def model_bytes(spec: ModelSpec) -> int:
 
 
 def _combine(prefix: str, spec: ModelSpec) -> str:
-    files = model_files(spec)
     combined = hashlib.sha256(prefix.encode())
     revision = revision_of(spec.folder)
-    if revision is not None:  # it says what the files hold, but not which are there and are named
-        combined.update("\n".join(("", revision, *_hub_names(files, spec))).encode())
-        return combined.hexdigest()
     try:
+        files = model_files(spec)
+        if revision is not None:  # it says what the files hold, but not which are there and named
+            combined.update("\n".join(("", revision, *_hub_names(files, spec))).encode())
+            return combined.hexdigest()
         for path in files:
             status = path.stat()
             digest = _file_digest(path, status.st_size, status.st_mtime_ns)

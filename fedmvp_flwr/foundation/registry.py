@@ -110,6 +110,8 @@ def parse_spec(role: Role, text: str, key: str = "") -> ModelSpec:
         folder, architecture, weights = _find(role, name, where, key)
     except ModelError as error:
         raise ModelError(f"{key}={text!r}: {error}") from error
+    except ImportError as error:  # of the hub's library, or of one that knows names there
+        raise ModelError(f"{key}={text!r}: {_not_installed(name, error)}") from error
     if not (folder / library.marker).is_file():
         raise ModelError(
             f"{key}={text!r}: {folder} is no {name} model, it holds no {library.marker} "
@@ -174,10 +176,7 @@ def _find(role: Role, name: str, where: str, key: str) -> tuple[Path, str, str |
         folder, weights = local_folder(name, path, library.one_file)
         return folder, first, weights
     if library.hub_name and colon and path:
-        try:
-            where = _function(library.hub_name)(first, path)
-        except ImportError as error:
-            raise ModelError(_not_installed(name, error)) from error
+        where = _function(library.hub_name)(first, path)
     if not is_hub_name(where):
         unknown = _unknown("name", first, ("embedded", "local"))
         raise ModelError(f"{unknown} Or a hub name, {name}:owner/name.")

@@ -6,13 +6,13 @@ from typing import Any
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from fedmvp_flwr.base.seeds import numpy_generator
 from fedmvp_flwr.pretraining.bank import Bank, pixels_of
 from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.job import Draw, Job, Trainer, seeded, train
-from fedmvp_flwr.pretraining.loop import Rates
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, Trainer, seeded
+from fedmvp_flwr.pretraining.loop import train
 from fedmvp_flwr.pretraining.shape import Shape
 
 _LATENT_NOISE = 0.1  # of the latents' spread: the decoder must forgive the generator's slips
@@ -67,12 +67,6 @@ class DecoderTrainer(AutoencoderTrainer):
         super().__init__(model)
         self.model.encoder.requires_grad_(False)
 
-    @property
-    def trained(self) -> nn.Module:
-        """The decoder alone."""
-        decoder: nn.Module = self.model.decoder
-        return decoder
-
 
 def train_autoencoder(job: Job) -> tuple[Any, Trained]:
     """Train the autoencoder on the images; returns it with its latent scale set."""
@@ -87,19 +81,13 @@ def refine_decoder(model: Any, job: Job) -> tuple[Any, Trained]:  # noqa: ANN401
     return model.eval(), trained
 
 
-def save_autoencoder(model: Any, folder: Path) -> None:  # noqa: ANN401
-    """Write the autoencoder for later stages, in single precision."""
-    model.save_pretrained(folder)
-
-
 def load_autoencoder(folder: Path) -> Any:  # noqa: ANN401
-    """Read what `save_autoencoder` wrote."""
+    """Read what its `save_pretrained` wrote."""
     from diffusers import AutoencoderTiny
     from diffusers.utils import is_accelerate_available
 
-    model: Any = AutoencoderTiny
     low_memory = is_accelerate_available()  # it would warn about its own default
-    return model.from_pretrained(folder, low_cpu_mem_usage=low_memory).eval()
+    return AutoencoderTiny.from_pretrained(folder, low_cpu_mem_usage=low_memory).eval()
 
 
 @torch.inference_mode()
@@ -117,16 +105,11 @@ def set_scale(model: Any, bank: Bank, seed: int) -> Any:  # noqa: ANN401
 @torch.inference_mode()
 def encode_bank(model: Any, bank: Bank, device: str = "cpu") -> Tensor:  # noqa: ANN401
     """Latents (N, C, s, s) of all images in half precision, scaled to unit variance."""
-    count, scale = len(bank.images), model.config.scaling_factor
     model = model.to(device)
-    parts = [
-        (
-            model.encoder(pixels_of(bank, np.arange(i, min(i + _ENCODE_BATCH, count)), device))
-            * scale
-        )
-        .half()
-        .cpu()
-        for i in range(0, count, _ENCODE_BATCH)
-    ]
+    every = np.arange(len(bank.images))
+    parts = []
+    for start in range(0, len(every), _ENCODE_BATCH):
+        pixels = pixels_of(bank, every[start : start + _ENCODE_BATCH], device)
+        parts.append((model.encoder(pixels) * model.config.scaling_factor).half().cpu())
     model.cpu()
     return torch.cat(parts)

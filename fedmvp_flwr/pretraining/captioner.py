@@ -1,5 +1,6 @@
 """A captioner: a small BLIP (transformers) that continues a prompt to a text about an image."""
 
+import copy
 import json
 from pathlib import Path
 from typing import Any
@@ -9,8 +10,7 @@ from torch import Tensor
 
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer
-from fedmvp_flwr.pretraining.job import AttributeHeads, Draw, Job, Trainer
-from fedmvp_flwr.pretraining.loop import Rates
+from fedmvp_flwr.pretraining.job import AttributeHeads, Draw, Job, Rates, Trainer
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
@@ -60,15 +60,10 @@ class CaptionerTrainer(Trainer):
     name = "captioner"
     rates = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.01, ema_decay=0.99)
 
-    def __init__(
-        self,
-        shape: Shape,
-        tokenizer: Any,  # noqa: ANN401 - an untyped library's object
-        attribute_sizes: tuple[int, ...] = (),
-    ) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
-        self.model = build_blip(shape, tokenizer)
-        self.attributes = AttributeHeads(shape.width, attribute_sizes)
+        self.model = build_blip(job.shape, job.tokenizer)
+        self.attributes = AttributeHeads(job.shape.width, job.bank.attribute_sizes)
 
     def loss(self, draw: Draw) -> Tensor:
         """Next-word loss of what follows the prompts, plus the attribute heads' loss."""
@@ -86,23 +81,16 @@ class CaptionerTrainer(Trainer):
         return total
 
 
-def save_captioner(
-    trainer: CaptionerTrainer,
-    tokenizer: Any,  # noqa: ANN401 - an untyped library's object
-    shape: Shape,
-    folder: Path,
-) -> None:
+def save_captioner(trainer: CaptionerTrainer, job: Job, folder: Path) -> None:
     """Write model and processor as `from_pretrained` wants them, in half precision."""
     from transformers import BlipImageProcessor, BlipProcessor
 
     folder.mkdir(parents=True, exist_ok=True)
-    model = build_blip(shape, tokenizer)
-    model.load_state_dict(trainer.model.state_dict())
-    model.half().save_pretrained(folder)
+    copy.deepcopy(trainer.model).half().save_pretrained(folder)
     load_in_single_precision(folder / "config.json")
-    size = {"height": shape.image_size, "width": shape.image_size}
+    size = {"height": job.shape.image_size, "width": job.shape.image_size}
     image_processor = BlipImageProcessor(size=size, image_mean=PIXEL_MEAN, image_std=PIXEL_STD)
-    BlipProcessor(image_processor, plain(tokenizer)).save_pretrained(folder)
+    BlipProcessor(image_processor, plain(job.tokenizer)).save_pretrained(folder)
     (folder / "fedmvp.json").write_text(json.dumps({"call": _CALL}, indent=2) + "\n")
 
 

@@ -31,13 +31,9 @@ class Trained:
 
 
 def use_average(model: Model, checkpoint: Path) -> Model:
-    """Load the averaged (or else the plain) weights of a checkpoint, for a look before the end."""
+    """Load the averaged weights of a checkpoint."""
     tensors, _ = load_tensors(checkpoint)
-    weights = {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    weights |= {
-        k.removeprefix("average."): v for k, v in tensors.items() if k.startswith("average.")
-    }
-    model.load_state_dict(weights)
+    model.load_state_dict(_part(tensors, "model.") | _part(tensors, "average."))
     return model.eval()
 
 
@@ -65,16 +61,13 @@ def resume(
         path.parent.mkdir(parents=True, exist_ok=True)
         return Trained(0, 0.0, math.nan)
     tensors, metadata = load_tensors(path)
-    model.load_state_dict(
-        {k.removeprefix("model."): v for k, v in tensors.items() if k.startswith("model.")}
-    )
+    model.load_state_dict(_part(tensors, "model."))
     for name, value in average.items():
         value.copy_(tensors[f"average.{name}"])
     state: dict[int, dict[str, Tensor]] = {}
-    for name, value in tensors.items():
-        if name.startswith("optimizer."):
-            _, index, key = name.split(".")
-            state.setdefault(int(index), {})[key] = value
+    for name, value in _part(tensors, "optimizer.").items():
+        index, key = name.split(".")
+        state.setdefault(int(index), {})[key] = value
     packed = optimizer.state_dict()
     packed["state"] = state
     optimizer.load_state_dict(packed)
@@ -86,3 +79,8 @@ def resume(
 def stored_progress(checkpoint: Path) -> Trained:
     """What a checkpoint's training has come to so far."""
     return Trained(**load_tensors(checkpoint)[1]["progress"])
+
+
+def _part(tensors: dict[str, Tensor], prefix: str) -> dict[str, Tensor]:
+    """The tensors whose names begin so, by the rest of their names."""
+    return {k.removeprefix(prefix): v for k, v in tensors.items() if k.startswith(prefix)}

@@ -14,8 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor, nn
 
 from fedmvp_flwr.pretraining.bank import PIXEL_MEAN, PIXEL_STD
-from fedmvp_flwr.pretraining.job import AttributeHeads, Draw, Trainer
-from fedmvp_flwr.pretraining.loop import Rates
+from fedmvp_flwr.pretraining.job import AttributeHeads, Draw, Job, Rates, Trainer
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.tokenizer import plain
 
@@ -50,39 +49,23 @@ def model_config(shape: Shape, vocabulary_size: int) -> dict[str, Any]:
     }
 
 
-def preprocessing(shape: Shape) -> dict[str, Any]:
-    """Return open_clip's description of what happens to an image first."""
-    return {
-        "size": [shape.image_size] * 2,
-        "mode": "RGB",
-        "mean": PIXEL_MEAN,
-        "std": PIXEL_STD,
-        "interpolation": "bicubic",
-        "resize_mode": "squash",
-    }
-
-
 class EncoderTrainer(Trainer):
     """The CLIP model and the heads that are dropped later."""
 
     name = "encoder"
     rates = Rates(batch=96, learning_rate=1e-3, matrix_rate=0.01, ema_decay=0.98)
 
-    def __init__(
-        self,
-        shape: Shape,
-        tokenizer: Any,  # noqa: ANN401 - an untyped library's object
-        attribute_sizes: tuple[int, ...] = (),
-    ) -> None:
+    def __init__(self, job: Job) -> None:
         super().__init__()
         from open_clip import CLIP
 
-        self.config = model_config(shape, len(tokenizer))
+        shape, vocabulary_size = job.shape, len(job.tokenizer)
+        self.config = model_config(shape, vocabulary_size)
         text = {k: v for k, v in self.config["text_cfg"].items() if k != "hf_tokenizer_name"}
         self.clip: Any = CLIP(shape.width, self.config["vision_cfg"], text)
         self.clip.visual.output_tokens = True
-        self.attributes = AttributeHeads(shape.width, attribute_sizes)
-        self.vocabulary = nn.Linear(shape.width, len(tokenizer))
+        self.attributes = AttributeHeads(shape.width, job.bank.attribute_sizes)
+        self.vocabulary = nn.Linear(shape.width, vocabulary_size)
 
     def loss(self, draw: Draw) -> Tensor:
         """Contrastive loss of images and their texts, plus the auxiliary ones."""
@@ -115,17 +98,20 @@ class EncoderTrainer(Trainer):
         return ends @ clip.text_projection, hidden
 
 
-def save_encoder(
-    trainer: EncoderTrainer,
-    tokenizer: Any,  # noqa: ANN401 - an untyped library's object
-    shape: Shape,
-    folder: Path,
-) -> None:
+def save_encoder(trainer: EncoderTrainer, job: Job, folder: Path) -> None:
     """Write the model as open_clip's `local-dir:` wants it, in half precision."""
     folder.mkdir(parents=True, exist_ok=True)
     half = {k: v.half().contiguous() for k, v in trainer.clip.state_dict().items()}
     half.pop("attn_mask", None)
     save_file(half, folder / "open_clip_model.safetensors")
-    config = {"model_cfg": trainer.config, "preprocess_cfg": preprocessing(shape)}
+    preprocessing = {
+        "size": [job.shape.image_size] * 2,
+        "mode": "RGB",
+        "mean": PIXEL_MEAN,
+        "std": PIXEL_STD,
+        "interpolation": "bicubic",
+        "resize_mode": "squash",
+    }
+    config = {"model_cfg": trainer.config, "preprocess_cfg": preprocessing}
     (folder / "open_clip_config.json").write_text(json.dumps(config, indent=2) + "\n")
-    plain(tokenizer).save_pretrained(folder)
+    plain(job.tokenizer).save_pretrained(folder)

@@ -14,9 +14,7 @@ from torch import Tensor
 
 from fedmvp_flwr.pretraining.autoencoder import encode_bank
 from fedmvp_flwr.pretraining.captioner import load_in_single_precision
-from fedmvp_flwr.pretraining.job import Draw, Job, Trainer, seeded
-from fedmvp_flwr.pretraining.loop import Rates
-from fedmvp_flwr.pretraining.shape import Shape
+from fedmvp_flwr.pretraining.job import Draw, Job, Rates, Trainer, seeded
 from fedmvp_flwr.pretraining.tokenizer import plain
 
 # Of the logit of the noise share (logit-normal, Esser et al. 2024).
@@ -29,28 +27,22 @@ class GeneratorTrainer(Trainer):
     """Text encoder and latent transformer, trained together.
 
     Args:
-        shape: sizes of the models.
-        tokenizer: of its texts.
+        job: with the shape and the tokenizer.
         latents: (N, C, s, s) of the bank's images, to learn from.
     """
 
     name = "generator"
     rates = Rates(batch=48, learning_rate=1.5e-3, matrix_rate=0.015, ema_decay=0.998)
 
-    def __init__(
-        self,
-        shape: Shape,
-        tokenizer: Any,  # noqa: ANN401 - an untyped library's object
-        latents: Tensor | None,
-    ) -> None:
+    def __init__(self, job: Job, latents: Tensor | None) -> None:
         super().__init__()
-        self._latents = latents
         from diffusers import PixArtTransformer2DModel
         from transformers import T5Config, T5EncoderModel
 
+        self._latents, shape = latents, job.shape
         self.text_encoder: Any = T5EncoderModel(
             T5Config(
-                vocab_size=len(tokenizer),
+                vocab_size=len(job.tokenizer),
                 d_model=shape.width,
                 d_kv=shape.width // shape.heads,
                 d_ff=2 * shape.width,
@@ -97,28 +89,23 @@ class GeneratorTrainer(Trainer):
 def build_generator(job: Job, autoencoder: Any = None) -> GeneratorTrainer:  # noqa: ANN401
     """The untrained generator of a job; it learns from the latents of the autoencoder."""
     latents = None if autoencoder is None else encode_bank(autoencoder, job.bank, job.device)
-    return seeded(job.seed, lambda: GeneratorTrainer(job.shape, job.tokenizer, latents))
+    return seeded(job.seed, lambda: GeneratorTrainer(job, latents))
 
 
-def call_arguments(shape: Shape) -> dict[str, Any]:
-    """How the pipeline is to be called: with what the model was made for."""
-    return {
-        "num_inference_steps": 5,
-        "guidance_scale": 2.0,
-        "height": shape.image_size,
-        "width": shape.image_size,
-        "max_sequence_length": shape.context,
-        "use_resolution_binning": False,
-        "clean_caption": False,
-    }
+def save_generator(
+    trainer: GeneratorTrainer,
+    autoencoder: Any,  # noqa: ANN401 - an untyped library's object
+    job: Job,
+    folder: Path,
+) -> None:
+    """Write the pipeline of the trained parts as `from_pretrained` wants it, in half precision.
 
-
-def build_pipeline(trainer: GeneratorTrainer, autoencoder: Any, tokenizer: Any) -> Any:  # noqa: ANN401
-    """The diffusers pipeline of the trained parts."""
+    Beside it stands how it is to be called: with what the model was made for.
+    """
     from diffusers import DPMSolverMultistepScheduler, PixArtAlphaPipeline
 
-    return PixArtAlphaPipeline(
-        tokenizer=tokenizer,
+    pipeline: Any = PixArtAlphaPipeline(
+        tokenizer=plain(job.tokenizer),
         text_encoder=trainer.text_encoder,
         vae=autoencoder,
         transformer=trainer.transformer,
@@ -130,27 +117,20 @@ def build_pipeline(trainer: GeneratorTrainer, autoencoder: Any, tokenizer: Any) 
         ),
     )
 
-
-def save_generator(
-    trainer: GeneratorTrainer,
-    autoencoder: Any,  # noqa: ANN401 - untyped libraries' objects
-    tokenizer: Any,  # noqa: ANN401
-    shape: Shape,
-    folder: Path,
-) -> None:
-    """Write the pipeline as `from_pretrained` wants it, in half precision."""
-    folder.mkdir(parents=True, exist_ok=True)
-    pipeline = build_pipeline(trainer, autoencoder, plain(tokenizer))
     pipeline.to(torch.float16).save_pretrained(folder)
     pipeline.to(torch.float32)
     load_in_single_precision(folder / "text_encoder" / "config.json")
-    _forget_origin(folder / "vae" / "config.json")
-    call = {"call": call_arguments(shape)}
-    (folder / "fedmvp.json").write_text(json.dumps(call, indent=2) + "\n")
-
-
-def _forget_origin(config: Path) -> None:
-    """Remove the folder of the work machine that diffusers notes in a configuration."""
+    config = folder / "vae" / "config.json"
     values = json.loads(config.read_text(encoding="utf-8"))
-    values.pop("_name_or_path", None)
+    values.pop("_name_or_path", None)  # the folder of the work machine, which diffusers notes
     config.write_text(json.dumps(values, indent=2) + "\n", encoding="utf-8")
+    call = {
+        "num_inference_steps": 5,
+        "guidance_scale": 2.0,
+        "height": job.shape.image_size,
+        "width": job.shape.image_size,
+        "max_sequence_length": job.shape.context,
+        "use_resolution_binning": False,
+        "clean_caption": False,
+    }
+    (folder / "fedmvp.json").write_text(json.dumps({"call": call}, indent=2) + "\n")

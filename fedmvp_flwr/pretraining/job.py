@@ -1,10 +1,9 @@
-"""The frame of every training: draw a batch by the step's number, take its loss, fit."""
+"""What every training is made of: a job, a draw by the step's number, a trainer with its loss."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import reduce
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -13,11 +12,33 @@ from torch import Tensor, nn
 
 from fedmvp_flwr.base.seeds import numpy_generator, torch_generator
 from fedmvp_flwr.pretraining.bank import Bank, Index, pixels_of
-from fedmvp_flwr.pretraining.checkpoints import Trained
-from fedmvp_flwr.pretraining.loop import Budget, Rates, fit
+from fedmvp_flwr.pretraining.checkpoints import Model
 from fedmvp_flwr.pretraining.shape import Shape
 
-Model = TypeVar("Model", bound=nn.Module)
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to train: until the steps or the minutes are used up, whichever comes first."""
+
+    steps: int
+    minutes: float
+
+
+@dataclass(frozen=True)
+class Rates:
+    """How one kind of model is trained.
+
+    Attributes:
+        batch: images per step, at most.
+        learning_rate: peak of AdamW.
+        matrix_rate: peak of Muon, which trains the hidden matrices.
+        ema_decay: of the moving average of the weights that the model ends with.
+    """
+
+    batch: int
+    learning_rate: float
+    matrix_rate: float
+    ema_decay: float
 
 
 @dataclass(frozen=True)
@@ -27,7 +48,7 @@ class Job:
     Attributes:
         bank: what to learn from.
         work: folder of the checkpoints.
-        budget: when to stop.
+        budget: when to stop; the learning rates follow the share that is used up.
         seed: of weights, batches and noise.
         shape: how large the models are.
         tokenizer: of all their texts.
@@ -48,14 +69,9 @@ class Job:
         """The file that a training resumes from."""
         return self.work / f"{name}.safetensors"
 
-    def build(self, model: Callable[..., Model]) -> Model:
-        """A model of the job's shape, tokenizer and numbers of values of each attribute.
-
-        Its weights depend on the seed.
-        """
-        return seeded(
-            self.seed, lambda: model(self.shape, self.tokenizer, self.bank.attribute_sizes)
-        )
+    def build(self, model: Callable[["Job"], Model]) -> Model:
+        """A model of this job, whose first weights depend on the seed."""
+        return seeded(self.seed, lambda: model(self))
 
     def draw(self, name: str, step: int, size: int) -> "Draw":
         """What a step draws: by the seed, the training's name and the step alone."""
@@ -104,11 +120,6 @@ class Trainer(nn.Module):
     """Of the training: of its checkpoint and of its random draws."""
     rates: ClassVar[Rates]
 
-    @property
-    def trained(self) -> nn.Module:
-        """Holds all parameters to train."""
-        return self
-
     def loss(self, draw: Draw) -> Tensor:
         """The scalar loss of a draw."""
         raise NotImplementedError
@@ -121,28 +132,8 @@ def seeded(seed: int, build: Callable[[], Model]) -> Model:
         return build()
 
 
-def train(job: Job, trainer: Trainer) -> Trained:
-    """Train in place on the job's device, resuming from the checkpoint; it ends on the CPU."""
-    trainer.to(job.device)
-    trained = fit(
-        trainer.trained,
-        lambda step: trainer.loss(job.draw(trainer.name, step, trainer.rates.batch)),
-        job.budget,
-        trainer.rates,
-        checkpoint=job.checkpoint(trainer.name),
-        on_progress=job.on_progress,
-    )
-    trainer.cpu()
-    return trained
-
-
 class AttributeHeads(nn.ModuleList):
-    """One linear head per attribute; none if the bank names no attributes.
-
-    Args:
-        width: of the image tokens.
-        sizes: number of values of each attribute.
-    """
+    """One linear head per attribute on image tokens; none if the bank names no attributes."""
 
     def __init__(self, width: int, sizes: Sequence[int]) -> None:
         super().__init__(nn.Linear(width, size) for size in sizes)
@@ -158,4 +149,4 @@ class AttributeHeads(nn.ModuleList):
         if not len(self):
             return pooled.new_zeros(())
         losses = [F.cross_entropy(head(pooled), targets[:, i]) for i, head in enumerate(self)]
-        return reduce(torch.add, losses) / len(self)
+        return torch.stack(losses).mean()

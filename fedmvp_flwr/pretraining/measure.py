@@ -3,6 +3,7 @@
 The models are loaded as a run loads them, so that what is measured is what will be used.
 """
 
+import statistics
 from collections.abc import Sequence
 from typing import Any
 
@@ -28,7 +29,7 @@ def measure_encoder(models: FoundationModels, samples: Sequence[Sample]) -> dict
     """Retrieval among the held-out pairs: share of them whose partner is among the nearest five."""
     image = _pooled(models.image_encoder, [s.image.load() for s in samples if s.image])
     text = _pooled(models.text_encoder, [s.text for s in samples])
-    similarity = F.normalize(image, dim=1) @ F.normalize(text, dim=1).T
+    similarity = image @ text.T
     return {
         "image-to-text-r5": recall(similarity),
         "text-to-image-r5": recall(similarity.T),
@@ -44,17 +45,10 @@ def measure_captioner(models: FoundationModels, samples: Sequence[Sample]) -> di
     for start in range(0, len(shown), _BATCH):
         images = [s.image.load() for s in shown[start : start + _BATCH] if s.image]
         captions += models.captioner.caption_each(images, CAPTION_PROMPTS[:1])[0]
-    # The model knows only the beginning of a long text, so that is what it is compared with.
-    own = [_beginning(s.text or "", caption) for s, caption in zip(shown, captions, strict=True)]
-    others = [
-        _beginning(shown[(row + 1) % len(shown)].text or "", caption)
-        for row, caption in enumerate(captions)
-    ]
+    texts = [s.text or "" for s in shown]
     return {
-        "rouge-l": _mean([rouge_l(c, text) for c, text in zip(captions, own, strict=True)]),
-        "rouge-l-of-another": _mean(
-            [rouge_l(c, text) for c, text in zip(captions, others, strict=True)]
-        ),
+        "rouge-l": _mean_overlap(captions, texts),
+        "rouge-l-of-another": _mean_overlap(captions, texts[1:] + texts[:1]),
         "distinct": len(set(captions)) / len(captions),
         "captions": len(captions),
         "examples": captions[:_EXAMPLES],
@@ -83,10 +77,9 @@ def measure_generator(
     prompts = [s.text or "" for s in shown]
     seeds = [seed_for(seed, "pretrain-measure", s.key) for s in shown]
     images = models.image_generator.generate(prompts, seeds)
-    image = F.normalize(_pooled(models.image_encoder, images), dim=1)
-    text = F.normalize(_pooled(models.text_encoder, prompts), dim=1)
+    similarity = _pooled(models.image_encoder, images) @ _pooled(models.text_encoder, prompts).T
     return {
-        "image-to-text-r5": recall(image @ text.T),
+        "image-to-text-r5": recall(similarity),
         "chance-r5": min(1.0, TOP / len(shown)),
         "images": len(shown),
     }
@@ -102,12 +95,13 @@ def _pooled(encoder: Any, items: Sequence[Any]) -> Tensor:  # noqa: ANN401 - eit
     features = [
         made for i in range(0, len(items), _BATCH) for made in encoder.encode(items[i : i + _BATCH])
     ]
-    return torch.stack([made.pooled.float() for made in features])
+    return F.normalize(torch.stack([made.pooled.float() for made in features]), dim=1)
 
 
-def _beginning(text: str, caption: str) -> str:
-    return " ".join(text.split()[: max(1, len(caption.split()))])
-
-
-def _mean(values: Sequence[float]) -> float:
-    return sum(values) / len(values)
+def _mean_overlap(captions: Sequence[str], texts: Sequence[str]) -> float:
+    """Mean ROUGE-L with the beginnings of the texts: of a long one the model knows no more."""
+    beginnings = [
+        " ".join(text.split()[: max(1, len(caption.split()))])
+        for caption, text in zip(captions, texts, strict=True)
+    ]
+    return statistics.fmean(map(rouge_l, captions, beginnings))

@@ -18,8 +18,7 @@ from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.foundation.libraries.quiet_loading import quiet_libraries
 from fedmvp_flwr.pretraining.autoencoder import load_autoencoder
 from fedmvp_flwr.pretraining.card import model_card
-from fedmvp_flwr.pretraining.job import Job
-from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.job import Budget, Job
 from fedmvp_flwr.pretraining.measure import (
     measure_autoencoder,
     measure_captioner,
@@ -29,7 +28,7 @@ from fedmvp_flwr.pretraining.measure import (
 from fedmvp_flwr.pretraining.sample_bank import load_sample_bank, samples_hash
 from fedmvp_flwr.pretraining.shape import Shape
 from fedmvp_flwr.pretraining.split import Pairs, load_pairs
-from fedmvp_flwr.pretraining.stages import Stages
+from fedmvp_flwr.pretraining.stages import train_all
 from fedmvp_flwr.pretraining.tokenizer import learn_tokenizer
 
 _LOG = logging.getLogger(__name__)
@@ -76,12 +75,7 @@ def pretrain(
     """Build encoder, captioner and generator from a split of a data set, and measure them.
 
     Interrupted and called again with the same settings, or with a larger budget, it goes on where
-    it stopped.
-
-    Args:
-        config: names the data set, its columns and the device.
-        settings: what to build, and for how long.
-        on_progress: called with (stage, per cent, 100).
+    it stopped. Progress is told as (stage, per cent, 100).
 
     Returns:
         What `pretrain.json` holds.
@@ -102,7 +96,7 @@ def pretrain(
     budget = Budget(settings.steps, settings.minutes)
     job = Job(bank, work, budget, seed, shape, tokenizer, device)
     with quiet_libraries(diffusers=True):
-        trained = Stages(job, settings.out, on_progress).run()
+        trained = train_all(job, settings.out, on_progress)
         for path in settings.out.rglob("*.safetensors"):
             path.chmod(_READABLE)
         models = FoundationModels(config.changed(**specs(settings.out)).models, device=device)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 import torch
@@ -14,9 +13,6 @@ from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion.prompts import TEMPLATES
 from fedmvp_flwr.pretraining.bank import Index
-
-if TYPE_CHECKING:
-    from PIL.Image import Image
 
 # The prompts that completion will use: the captioner continues the first, the generator draws
 # from the second.
@@ -74,6 +70,8 @@ def load_sample_bank(
     Raises:
         DataError: an image cannot be decoded; names it.
     """
+    from PIL.Image import Resampling
+
     path = folder / f"images-{size}-{samples_hash(samples)[:16]}.npy"
     if not path.exists():
         folder.mkdir(parents=True, exist_ok=True)
@@ -83,7 +81,11 @@ def load_sample_bank(
         )
         for row, sample in enumerate(samples):
             if sample.image is not None:
-                images[row] = np.asarray(_squash(sample.image.load(), size))
+                # As the models' own preprocessing does: bicubic, whatever the aspect.
+                picture = (
+                    sample.image.load().convert("RGB").resize((size, size), Resampling.BICUBIC)
+                )
+                images[row] = np.asarray(picture)
         images.flush()
         partial.replace(path)
     labels = [[sample.label] if num_classes else [] for sample in samples]
@@ -102,10 +104,3 @@ def samples_hash(samples: Sequence[Sample]) -> str:
         for sample in samples
     ]
     return record_hash({"samples": pairs})
-
-
-def _squash(image: "Image", size: int) -> "Image":
-    """Resize as the models' own preprocessing does: bicubic, whatever the aspect."""
-    from PIL import Image
-
-    return image.convert("RGB").resize((size, size), Image.Resampling.BICUBIC)

@@ -1,7 +1,7 @@
 """The stages of the recipe, each of which resumes from its checkpoint."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
 from fedmvp_flwr.base.progress import Progress
@@ -10,15 +10,14 @@ from fedmvp_flwr.pretraining.autoencoder import (
     DecoderTrainer,
     load_autoencoder,
     refine_decoder,
-    save_autoencoder,
     train_autoencoder,
 )
 from fedmvp_flwr.pretraining.captioner import CaptionerTrainer, encoder_to_captioner, save_captioner
-from fedmvp_flwr.pretraining.checkpoints import Trained, stored_progress, use_average
+from fedmvp_flwr.pretraining.checkpoints import Trained, stored_progress
 from fedmvp_flwr.pretraining.encoder import EncoderTrainer, save_encoder
 from fedmvp_flwr.pretraining.generator import GeneratorTrainer, build_generator, save_generator
-from fedmvp_flwr.pretraining.job import Job, train
-from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.job import Budget, Job
+from fedmvp_flwr.pretraining.loop import train
 
 ENCODER, CAPTIONER, GENERATOR = EncoderTrainer.name, CaptionerTrainer.name, GeneratorTrainer.name
 AUTOENCODER, DECODER = AutoencoderTrainer.name, DecoderTrainer.name
@@ -33,64 +32,42 @@ SHARES: Mapping[str, float] = {
 _PERCENT = 100
 
 
-@dataclass(frozen=True)
-class Stages:
-    """Trains all models of one job and saves them.
+def train_all(job: Job, out: Path, on_progress: Progress | None = None) -> dict[str, Trained]:
+    """Train all models of one job and save them; the captioner's image tower is the encoder's.
 
-    Attributes:
+    Args:
         job: with the budget of all stages together in minutes, and of each in steps.
         out: gets the folders `encoder`, `captioner` and `generator`.
         on_progress: called with (stage, per cent, 100).
+
+    Returns:
+        What each stage came to, by its name.
     """
+    stages = {name: _stage(job, name, share, on_progress) for name, share in SHARES.items()}
+    encoder = job.build(EncoderTrainer)
+    results = {ENCODER: train(stages[ENCODER], encoder)}
+    save_encoder(encoder, job, out / ENCODER)
+    captioner = job.build(CaptionerTrainer)
+    encoder_to_captioner(encoder, captioner)
+    results[CAPTIONER] = train(stages[CAPTIONER], captioner)
+    save_captioner(captioner, job, out / CAPTIONER)
+    latents = job.work / AUTOENCODER
+    if not (latents.is_dir() and job.checkpoint(GENERATOR).exists()):
+        autoencoder, results[AUTOENCODER] = train_autoencoder(stages[AUTOENCODER])
+        autoencoder.save_pretrained(latents)
+    else:  # other latents would make the generator's training worthless
+        results[AUTOENCODER] = stored_progress(job.checkpoint(AUTOENCODER))
+    generator = build_generator(job, load_autoencoder(latents))
+    results[GENERATOR] = train(stages[GENERATOR], generator)
+    refined, results[DECODER] = refine_decoder(load_autoencoder(latents), stages[DECODER])
+    save_generator(generator, refined, job, out / GENERATOR)
+    return results
 
-    job: Job
-    out: Path
-    on_progress: Progress | None = None
 
-    def run(self) -> dict[str, Trained]:
-        """Train every model; the captioner's image tower starts from the encoder's."""
-        results = {ENCODER: self._encoder(), CAPTIONER: self._captioner()}
-        job = self._job(AUTOENCODER)
-        if not (self._latents.is_dir() and job.checkpoint(GENERATOR).exists()):
-            model, results[AUTOENCODER] = train_autoencoder(job)
-            save_autoencoder(model, self._latents)
-        else:  # other latents would make the generator's training worthless
-            results[AUTOENCODER] = stored_progress(job.checkpoint(AUTOENCODER))
-        job = self._job(GENERATOR)
-        generator = build_generator(job, load_autoencoder(self._latents))
-        results[GENERATOR] = train(job, generator)
-        model, results[DECODER] = refine_decoder(
-            load_autoencoder(self._latents), self._job(DECODER)
-        )
-        save_generator(generator, model, job.tokenizer, job.shape, self.out / GENERATOR)
-        return results
+def _stage(job: Job, name: str, share: float, show: Progress | None) -> Job:
+    def on_progress(done: float) -> None:
+        if show is not None:
+            show(name, round(_PERCENT * min(1.0, done)), _PERCENT)
 
-    def _encoder(self) -> Trained:
-        job = self._job(ENCODER)
-        trainer = job.build(EncoderTrainer)
-        trained = train(job, trainer)
-        save_encoder(trainer, job.tokenizer, job.shape, self.out / ENCODER)
-        return trained
-
-    def _captioner(self) -> Trained:
-        job = self._job(CAPTIONER)
-        trainer = job.build(CaptionerTrainer)
-        encoder = use_average(job.build(EncoderTrainer), job.checkpoint(ENCODER))
-        encoder_to_captioner(encoder, trainer)
-        trained = train(job, trainer)
-        save_captioner(trainer, job.tokenizer, job.shape, self.out / CAPTIONER)
-        return trained
-
-    @property
-    def _latents(self) -> Path:
-        return self.job.work / AUTOENCODER
-
-    def _job(self, stage: str) -> Job:
-        budget = Budget(self.job.budget.steps, SHARES[stage] * self.job.budget.minutes)
-        show = self.on_progress
-
-        def on_progress(share: float) -> None:
-            if show is not None:
-                show(stage, round(_PERCENT * min(1.0, share)), _PERCENT)
-
-        return replace(self.job, budget=budget, on_progress=on_progress)
+    budget = Budget(job.budget.steps, share * job.budget.minutes)
+    return replace(job, budget=budget, on_progress=on_progress)

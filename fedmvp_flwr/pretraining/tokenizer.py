@@ -51,9 +51,7 @@ def learn_tokenizer(texts: Iterable[str], vocabulary_size: int, context: int) ->
 def frame(core: Any, context: int) -> Any:  # noqa: ANN401 - an untyped library's object
     """Put [CLS] and [SEP] around every text of a `tokenizers.Tokenizer`, for transformers.
 
-    Args:
-        core: holds the four special tokens.
-        context: longest text in tokens, the special ones included.
+    It holds the four special tokens; `context` is the longest text with them.
     """
     from tokenizers import processors
     from transformers import PreTrainedTokenizerFast
@@ -62,8 +60,7 @@ def frame(core: Any, context: int) -> Any:  # noqa: ANN401 - an untyped library'
         single=f"{START} $A {END}",
         special_tokens=[(START, core.token_to_id(START)), (END, core.token_to_id(END))],
     )
-    tokenizer: Any = PreTrainedTokenizerFast
-    return tokenizer(
+    return PreTrainedTokenizerFast(
         tokenizer_object=core,
         pad_token=PAD,
         unk_token=UNKNOWN,

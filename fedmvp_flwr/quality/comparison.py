@@ -32,7 +32,7 @@ def run_quality(
     """Measure the completions of complete pairs of a split, or of one client's own.
 
     Args:
-        config: the run's settings.
+        config: of a run.
         num_samples: at most so many pairs.
         split: where the pairs come from; with retrieval from `own` pairs they take from each other.
         client: take the pairs that this client has complete, instead of a split.

@@ -108,11 +108,14 @@ def measure_quality(
         prepared.completed[IMAGE].pooled.float(),
         prepared.real.modalities[IMAGE].pooled.float(),
     )
+    similarity = completer.own_measure or "not measured"
+    if completer.models.comparable:
+        similarity = "image-text cosine"
     numbers = {
         "pairs": len(pairs),
         "completion": settings.kind,
         "prompt-template": settings.prompt_template,
-        "similarity": _kind_of_similarity(completer),
+        "similarity": similarity,
         "overall": _summary(rows) | overall_distances(*images, prepared.real.labels),
         "per-class": _per_class(rows, *images),
         "gate": [_gated(prepared, rows, quantile) for quantile in GATES],
@@ -151,12 +154,11 @@ def _rows(
                     completed[TEXT].tokens[row][completed[TEXT].mask[row]],
                     real[TEXT].tokens[row][real[TEXT].mask[row]],
                 ),
-                "true-image-agrees": _agrees(classes[IMAGE][0][row], label),
-                "image-agrees": _agrees(classes[IMAGE][1][row], label),
-                "true-text-agrees": _agrees(classes[TEXT][0][row], label),
-                "text-agrees": _agrees(classes[TEXT][1][row], label),
             }
         )
+        for name, (true, made) in classes.items():
+            rows[-1][f"true-{name}-agrees"] = _agrees(true[row], label)
+            rows[-1][f"{name}-agrees"] = _agrees(made[row], label)
     return rows
 
 
@@ -201,12 +203,6 @@ def _gated(
         agrees = [row[f"{name}-agrees"] for row in kept if row[f"{name}-agrees"] is not None]
         result[f"{name}-agreement-of-accepted"] = sum(agrees) / len(agrees) if agrees else None
     return result
-
-
-def _kind_of_similarity(completer: Completer) -> str:
-    if completer.models.comparable:
-        return "image-text cosine"
-    return completer.own_measure or "not measured"
 
 
 def _agrees(predicted: Tensor, label: int) -> bool | None:

@@ -16,7 +16,6 @@ from fedmvp_flwr.reporting.text import DASH
 if TYPE_CHECKING:
     from PIL.Image import Image
 
-_MOST_CHARACTERS = 240
 _MEASURES: dict[str, str] = {
     "true-similarity": "similarity of the true pairs",
     "image-similarity": "similarity of made images with their texts",
@@ -76,7 +75,8 @@ stands for what was not measured.</p>
 {%- for pair, row in part.pairs %}
 <div class=pair><small>{{ row.key }} · {{ row.class }}</small><br>
 {{- picture(pair.sample | real_image, "true image") }}{{ picture(pair.image, "made image") }}
-<p>{{ pair.sample.text | cut }}</p><p class=made>{{ pair.text | cut }}</p>
+<p>{{ pair.sample.text | truncate(240, true, "…", 0) }}</p>
+<p class=made>{{ (pair.text or "") | truncate(240, true, "…", 0) }}</p>
 <small>image {{ row["image-similarity"] | short }}, text {{ row["text-similarity"] | short }},
 ROUGE-L {{ row["rouge-l"] | short }}</small></div>
 {%- endfor %}
@@ -86,11 +86,9 @@ ROUGE-L {{ row["rouge-l"] | short }}</small></div>
 
 
 def write_quality(out: Path, results: Mapping[str, Quality]) -> tuple[Path, Path]:
-    """Write `quality.json` and `quality.html` into a folder; return both paths.
+    """Write `quality.json` and `quality.html` into a folder, made if absent; return both paths.
 
-    Args:
-        out: the folder, made if absent.
-        results: what was measured, by prompt template (or way of completion).
+    The results are by prompt template, or by way of completion.
     """
     path, page = out / "quality.json", out / "quality.html"
     write_json(
@@ -105,7 +103,7 @@ def _page(results: Mapping[str, Quality]) -> str:
     from jinja2 import Environment, StrictUndefined  # torch needs it, too
 
     environment = Environment(autoescape=True, undefined=StrictUndefined)
-    environment.filters |= {"short": _short, "cut": _cut, "uri": _uri, "real_image": load_image}
+    environment.filters |= {"short": _short, "uri": _uri, "real_image": load_image}
     numbers = [result.numbers for result in results.values()]
     overall = [
         [title, *(part["overall"].get(key) for part in numbers)] for key, title in _MEASURES.items()
@@ -136,11 +134,6 @@ def _part(name: str, result: Quality) -> dict[str, Any]:
         ],
         "pairs": list(zip(result.pairs, result.rows, strict=False)),
     }
-
-
-def _cut(text: str | None) -> str:
-    text = text or ""
-    return text[:_MOST_CHARACTERS] + ("…" if len(text) > _MOST_CHARACTERS else "")
 
 
 def _uri(image: "Image") -> str:

@@ -5,7 +5,7 @@ larger than the page shows them, so that memory does not grow with the number of
 """
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from fedmvp_flwr.base.samples import IMAGE, TEXT, Sample
 from fedmvp_flwr.completion.completer import Completer
@@ -36,8 +36,7 @@ class Pair:
 
 def made_text(completer: Completer, sample: Sample, store: FeatureStore) -> str | None:
     """The text made from a pair's image; its made image is not decoded."""
-    text = load_completion(completer, sample, TEXT, store)
-    return text if isinstance(text, str) else None
+    return cast("str | None", load_completion(completer, sample, TEXT, store))
 
 
 def load_pair(completer: Completer, sample: Sample, store: FeatureStore) -> Pair:
@@ -46,8 +45,8 @@ def load_pair(completer: Completer, sample: Sample, store: FeatureStore) -> Pair
     Raises:
         DataError: the image of the pair that it was taken from cannot be decoded.
     """
-    image = load_completion(completer, sample, IMAGE, store)
-    small = None if image is None or isinstance(image, str) else thumbnail(image)
+    image = cast("Image | None", load_completion(completer, sample, IMAGE, store))
+    small = None if image is None else thumbnail(image)
     return Pair(sample, small, made_text(completer, sample, store))
 
 

@@ -300,7 +300,7 @@ def test_a_gate_needs_encoders_that_can_be_compared():
 
     with pytest.raises(ModelError, match=r"no embedding space.*gate-encoder"):
         check()
-    with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' has no common space"):
+    with pytest.raises(ModelError, match=r"gate-encoder='timm:a:/b' share no embedding space"):
         check(gate_encoder="timm:a:/b")
     check(completion="retrieval")  # gated by distance
     check(quality_gate=0.0)

@@ -6,9 +6,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
 from fedmvp_flwr.base.samples import Sample
+from fedmvp_flwr.completion import pipeline
+from fedmvp_flwr.completion.registry import completer_class, frozen_models
+from fedmvp_flwr.completion.requests import Request
+from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config import RunConfig
 
 _NAME = "fedmvp_tiny_models"
@@ -101,3 +106,65 @@ def holes_fixture():
 @pytest.fixture(name="random_image")
 def random_image_fixture():
     return RandomImage
+
+
+def _completer_of(models, config, pool=()):
+    return completer_class(config.completion)(
+        models, config.completion, config.data.data_seed, pool
+    )
+
+
+def _prepare(
+    samples, complete, config, root, models=None, *, class_names=(), pool=(), on_progress=None
+):
+    models = models or frozen_models(config)
+    request = Request(samples, complete, _completer_of(models, config, pool), class_names)
+    with FeatureStore(root) as store:
+        return pipeline.prepare([request], store, on_progress)[0]
+
+
+def _load_completion(sample, modality, *, models, store, config, class_names=(), pool=()):
+    completer = _completer_of(models, config, pool)
+    return pipeline.load_completion(completer, sample, modality, store, class_names)
+
+
+def _same(left, right):
+    if isinstance(left, torch.Tensor):
+        return torch.equal(left.nan_to_num(7.0), right.nan_to_num(7.0))
+    if isinstance(left, dict):
+        return left.keys() == right.keys() and all(_same(left[k], right[k]) for k in left)
+    return _same(vars(left), vars(right)) if hasattr(left, "__dict__") else left == right
+
+
+@pytest.fixture(scope="session")
+def completer_of():
+    """Make the completer that a configuration names."""
+    return _completer_of
+
+
+@pytest.fixture(scope="session")
+def prepare():
+    """Prepare one request with a store in a folder."""
+    return _prepare
+
+
+@pytest.fixture(scope="session")
+def load_completion():
+    """Load a completion by the configuration that it was made with."""
+    return _load_completion
+
+
+@pytest.fixture(scope="session")
+def same():
+    """Whether two trees of tensors are equal to the bit, NaN included."""
+    return _same
+
+
+@pytest.fixture(scope="session")
+def shared_models(tiny_config):
+    return frozen_models(tiny_config)
+
+
+@pytest.fixture
+def prepared(samples, holes, tiny_config, shared_models, tmp_path):
+    return _prepare(samples, holes(samples), tiny_config, tmp_path, shared_models)

@@ -1,11 +1,14 @@
 import numpy as np
+import pytest
 import torch
 from PIL import Image
 
+from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import ModalityFeatures
-from fedmvp_flwr.base.samples import text_digest
+from fedmvp_flwr.base.samples import Sample, text_digest
 from fedmvp_flwr.completion import contents, encoding
 from fedmvp_flwr.completion.contents import Completion
+from fedmvp_flwr.data.reading.image_checks import CheckedImage, check_image
 from fedmvp_flwr.foundation.bundle import FoundationModels
 
 
@@ -62,3 +65,10 @@ def test_keys_of_features_tell_encoders_and_shapes_apart(tiny_config, tiny_folde
     assert len({encoding.features_key("image", "digest", m) for m in models}) == 3
     assert len({encoding.features_key("text", "digest", m) for m in models}) == 1
     assert len({encoding.widths_key(name, models[0]) for name in ("image", "text")}) == 2
+
+
+def test_a_broken_image_is_named():
+    broken = contents.image_to_bytes(picture())[:-40]
+    image = CheckedImage("photos/broken.png", check_image(broken), lambda: broken)
+    with pytest.raises(DataError, match=r"'photos/broken\.png' cannot be decoded"):
+        contents.load_image(Sample("one", 0, image, None))

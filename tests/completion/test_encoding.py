@@ -6,14 +6,7 @@ import torch
 from fedmvp_flwr.base.errors import StoreError
 from fedmvp_flwr.completion import encoding as module
 from fedmvp_flwr.completion.encoding import Encoding
-from fedmvp_flwr.completion.passes import (
-    pass_over_images,
-    pass_over_neighbours,
-    pass_over_texts,
-)
-from fedmvp_flwr.completion.preparation import Preparation
-from fedmvp_flwr.completion.registry import completer_class, frozen_models
-from fedmvp_flwr.completion.requests import Request
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.store import FeatureStore
 
 CONTENTS = {f"{number:02d}": f"a flower with {number} petals" for number in range(5)}
@@ -70,30 +63,3 @@ def test_a_store_that_forgets_is_named(models, store):
     lean.encode("text", CONTENTS)  # and not stored
     with pytest.raises(StoreError, match="lost the text features of 2 contents"):
         lean.fetch_tokens("text", ["01", "03"])
-
-
-def test_of_a_pool_only_what_is_taken_over_keeps_its_tokens(
-    samples, holes, tiny_config, models, store
-):
-    config = tiny_config.changed(completion="retrieval")
-    mine, pool = samples[1:4], samples
-    request = Request(
-        mine, holes(mine), completer_class(config.completion)(models, config.completion, 0, pool)
-    )
-    work = Preparation(request, store)
-    work.look_up()
-    pass_over_images(work)
-    pass_over_texts(work)
-    bare = {key for key, features in work.encoding.features.items() if not len(features.tokens)}
-    own = {(m, d) for m in ("image", "text") for d in request.digests[m] if d is not None}
-    assert bare
-    assert not bare & own
-    pass_over_neighbours(work)
-    taken = {
-        (m, work.records[item.key].digest)
-        for m in ("image", "text")
-        for item in work.wanted[m]
-        if item
-    }
-    assert taken - own
-    assert all(len(work.encoding.features[key].tokens) for key in taken | own)

@@ -1,36 +1,15 @@
 """Retrieval: the nearest complete sample fills the hole, never the sample itself."""
 
 import math
-from dataclasses import dataclass
 
 import numpy as np
 import pytest
 import torch
 
-from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.samples import Sample, text_digest
-from fedmvp_flwr.completion import pipeline
-from fedmvp_flwr.completion.pool import completion_pool
-from fedmvp_flwr.completion.registry import completer_class, frozen_models
-from fedmvp_flwr.completion.requests import Request
+from fedmvp_flwr.completion.registry import frozen_models
 from fedmvp_flwr.completion.retrieval import NOBODY, nearest, typicality
 from fedmvp_flwr.completion.store import FeatureStore
-from fedmvp_flwr.config import RunConfig
-
-
-def completer_of(models, config, pool=()):
-    return completer_class(config.completion)(
-        models, config.completion, config.data.data_seed, pool
-    )
-
-
-def load_completion(sample, modality, *, models, store, config, pool=()):
-    completer = completer_of(models, config, pool)
-    return pipeline.load_completion(completer, sample, modality, store)
-
-
-def retrieval_pool(own, data, config):
-    return completion_pool(config.completion, config.data.public_split, data, own)
 
 
 @pytest.fixture(scope="module")
@@ -43,11 +22,12 @@ def models(config):
     return frozen_models(config)
 
 
-def prepare(samples, complete, pool, config, root, models=None):
-    models = models or frozen_models(config)
-    with FeatureStore(root) as store:
-        request = Request(samples, complete, completer_of(models, config, pool))
-        return pipeline.prepare([request], store)[0]
+@pytest.fixture(name="prepare")
+def prepare_fixture(prepare):
+    def from_pool(samples, complete, pool, config, root, models=None):
+        return prepare(samples, complete, config, root, models, pool=pool)
+
+    return from_pool
 
 
 def oracle(samples, row, source, pool, models):
@@ -64,7 +44,9 @@ def oracle(samples, row, source, pool, models):
     return others[int(np.argmax(cosines))], max(cosines)
 
 
-def test_the_nearest_complete_pair_fills_the_hole(samples, holes, config, models, tmp_path):
+def test_the_nearest_complete_pair_fills_the_hole(
+    samples, holes, config, models, tmp_path, prepare
+):
     prepared = prepare(samples, holes(samples), samples, config, tmp_path, models)
     pool = [sample for sample in samples if sample.complete]
     assert prepared.made == {"image": 3, "text": 3}
@@ -81,7 +63,9 @@ def test_the_nearest_complete_pair_fills_the_hole(samples, holes, config, models
     assert set(models.models_loaded) == {"image_encoder", "text_encoder"}
 
 
-def test_what_was_taken_over_is_found_again(samples, holes, config, models, tmp_path):
+def test_what_was_taken_over_is_found_again(
+    samples, holes, config, models, tmp_path, prepare, load_completion
+):
     prepare(samples, holes(samples), samples, config, tmp_path, models)
     options = {"models": models, "store": FeatureStore(tmp_path), "config": config}
     text = load_completion(samples[1], "text", pool=samples, **options)
@@ -94,7 +78,7 @@ def test_what_was_taken_over_is_found_again(samples, holes, config, models, tmp_
 
 
 def test_a_second_run_searches_nothing_and_loads_nothing(
-    samples, forbidden_samples, holes, config, models, tmp_path
+    samples, forbidden_samples, holes, config, models, tmp_path, prepare
 ):
     first = prepare(samples, holes(samples), samples, config, tmp_path, models)
     fresh = frozen_models(config)
@@ -105,7 +89,9 @@ def test_a_second_run_searches_nothing_and_loads_nothing(
     assert torch.equal(again.completed["image"].pooled, first.completed["image"].pooled)
 
 
-def test_a_sample_of_the_pool_is_never_completed_by_itself(samples, config, models, tmp_path):
+def test_a_sample_of_the_pool_is_never_completed_by_itself(
+    samples, config, models, tmp_path, prepare
+):
     whole = [sample for sample in samples if sample.complete]
     everything = dict.fromkeys(("image", "text"), [True] * len(whole))
     prepared = prepare(whole, everything, whole, config, tmp_path, models)
@@ -116,7 +102,9 @@ def test_a_sample_of_the_pool_is_never_completed_by_itself(samples, config, mode
         assert torch.equal(mine, prepared.real.modalities["text"].pooled[whole.index(neighbour)])
 
 
-def test_a_twin_of_the_pool_may_be_taken(samples, config, models, tmp_path):
+def test_a_twin_of_the_pool_may_be_taken(
+    samples, config, models, tmp_path, prepare, load_completion
+):
     twin = Sample("twin", 0, samples[0].image, None)
     prepared = prepare([twin], {"text": [True]}, [samples[0], samples[3]], config, tmp_path, models)
     record = load_completion(
@@ -132,21 +120,21 @@ def test_a_twin_of_the_pool_may_be_taken(samples, config, models, tmp_path):
 
 
 @pytest.mark.parametrize("pool", [0, 1])
-def test_with_nothing_to_take_from_the_hole_stays(pool, samples, config, models, tmp_path):
+def test_with_nothing_to_take_from_the_hole_stays(pool, samples, config, models, tmp_path, prepare):
     own = [samples[0]]
     prepared = prepare(own, {"text": [True]}, own[:pool], config, tmp_path, models)
     assert prepared.made == {"image": 0, "text": 0}
     assert not prepared.completed["text"].present.any()
 
 
-def test_another_pool_is_another_completion(samples, holes, config, models, tmp_path):
+def test_another_pool_is_another_completion(samples, holes, config, models, tmp_path, prepare):
     prepare(samples, holes(samples), samples, config, tmp_path, models)
     again = prepare(samples, holes(samples), samples[:4], config, tmp_path, models)
     assert again.reused == {"image": 0, "text": 0}
 
 
 def test_encoders_without_a_common_space_are_gated_by_the_distance(
-    samples, holes, config, tiny_folders, tmp_path
+    samples, holes, config, tiny_folders, tmp_path, prepare
 ):
     spec = f"open_clip:local:{tiny_folders['other-clip']}"
     apart = config.changed(text_encoder=spec, quality_gate=0.3)
@@ -172,7 +160,7 @@ def test_encoders_without_a_common_space_are_gated_by_the_distance(
 
 
 def test_pairs_that_ask_for_nothing_have_no_measure_without_a_common_space(
-    samples, config, tiny_folders, tmp_path
+    samples, config, tiny_folders, tmp_path, prepare
 ):
     apart = config.changed(image_encoder=f"open_clip:local:{tiny_folders['other-clip']}")
     nothing = {"image": [False] * len(samples), "text": [False] * len(samples)}
@@ -180,37 +168,7 @@ def test_pairs_that_ask_for_nothing_have_no_measure_without_a_common_space(
     assert prepared.pair_similarity.isnan().all()
 
 
-@dataclass(frozen=True)
-class Data:
-    splits: dict
-
-
-def test_where_clients_and_server_may_take_from(samples):
-    data = Data({"train": samples, "test": samples, "public": samples[:2], "bare": samples[1:3]})
-    own = RunConfig.of(completion="retrieval")
-    assert [s.key for s in retrieval_pool(samples[:4], data, own)] == ["sample-0", "sample-3"]
-    assert retrieval_pool((), data, own) == ()
-    public = RunConfig.of(completion="retrieval", retrieval_source="public")
-    assert [s.key for s in retrieval_pool(samples[3:], data, public)] == ["sample-0"]
-    assert retrieval_pool(samples, data, RunConfig.of()) == ()
-
-
-@pytest.mark.parametrize(
-    ("split", "message"),
-    [
-        ("absent", "public-split='absent'.*it has bare, train"),
-        ("train", "not public"),
-        ("bare", "holds no complete pair"),
-    ],
-)
-def test_wrong_public_splits(split, message, samples):
-    data = Data({"train": samples, "bare": samples[1:3]})
-    config = RunConfig.of(completion="retrieval", retrieval_source="public", public_split=split)
-    with pytest.raises(DataError, match=message):
-        retrieval_pool((), data, config)
-
-
-def test_provenance_names_the_neighbour(samples, config, models, tmp_path):
+def test_provenance_names_the_neighbour(samples, config, models, tmp_path, completer_of, prepare):
     from fedmvp_flwr.completion.contents import CompletionRecord
 
     prepare(samples[:2], {"text": [False, True]}, samples, config, tmp_path, models)

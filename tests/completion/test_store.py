@@ -159,7 +159,7 @@ def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
         raise error
 
     monkeypatch.setattr(sqlite3, "connect", refuse)
-    with pytest.raises(StoreError, match=r"opened or created.*cache-dir"):
+    with pytest.raises(StoreError, match=r"unable to open.*cache-dir"):
         FeatureStore(tmp_path).put_many(entries(1))
 
 

@@ -51,3 +51,42 @@ def config(folder, tmp_path):
 @pytest.fixture
 def write():
     return write_folder
+
+
+TINY = {
+    "image_size": 16,
+    "patch": 4,
+    "width": 32,
+    "vision_layers": 1,
+    "text_layers": 1,
+    "context": 24,
+    "autoencoder_width": 8,
+    "latent_channels": 4,
+    "generator_heads": 2,
+    "generator_head_width": 16,
+    "generator_layers": 1,
+}
+
+
+@pytest.fixture
+def job_of(tmp_path):
+    """Make a job of random images with a text each."""
+    import torch
+
+    from fedmvp_flwr.pretraining.job import Budget, Job
+    from fedmvp_flwr.pretraining.sample_bank import SampleBank
+    from fedmvp_flwr.pretraining.shape import Shape
+    from fedmvp_flwr.pretraining.tokenizer import learn_tokenizer
+
+    def make(count=6, steps=2, sizes=(), work=tmp_path, **shape):
+        shape = Shape(**TINY | shape)
+        chance = np.random.default_rng(0)
+        size = shape.image_size
+        images = chance.integers(0, 256, (count, size, size, 3), dtype=np.uint8)
+        texts = tuple(f"a picture of {i} red bags" for i in range(count))
+        attributes = torch.zeros(count, len(sizes), dtype=torch.int64)
+        bank = SampleBank(images, texts, attributes, sizes)
+        tokenizer = learn_tokenizer(texts * 3, 300, shape.context)
+        return Job(bank, work, Budget(steps, 60), 0, shape, tokenizer)
+
+    return make

@@ -1,8 +1,7 @@
 import numpy as np
 import torch
 
-from fedmvp_flwr.pretraining.job import Job, seeded
-from fedmvp_flwr.pretraining.loop import Budget
+from fedmvp_flwr.pretraining.job import Budget, Job, seeded
 from fedmvp_flwr.pretraining.sample_bank import SampleBank
 from fedmvp_flwr.pretraining.shape import Shape
 

@@ -26,8 +26,7 @@ def hub_folder(name: str, setting: str, marker: str, files: Sequence[str]) -> Pa
     """Return the folder of a hub model's revision, fetched now if it is not in the cache.
 
     Args:
-        name: "owner/name" or "owner/name@revision"; without a revision what the cache holds of
-            `main` is used, however old it is.
+        name: without a revision what the cache holds of `main` is used, however old it is.
         setting: the beginning of a spec, "key='library:", for errors.
         marker: the file without which the folder is of no use.
         files: patterns of what is fetched.
@@ -35,13 +34,8 @@ def hub_folder(name: str, setting: str, marker: str, files: Sequence[str]) -> Pa
     Raises:
         ModelError: it is not in the cache and cannot or may not be fetched; says what to do.
     """
-    try:
-        from huggingface_hub import constants, snapshot_download
-    except ImportError as error:
-        raise ModelError(
-            f"'{name}' is a name on the Hugging Face hub, which needs the package "
-            "huggingface_hub: pip install 'fedmvp-flwr[foundation]'."
-        ) from error
+    from huggingface_hub import constants, snapshot_download
+
     repository, _, revision = name.partition("@")
     reason = "HF_HUB_OFFLINE is set"
     for only_cached in (True,) if constants.HF_HUB_OFFLINE else (True, False):

@@ -12,11 +12,7 @@ _CONVERT = (
 
 
 def embedded_folder(key: str, name: str) -> Path:
-    """Return the folder of an embedded model.
-
-    Args:
-        key: the run-config key, for errors.
-        name: "encoder", "captioner" or "generator".
+    """Return the folder of an embedded model: "encoder", "captioner" or "generator".
 
     Raises:
         ModelError: the package of the embedded models or the model is not there.
@@ -46,8 +42,8 @@ def local_folder(library: str, path: str, one_file: bool) -> tuple[Path, str | N
 
     Args:
         library: its name, for errors.
-        path: an absolute folder, or an absolute .safetensors file in one.
-        one_file: the library can load one file of a folder.
+        path: an absolute folder, or, if the library loads `one_file`, a .safetensors file in one.
+        one_file: whether it does.
 
     Raises:
         ModelError: the path is relative, leads nowhere, to the home folder of nobody, or to a

@@ -19,10 +19,7 @@ _OWN_NAME = "transformers_weights"  # where a config names another file than the
 
 
 def require_safetensors(folder: Path) -> None:
-    """Refuse a folder by whose own files a library would load other weights than safetensors.
-
-    Args:
-        folder: of a model, or of a pipeline with a folder for each part.
+    """Refuse a model or a pipeline by whose files a library would load no safetensors weights.
 
     Raises:
         ModelError: an index of split weights or a config names such a file.
@@ -40,9 +37,6 @@ def require_safetensors(folder: Path) -> None:
 
 def shard_names(index: Path) -> set[str]:
     """Return the names of the files that an index of split weights lists.
-
-    Args:
-        index: "*.safetensors.index.json".
 
     Raises:
         ModelError: it is no such index, or names anything but safetensors files beside it, which
@@ -68,11 +62,7 @@ def shard_names(index: Path) -> set[str]:
 def tensor_names(folder: Path) -> set[str]:
     """Return the names of the tensors in a folder of one model, by the headers of its files.
 
-    Args:
-        folder: with one safetensors file, or with split ones and their index.
-
-    Returns:
-        None of them where it is not clear which of several files a library takes.
+    None of them where it is not clear which of several files a library takes.
     """
     files, indices = sorted(folder.glob(WEIGHTS)), list(folder.glob(_INDEX))
     split = len(indices) == 1 and shard_names(indices[0]) == {path.name for path in files}

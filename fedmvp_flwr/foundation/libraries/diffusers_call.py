@@ -22,12 +22,7 @@ _NAMES = {  # of the arguments that an option of the spec sets
 
 
 def call_arguments(pipeline: Any, folder: Path, options: ModelOptions) -> dict[str, Any]:  # noqa: ANN401 - an untyped library's object
-    """Return the keyword arguments of every call.
-
-    Args:
-        pipeline: a loaded one.
-        folder: where it comes from.
-        options: of the spec.
+    """Return the keyword arguments of every call of a pipeline that was loaded from a folder.
 
     Raises:
         ModelError: the folder's settings are malformed, or they or an option are something that

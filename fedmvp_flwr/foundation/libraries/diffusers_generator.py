@@ -46,7 +46,7 @@ class DiffusersGenerator:
                 output = self._pipeline(
                     prompt=filled, generator=noise, output_type="pil", **self._call
                 )
-        except ValueError as error:  # its check of the arguments
+        except (IndexError, ValueError) as error:  # its check; PixArt does not check a single step
             raise ModelError(
                 f"image-generator: {type(self._pipeline).__name__} does not draw with "
                 f"{self._call}: {error} Change the options size, steps or guidance, or the "
@@ -66,11 +66,10 @@ def load_generator(context: LoadContext) -> DiffusersGenerator:
     from diffusers import AutoPipelineForText2Image
     from diffusers.utils import is_accelerate_available
 
-    pipeline_class: Any = AutoPipelineForText2Image
     spec = context.spec
     require_safetensors(spec.folder)
     with quiet_libraries(diffusers=True):
-        pipeline = pipeline_class.from_pretrained(
+        pipeline = AutoPipelineForText2Image.from_pretrained(
             spec.folder,
             use_safetensors=True,
             local_files_only=True,

@@ -18,12 +18,7 @@ _BLANK = (32, 32)
 
 
 class GridEncoder(ABC):
-    """Image encoder: patch tokens pooled to a square grid, and a pooled embedding of length 1.
-
-    Attributes:
-        token_width: D of the tokens.
-        pooled_width: P of the pooled embedding.
-    """
+    """Image `Encoder`: patch tokens pooled to a square grid, a pooled embedding of length 1."""
 
     def __init__(self, context: LoadContext) -> None:
         """Measure the widths on a blank image; the model is loaded by then.
@@ -56,12 +51,7 @@ class GridEncoder(ABC):
 
 
 class WordEncoder(ABC):
-    """Text encoder: tokens of the real length of a text, and a pooled embedding of length 1.
-
-    Attributes:
-        token_width: D of the tokens.
-        pooled_width: P of the pooled embedding.
-    """
+    """Text `Encoder`: tokens of the real length of a text, a pooled embedding of length 1."""
 
     def __init__(self, context: LoadContext) -> None:
         """Measure the widths on an empty text; the model is loaded by then."""

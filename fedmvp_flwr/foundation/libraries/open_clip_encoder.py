@@ -5,7 +5,7 @@ of the last layer, normalised as the model does before it pools them.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
@@ -47,7 +47,8 @@ class OpenClipTextEncoder(WordEncoder):
     def __init__(self, context: LoadContext) -> None:
         """Load the model with its tokenizer."""
         self._clip = load_clip(context)
-        self._pad = _pad_id(self._clip.tokenizer)
+        inner = getattr(self._clip.tokenizer, "tokenizer", None)  # Hugging Face's, if it is one
+        self._pad = getattr(inner, "pad_token_id", None) or _SIMPLE_TOKENIZER_PAD
         super().__init__(context)
 
     def _read(self, texts: list[str]) -> tuple[Tensor, Tensor, Tensor]:
@@ -61,9 +62,3 @@ class OpenClipTextEncoder(WordEncoder):
         # Of each row without its trailing padding.
         lengths = ((ids != self._pad) * torch.arange(1, ids.shape[1] + 1)).amax(dim=1)
         return output["text_intermediates"][-1], output["text_features"], lengths
-
-
-def _pad_id(tokenizer: Any) -> int:  # noqa: ANN401 - an untyped library's object
-    inner = getattr(tokenizer, "tokenizer", None)  # the Hugging Face tokenizer, if it is one
-    pad = getattr(inner, "pad_token_id", None)
-    return _SIMPLE_TOKENIZER_PAD if pad is None else int(pad)

@@ -17,7 +17,7 @@ from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.folders.location import single_weights
 from fedmvp_flwr.foundation.libraries.encoders import GridEncoder
 from fedmvp_flwr.foundation.spec import LoadContext
-from fedmvp_flwr.foundation.tokens import unit
+from fedmvp_flwr.foundation.tokens import patch_maps, unit
 
 if TYPE_CHECKING:
     from PIL.Image import Image
@@ -54,7 +54,9 @@ class TimmImageEncoder(GridEncoder):
         arguments = _model_arguments(path, config)
         model = timm.create_model(architecture, pretrained=False, **arguments)
         state = load_file(single_weights(spec.folder, spec.weights))
-        model.load_state_dict({key: _float(tensor) for key, tensor in state.items()})
+        model.load_state_dict(
+            {key: t.float() if t.is_floating_point() else t for key, t in state.items()}
+        )
         self._model = model.to(context.device).eval().requires_grad_(False)
         data = timm.data.resolve_data_config({}, pretrained_cfg=config["pretrained_cfg"])
         self._transform = timm.data.create_transform(**data, is_training=False)
@@ -73,10 +75,7 @@ class TimmImageEncoder(GridEncoder):
         if features.dim() == _MAP_DIMENSIONS:
             last = getattr(self._model, "output_fmt", "NCHW") == _CHANNELS_LAST
             return features.permute(0, 3, 1, 2) if last else features
-        patches = features[:, int(getattr(self._model, "num_prefix_tokens", 0)) :]
-        rows, columns = self._model.patch_embed.grid_size
-        maps: Tensor = patches.transpose(1, 2).unflatten(2, (rows, columns))
-        return maps
+        return patch_maps(features, *self._model.patch_embed.grid_size)[0]
 
 
 def _read_config(path: Path) -> dict[str, Any]:
@@ -109,7 +108,3 @@ def _model_arguments(path: Path, config: dict[str, Any]) -> dict[str, Any]:
         )
     usual = ("num_classes", "global_pool")
     return {name: config[name] for name in usual if name in config} | arguments
-
-
-def _float(tensor: Tensor) -> Tensor:
-    return tensor.float() if tensor.is_floating_point() else tensor

@@ -15,16 +15,10 @@ if TYPE_CHECKING:
 
 
 class SeenOnce(ABC):
-    """Greedy captions and answers; the images are seen once for any number of prompts.
-
-    Args:
-        model: a loaded model.
-        processor: its processor.
-        device: where the model lies.
-        longest: most new tokens of an answer.
-    """
+    """Greedy captions and answers; the images are seen once for any number of prompts."""
 
     def __init__(self, model: Any, processor: Any, device: str, longest: int) -> None:  # noqa: ANN401 - untyped
+        """Take a loaded model, its processor, its device, and the most new tokens of an answer."""
         self._model, self._processor = model, processor
         self._device, self._longest = device, longest
 

@@ -29,11 +29,9 @@ def load_captioner(context: LoadContext) -> Captioner:
     """
     from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
 
-    config_class: Any = AutoConfig
-    processor_class: Any = AutoProcessor
     folder, options = context.spec.folder, context.spec.options
-    kind = config_class.from_pretrained(folder, **LOCAL_ONLY).model_type
-    processor = processor_class.from_pretrained(folder, **LOCAL_ONLY)
+    kind = AutoConfig.from_pretrained(folder, **LOCAL_ONLY).model_type
+    processor = AutoProcessor.from_pretrained(folder, **LOCAL_ONLY)
     require_words(folder, processor.tokenizer)
     if kind not in _OWN_WAYS and not getattr(processor, "chat_template", None):
         raise ModelError(

@@ -19,14 +19,7 @@ class ChatCaptioner:
     """
 
     def __init__(self, model: Any, processor: Any, device: str, longest: int) -> None:  # noqa: ANN401 - untyped
-        """Take a loaded model for image-text-to-text and its processor with a chat template.
-
-        Args:
-            model: the model.
-            processor: its processor.
-            device: where the model lies.
-            longest: most new tokens of an answer.
-        """
+        """Take a loaded model, its processor, its device, and the most new tokens of an answer."""
         self._model, self._processor = model, processor
         self._device, self._longest = device, longest
         processor.tokenizer.padding_side = "left"  # answers begin where the prompts end

@@ -6,11 +6,10 @@ lack (a ViT's pooler) are not used.
 """
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from torch import Tensor
 
-from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.libraries.encoders import GridEncoder
 from fedmvp_flwr.foundation.libraries.transformers_model import LOCAL_ONLY, load_auto_model
 from fedmvp_flwr.foundation.spec import LoadContext
@@ -29,8 +28,7 @@ class TransformersImageEncoder(GridEncoder):
         """Load model and preprocessing from the folder; nothing is fetched."""
         from transformers import AutoImageProcessor
 
-        processor_class: Any = AutoImageProcessor
-        self._processor = processor_class.from_pretrained(context.spec.folder, **LOCAL_ONLY)
+        self._processor = AutoImageProcessor.from_pretrained(context.spec.folder, **LOCAL_ONLY)
         self._model, self._joint = load_auto_model(context), context.spec.joint
         super().__init__(context)
 
@@ -61,11 +59,6 @@ class TransformersImageEncoder(GridEncoder):
 
     def _patches(self, pixels: Tensor) -> tuple[int, int]:
         config = getattr(self._model.config, "vision_config", self._model.config)
-        size = getattr(config, "patch_size", None)
-        if size is None:
-            raise ModelError(
-                f"{type(self._model).__name__} tells no patch_size: its tokens form no map. "
-                "Expected an image model such as CLIP, SigLIP, ViT, DINO or ConvNeXt."
-            )
+        size = config.patch_size
         height, width = size if isinstance(size, list | tuple) else (size, size)
         return pixels.shape[2] // height, pixels.shape[3] // width

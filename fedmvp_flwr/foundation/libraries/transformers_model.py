@@ -45,7 +45,7 @@ def load_whole(
     Args:
         auto_class: one of transformers' classes that find the model's own.
         folder: of the model.
-        dtype: what it computes in.
+        dtype: a key of `DTYPES`.
         unused: parts of the names of weights that may be missing.
 
     Raises:
@@ -69,13 +69,8 @@ def load_whole(
 def require_whole(folder: Path, model: Any, missing: Iterable[str]) -> None:  # noqa: ANN401 - an untyped library's object
     """Refuse a checkpoint that lacks weights, which its library fills with random numbers.
 
-    Args:
-        folder: of the checkpoint.
-        model: what was loaded from it.
-        missing: names of the weights that were not there.
-
     Raises:
-        ModelError: something is missing; names the first ones.
+        ModelError: there are names of missing weights; tells the first ones.
     """
     names = sorted(missing)
     if names:

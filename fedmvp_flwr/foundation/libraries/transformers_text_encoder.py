@@ -37,9 +37,8 @@ class TransformersTextEncoder(WordEncoder):
         """
         from transformers import AutoTokenizer
 
-        tokenizer_class: Any = AutoTokenizer
         folder, self._joint = context.spec.folder, context.spec.joint
-        tokenizer = tokenizer_class.from_pretrained(folder, **LOCAL_ONLY)
+        tokenizer = AutoTokenizer.from_pretrained(folder, **LOCAL_ONLY)
         require_words(folder, tokenizer)
         tokenizer.padding_side = "right"  # the real tokens come first
         if tokenizer.pad_token is None:

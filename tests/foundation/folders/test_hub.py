@@ -1,7 +1,10 @@
 """Names on the hub: from the cache without a call, fetched if allowed, a clear error if not."""
 
+import sys
+
 import huggingface_hub
 import pytest
+from huggingface_hub import constants
 
 from fedmvp_flwr.base.errors import ModelError
 from fedmvp_flwr.foundation.fingerprint import model_fingerprint
@@ -14,7 +17,6 @@ COMMIT = "0123456789abcdef0123456789abcdef01234567"
 @pytest.fixture
 def hub(tmp_path, monkeypatch):
     """A hub cache in a temporary folder; any call to the hub fails the test."""
-    constants = huggingface_hub.constants
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
 
@@ -210,3 +212,10 @@ def test_a_repository_without_safetensors_is_refused(hub, online):
     online(lambda: hub)
     with pytest.raises(ModelError, match=r"repository holds no such files.*hf download"):
         parse_spec("captioner", "transformers:owner/absent")
+
+
+def test_without_the_hubs_library_its_names_mean_nothing(monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    message = r"^image-encoder='transformers:owner/name': .*huggingface_hub.*pip install"
+    with pytest.raises(ModelError, match=message):
+        parse_spec("image_encoder", "transformers:owner/name")

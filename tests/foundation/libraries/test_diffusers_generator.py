@@ -228,3 +228,12 @@ def test_split_weights_are_loaded_as_whole_ones(copied):
     name = f"{stem}-00001-of-00001.safetensors"
     split(place, stem, name).rename(place / name)
     assert generator_of(folder)
+
+
+def test_a_pipeline_that_fails_with_its_settings_is_told_as_such():
+    generator = FoundationModels(ModelSettings(image_generator="diffusers:embedded?steps=1"))
+    message = (
+        r"PixArtAlphaPipeline does not draw with .*'num_inference_steps': 1.*Change the options"
+    )
+    with pytest.raises(ModelError, match=message):
+        generator.image_generator.generate(["a flower"], [1])

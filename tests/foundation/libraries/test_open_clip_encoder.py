@@ -135,18 +135,6 @@ def test_open_clip_weights_of_a_named_architecture(tmp_path, images):
         encoder_of(f"open_clip:tiny-test-arc:{tmp_path}")
 
 
-def test_what_an_architecture_needs_of_its_folder(copied):
-    folder = copied("open_clip")
-    with pytest.raises(ModelError, match=r"open_clip knows no model 'ViT-B-3' \(did you mean"):
-        encoder_of(f"open_clip:ViT-B-3:{folder}")
-    path = folder / "open_clip_config.json"
-    path.write_text('{"preprocess_cfg": 1}')
-    with pytest.raises(ModelError, match=f"{path}: expected"):
-        encoder_of(f"open_clip:ViT-B-32:{folder}")
-    with pytest.raises(ModelError, match=f"{path}: expected an object under 'model_cfg'"):
-        encoder_of(f"open_clip:{folder}")
-
-
 def test_a_tokenizer_is_of_the_folder_or_open_clips_own(copied):
     folder = copied("open_clip")
     for path in folder.glob("tokenizer*"):

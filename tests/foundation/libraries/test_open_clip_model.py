@@ -156,29 +156,3 @@ def test_images_are_encoded_alike_whatever_the_file_is_called(folder):
         features.append(item)
     assert torch.equal(features[0].tokens, features[1].tokens)
     assert torch.equal(features[0].pooled, features[1].pooled)
-
-
-@pytest.mark.parametrize(
-    ("part", "changes", "message"),
-    [
-        ("vision", {"timm_model_name": "hf-hub:timm/resnet18.a1_in1k"}, "'timm_model_name' is 'hf"),
-        ("vision", {"timm_model_name": "hf_hub:timm/resnet18"}, "'timm_model_name' is 'hf_hub"),
-        ("vision", {"timm_model_name": "local-dir:/x"}, "'timm_model_name' is 'local-dir:/x'"),
-        ("vision", {"timm_model_name": ["resnet18"]}, ".*plain name of one of timm's"),
-        ("text", {"hf_model_name": "roberta-base"}, "'hf_model_name' is 'roberta-base'"),
-    ],
-)
-def test_no_part_of_a_model_comes_from_elsewhere(part, changes, message, folder, no_network):
-    path = folder / "open_clip_config.json"
-    config = json.loads(path.read_text())
-    config["model_cfg"][f"{part}_cfg"] |= changes
-    path.write_text(json.dumps(config))
-    with pytest.raises(ModelError, match=f"{path}: {message}"):
-        model_of(f"open_clip:{folder}")
-
-
-def test_a_named_architecture_with_a_text_model_of_the_hub(folder, no_network):
-    spec = f"open_clip:roberta-ViT-B-32:{folder}"
-    message = "open_clip's model 'roberta-ViT-B-32': 'hf_model_name' is 'roberta-base'"
-    with pytest.raises(ModelError, match=message):
-        model_of(spec)
