@@ -17,7 +17,7 @@ TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
 _SLOW = {
-    *("apps", "assets", "deploy", "examples", "experiments"),
+    *("apps", "assets", "deploy", "examples"),
     *("pretraining", "quality", "reliability", "simulation"),
 }
 
