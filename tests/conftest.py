@@ -116,6 +116,7 @@ def summary():
         "trainable": 5,
         "missing": {"image": 3, "text": 0},
         "labels": [3, 0, 2],
+        "real": {"image": [1, 0, 1], "text": [3, 0, 2]},
         "completions": {"image": counts, "text": counts},
         "gate-threshold": 0.25,
         "widths": {"image": [8, 4], "text": [8, 4]},

@@ -21,10 +21,7 @@ from fedmvp_flwr.cli.options import (
 )
 from fedmvp_flwr.comparison.experiment import Experiment, ExperimentFile, plan, read_experiment
 from fedmvp_flwr.comparison.methods import METHODS, QUESTION, REFERENCE
-from fedmvp_flwr.comparison.outcomes import read_outcomes
 from fedmvp_flwr.comparison.runner import require_same, run_all, settings_of
-from fedmvp_flwr.comparison.tables import write_tables
-from fedmvp_flwr.comparison.verdict import verdict
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.separate_process import preflight_apart
 from fedmvp_flwr.simulation.flower_app import FlowerApp, absolute_paths
@@ -87,26 +84,34 @@ def compare(
             progress = run_all(
                 experiment, configs, flower_app.path, jobs or os.cpu_count() or 1, view.show
             )
-    groups = read_outcomes(experiment, out)
-    if groups:
-        from fedmvp_flwr.comparison.page import write_page
-
-        reference = REFERENCE if REFERENCE in experiment.methods else experiment.methods[0]
-        written = [
-            *write_tables(groups, out, reference),
-            *write_page(experiment, groups, configs, out, reference),
-        ]
-        for group in groups:
-            console.print(
-                f"{group.name}: " if group.name else "", verdict(group, reference), sep=""
-            )
-        for name in written:
-            console.print(str(name), markup=False, highlight=False, soft_wrap=True)
+    _write(experiment, configs, out, console)
     if progress.failed:
         listed = "\n".join(f"- {name}: {reason}" for name, reason in progress.failed.items())
         title = f"{len(progress.failed)} of {progress.total} runs failed"
         Console(stderr=True).print(render_error(title, listed))
         raise typer.Exit(ExitCode.FAILED)
+
+
+def _write(
+    experiment: Experiment, configs: dict[str, RunConfig], out: Path, console: Console
+) -> None:
+    """Write tables and page of what there is, and print the answer."""
+    from fedmvp_flwr.comparison.outcomes import read_outcomes
+    from fedmvp_flwr.comparison.page import write_page
+    from fedmvp_flwr.comparison.tables import write_tables
+    from fedmvp_flwr.comparison.verdict import verdict
+
+    groups = read_outcomes(experiment, out)
+    if not groups:
+        return
+    reference = REFERENCE if REFERENCE in experiment.methods else experiment.methods[0]
+    written = write_tables(groups, out, reference)
+    written += write_page(experiment, groups, configs, out, reference)
+    for group in groups:
+        name = f"{group.name}: " if group.name else ""
+        console.print(name + verdict(group, reference), highlight=False)
+    for path in written:
+        console.print(str(path), markup=False, highlight=False, soft_wrap=True)
 
 
 def _question(app: FlowerApp, given: dict[str, bool | int | float | str]) -> ExperimentFile:

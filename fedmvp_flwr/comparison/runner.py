@@ -101,6 +101,7 @@ def run_all(
         else:
             waiting.append(cell)
     running: dict[str, tuple[Cell, subprocess.Popen[bytes], float]] = {}
+    show(progress)
     with _ended(running):
         while waiting or running:
             for cell in _startable(waiting, running, configs, jobs):

@@ -13,8 +13,7 @@ from fedmvp_flwr.base.files import write_atomic, write_json
 from fedmvp_flwr.comparison.methods import REFERENCE
 from fedmvp_flwr.comparison.outcomes import Group, rows
 from fedmvp_flwr.comparison.verdict import verdict
-
-_DASH = "\N{EN DASH}"
+from fedmvp_flwr.reporting.text import DASH
 
 
 def write_tables(groups: Sequence[Group], out: Path, reference: str = REFERENCE) -> list[Path]:
@@ -94,7 +93,7 @@ def markdown(groups: Sequence[Group], reference: str) -> str:
 def spread(values: Sequence[float]) -> str:
     """Mean and standard deviation over the seeds, in %."""
     if not values:
-        return _DASH
+        return DASH
     mean = f"{100 * statistics.mean(values):.1f}"
     return f"{mean} ± {100 * statistics.stdev(values):.1f}" if len(values) > 1 else mean
 

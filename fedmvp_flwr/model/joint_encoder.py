@@ -43,7 +43,7 @@ class Attention(nn.Module):
         scale = 1 / math.sqrt(query.shape[2])
         scores = torch.baddbmm(absent[:, None], query, key.transpose(1, 2), alpha=scale)
         shares = self.dropout(scores.softmax(dim=2))
-        attended = (shares @ value).view(layout.samples, self.heads, layout.length, -1)
+        attended = (shares @ value).unflatten(0, (layout.samples, self.heads))
         merged: Tensor = self.out(layout.pack(attended.transpose(1, 2).flatten(2)))
         return merged
 

@@ -6,6 +6,7 @@ import pytest
 
 from fedmvp_flwr.comparison.outcomes import Group
 from fedmvp_flwr.comparison.tables import spread, write_tables
+from fedmvp_flwr.reporting.text import DASH
 
 
 def test_files(make_group, tmp_path):
@@ -41,4 +42,4 @@ def test_every_cell_of_a_grid(make_group, tmp_path):
 def test_spread():
     assert spread([0.5]) == "50.0"
     assert spread([0.5, 0.7]) == "60.0 ± 14.1"
-    assert spread([]) == "–"
+    assert spread([]) == DASH
