@@ -36,7 +36,8 @@ def verdict(group: Group, reference: str = REFERENCE) -> str:
     above = [where for where, d in known.items() if d.sign > 0]
     below = [where for where, d in known.items() if d.sign < 0]
     if above and not below:
-        answer = "Completion is worth it here"
+        where = "" if len(above) == len(known) else f", on {_listed(above)}"
+        answer = f"Completion is worth it here{where}"
     elif below and not above:
         answer = "Completion is not worth it here"
     elif above:
@@ -64,4 +65,5 @@ def _points(difference: Difference) -> str:
 
 
 def _listed(conditions: list[str]) -> str:
-    return " and ".join(_WHERE[where] for where in conditions)
+    names = [_WHERE[where] for where in conditions]
+    return " and ".join([", ".join(names[:-1]), names[-1]] if names[1:] else names)

@@ -8,6 +8,13 @@ def test_worth_it(make_group):
     assert "Against nothing-missing: -10.0" in answer
 
 
+def test_where_it_is_worth_it(make_group):
+    group = make_group(mask=0.5, fedmvp=0.5)
+    for run in group.outcomes["fedmvp"]:
+        run.accuracy["text-only"] = 0.6
+    assert verdict(group).startswith("Completion is worth it here, on texts alone: fedmvp")
+
+
 def test_not_worth_it(make_group):
     assert verdict(make_group(mask=0.8, fedmvp=0.5)).startswith("Completion is not worth it here")
 

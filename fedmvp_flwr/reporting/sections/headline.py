@@ -7,7 +7,7 @@ from fedmvp_flwr.reporting.run_record import RunRecord
 from fedmvp_flwr.reporting.sections.scores import Scores
 from fedmvp_flwr.reporting.text import DASH, count, duration, percent
 
-_METHODS = {"fedmvp": "FedMVP", "fedavg": "FedAvg"}
+_METHODS = {"fedmvp": "FedMVP", "fedavg": "FedAvg", "server-only": "Server alone"}
 _STATUS_SIGNS = {"completed": "✓", "failed": "✗"}
 _UNFINISHED_SIGN = "…"
 
