@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 
 import torch
 import torch.nn.functional as F
@@ -39,7 +40,7 @@ class Attention(nn.Module):
         """
         query = self._split(layout.pad(self.query(queries)))
         key, value = map(self._split, context_layout.pad(self.key_value(context)).chunk(2, dim=-1))
-        absent = torch.where(context_layout.valid, 0.0, -torch.inf).repeat_interleave(self.heads, 0)
+        absent = context_layout.absent.repeat_interleave(self.heads, dim=0)
         scale = 1 / math.sqrt(query.shape[2])
         scores = torch.baddbmm(absent[:, None], query, key.transpose(1, 2), alpha=scale)
         shares = self.dropout(scores.softmax(dim=2))
@@ -186,6 +187,7 @@ class JointEncoder(nn.Module):
         return embedded + self.types[name] + self.position_scale * positions[place], layout
 
 
+@lru_cache(maxsize=16)
 def sinusoidal_positions(length: int, width: int) -> Tensor:
     """Position embeddings (length, width) of any length, without parameters."""
     position = torch.arange(length)[:, None]

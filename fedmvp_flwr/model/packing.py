@@ -46,6 +46,11 @@ class TokenLayout:
         return torch.arange(self.length, device=self.counts.device) < self.counts[:, None]
 
     @cached_property
+    def absent(self) -> Tensor:
+        """(B, length), 0 where `pad` puts a token and minus infinity elsewhere."""
+        return torch.where(self.valid, 0.0, -torch.inf)
+
+    @cached_property
     def flat(self) -> Tensor:
         """(N,) places in the flattened padded tensor."""
         return self.sample * self.length + self.slot
