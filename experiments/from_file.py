@@ -92,7 +92,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
     from fedmvp_flwr.config.folders import cache_folder
     from fedmvp_flwr.data.sources.registry import load_dataset
     from fedmvp_flwr.foundation.bundle import FoundationModels
-    from fedmvp_flwr.server.probe import probe_of, save_probe
+    from fedmvp_flwr.server.probe import Probe, save_probe
 
     if missing := sorted({"split", "per-class"} - set(table)):
         raise ConfigError(f"The table [probe] lacks {missing}: it needs `split` and `per-class`.")
@@ -113,7 +113,7 @@ def save_public_probe(settings: Mapping[str, Any], table: Mapping[str, Any], out
         prepared = encode(chosen, models, store)
     path = out / _PROBE
     path.parent.mkdir(parents=True, exist_ok=True)
-    save_probe(path, probe_of(prepared.real))
+    save_probe(path, Probe(prepared.real))
     return path
 
 

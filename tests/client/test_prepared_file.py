@@ -36,7 +36,7 @@ def prepared(make_batch, count):
     holes = torch.arange(count) % 2 == 0
     real = make_batch(count, seed=count, present={"image": ~holes})
     made = {
-        name: replace(m, generated=m.present)
+        name: replace(m, generated=m.present.clone())
         for name, m in make_batch(count, seed=7, present={"image": holes}).modalities.items()
     }
     return PreparedSet(

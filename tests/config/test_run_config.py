@@ -98,7 +98,7 @@ def test_everything_wrong_is_said_at_once():
         ("wire-dtype", "int8"),
         ("model-heads", 3),
         ("model-width", 4),
-        ("probe-per-class", 1),
+        ("probe-per-class", 0),
     ],
 )
 def test_values_out_of_range_are_refused_by_key(key, value):
@@ -135,11 +135,6 @@ def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
     assert config.method.client_weighting == weighting
     assert config.tunes_on_probe == tunes
     assert config.needs_probe == needs_probe
-
-
-def test_a_given_probe_may_have_any_size_per_class():
-    probe = RunConfig.of(probe_per_class=1, probe_source="file:a.safetensors").probe
-    assert (probe.probe_per_class, probe.file) == (1, "a.safetensors")
 
 
 @pytest.mark.parametrize(

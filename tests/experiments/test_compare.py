@@ -137,10 +137,10 @@ def test_a_failed_run_without_a_round_is_run_anew(tmp_path, runs):
 
 
 def test_a_probe_of_other_content_is_refused(tmp_path, make_batch, runs):
-    from fedmvp_flwr.server.probe import probe_of, save_probe
+    from fedmvp_flwr.server.probe import Probe, save_probe
 
     path = tmp_path / "probe.safetensors"
-    probes = [probe_of(make_batch(seed=seed)) for seed in (1, 2)]
+    probes = [Probe(make_batch(seed=seed)) for seed in (1, 2)]
     save_probe(path, probes[0])
     settings = SETTINGS | {"probe-source": f"file:{path}"}
     tuned = settings | {"probe-tuning": "on"}
