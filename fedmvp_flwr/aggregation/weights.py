@@ -1,9 +1,12 @@
 """From the clients' importance and sizes to their weights in the average."""
 
 from collections.abc import Sequence
-from typing import get_args
+from typing import Literal, get_args
 
-from fedmvp_flwr.aggregation.choices import GRAPH_WEIGHTINGS, Weighting
+Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
+
+GRAPH_WEIGHTINGS: tuple[Weighting, ...] = ("importance", "importance-examples")
+"""Those that need the similarity graph of the clients."""
 
 
 def client_weights(

@@ -7,7 +7,7 @@ import torch
 from flwr.app import Array, ArrayRecord
 from torch import Tensor
 
-from fedmvp_flwr.aggregation.choices import WireDtype
+from fedmvp_flwr.aggregation.options import WireDtype
 from fedmvp_flwr.base.errors import ConfigError
 
 # NumPy, which Flower serialises with, has no bfloat16: its 16 bits travel under this name.
