@@ -24,8 +24,10 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	touch $@
 
-demo: setup  ## Run FedMVP on the embedded data and models; results in runs/demo
+demo: setup  ## Run FedMVP on the embedded data and models, and say what it was worth; results in runs/demo
 	$(FLOWER_ENV) $(BIN)/fedmvp simulate --num-clients $(CLIENTS) --out $(OUT)
+	rm -rf $(OUT)/compare
+	$(FLOWER_ENV) $(BIN)/fedmvp compare --num-clients $(CLIENTS) --seeds 0 --methods "mask fedmvp nothing-missing" --out $(OUT)/compare
 
 test: setup lint types unit  ## Check style and types, run all tests
 

@@ -27,6 +27,7 @@ from fedmvp_flwr.config.node import Node, read_node
 from fedmvp_flwr.model.evaluation import evaluate_conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.model.training import cosine_decay, train
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 from fedmvp_flwr.protocol.messages import (
     CLASS_NAMES,
     GATE_FALLBACK,
@@ -81,6 +82,7 @@ def train_locally(message: Message, context: Context) -> Message:
             config.training,
             config.training.learning_rate * decay,
             torch_generator(config.run.seed, *purpose),
+            _counts(message).real_shares(),
         )
         arrays = wrap(pack(network.state_dict(), config.run.wire_dtype))
         size = check_message_size(arrays, config.run.max_message_mb)
@@ -99,7 +101,8 @@ def evaluate_locally(message: Message, context: Context) -> Message:
         count = len(data.held_out)
         if not count:
             raise DataError(f"Client {node.key} has no held-out sample to evaluate on.")
-        scores = client_metrics(evaluate_conditions(network, data.test), data.test)
+        test = data.test(_counts(message).unseen())
+        scores = client_metrics(evaluate_conditions(network, test), test)
         event.update({"samples": count, **scores})
     metrics = MetricRecord({"num-examples": count, **scores})
     return Message(RecordDict({"metrics": metrics}), reply_to=message)
@@ -122,6 +125,10 @@ def _load(message: Message, config: RunConfig, node: Node) -> tuple[ClientData, 
 
 def _config_record(message: Message) -> Mapping[str, Any]:
     return next(iter(message.content.config_records.values()))
+
+
+def _counts(message: Message) -> ClassCounts:
+    return ClassCounts.of_record(_config_record(message))
 
 
 def _classes(message: Message) -> Sequence[str]:

@@ -7,6 +7,7 @@ from flwr.common.logger import log
 from flwr.serverapp import Grid
 
 from fedmvp_flwr.base.run_folder import RunFolder
+from fedmvp_flwr.base.tensor_file import save_tensors
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.preflight.checks import preflight
 from fedmvp_flwr.reporting.tensorboard import require_tensorboard
@@ -63,6 +64,7 @@ def finish(run: OpenedRun, prepared: PreparedRun, trained: TrainedRun) -> None:
     """Write model, result and report."""
     state = trained.network.state_dict()
     save_model(run.folder.model, state, run.config, prepared.data.class_names)
+    save_tensors(run.folder.predictions, trained.scorer.predictions(), {})
     summaries = prepared.admission.ready()
     run.journal.finish(
         {

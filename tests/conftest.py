@@ -18,7 +18,7 @@ TOKEN_WIDTHS = {"image": 6, "text": 5}
 POOLED_WIDTHS = {"image": 7, "text": 4}
 _TINY = "fedmvp_tiny_models"
 _SLOW = {
-    *("apps", "assets", "deploy", "examples", "experiments"),
+    *("apps", "assets", "deploy", "examples"),
     *("pretraining", "quality", "reliability", "simulation"),
 }
 
@@ -117,6 +117,7 @@ def summary():
         "trainable": 5,
         "missing": {"image": 3, "text": 0},
         "labels": [3, 0, 2],
+        "real": {"image": [1, 0, 1], "text": [3, 0, 2]},
         "completions": {"image": counts, "text": counts},
         "gate-threshold": 0.25,
         "widths": {"image": [8, 4], "text": [8, 4]},

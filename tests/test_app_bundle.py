@@ -12,7 +12,7 @@ pytestmark = pytest.mark.slow  # starts processes
 
 ROOT = Path(__file__).resolve().parents[1]
 MAX_BUNDLE_BYTES = 1_000_000  # Flower's own limit is ten times this
-OF_COMMAND_LINE = ("cli", "pretraining", "quality", "simulation")
+OF_COMMAND_LINE = ("cli", "comparison", "pretraining", "quality", "simulation")
 
 
 @pytest.fixture(scope="module")

@@ -82,3 +82,11 @@ def number(kind: type[int] | type[float], least: float) -> Callable[[str], int |
         return value
 
     return read
+
+
+def share(rest: str) -> float:
+    """Read a number in [0, 1)."""
+    value = float(rest)
+    if not 0 <= value < 1:
+        raise ValueError
+    return value

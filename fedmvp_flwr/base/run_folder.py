@@ -23,6 +23,7 @@ class RunFolder:
         result: how the run ended, with its scores.
         model: the model that it ended with.
         report: the page about it.
+        predictions: of the model that it ended with, for each sample of the server's test set.
         probe: the probe that the clients were compared on.
         checkpoints: folder of the models of the last rounds and of the best ones.
         completions: folder of completed samples to show.
@@ -38,6 +39,7 @@ class RunFolder:
         self.result = path / "result.json"
         self.model = path / "model.safetensors"
         self.report = path / "report.html"
+        self.predictions = path / "predictions.safetensors"
         self.probe = path / "probe.safetensors"
         self.checkpoints = path / "checkpoints"
         self.completions = path / "completions"
@@ -102,7 +104,7 @@ class RunFolder:
 
         Only files that a run writes are removed: the folder may be the user's own.
         """
-        files = [self.metrics, self.result, self.model, self.report, self.probe]
+        files = [self.metrics, self.result, self.model, self.report, self.probe, self.predictions]
         files += [*self.checkpoints.glob(ROUND_FILES), *self.best_files(), *self.curve_files()]
         files += [self.completions_index, *self.completions.glob("??-original.png")]
         for path in [*files, *self.completions.glob("??-generated.png")]:

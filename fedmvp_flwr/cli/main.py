@@ -1,4 +1,4 @@
-"""The command `fedmvp`: simulate, complete, preflight, quality, pretrain, report."""
+"""The command `fedmvp`: simulate, compare, complete, preflight, quality, pretrain, report."""
 
 import sys
 
@@ -6,6 +6,7 @@ import typer
 from rich.console import Console
 
 from fedmvp_flwr.base.errors import ConfigError, FedMVPError
+from fedmvp_flwr.cli.compare import compare
 from fedmvp_flwr.cli.console import ExitCode
 from fedmvp_flwr.cli.preflight import preflight
 from fedmvp_flwr.cli.prepare import complete, export_flora
@@ -22,7 +23,7 @@ app = typer.Typer(
     pretty_exceptions_show_locals=False,
 )
 
-for command in (simulate, complete, export_flora, preflight, quality, pretrain, report):
+for command in (simulate, compare, complete, export_flora, preflight, quality, pretrain, report):
     app.command()(command)
 
 

@@ -3,8 +3,11 @@
 This module needs torch alone: a deployed node imports it for every message.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
+
+from torch import Tensor
 
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.completion.gating import accept, conditions, training_batch
@@ -38,10 +41,9 @@ class ClientData:
         accepted = accept(self.train_set, self.threshold, self.completion)
         return training_batch(self.train_set, accepted, self.completion)
 
-    @cached_property
-    def test(self) -> Conditions:
-        """The held-out samples under every condition of missingness."""
-        return conditions(self.held_out, self.threshold, self.completion)
+    def test(self, unseen: Mapping[str, Tensor]) -> Conditions:
+        """The held-out samples under every condition of missingness, see `conditions`."""
+        return conditions(self.held_out, self.threshold, self.completion, unseen)
 
     def gated(self, fallback: float) -> "ClientData":
         """The same with another threshold, if the client has no pair to calibrate its own by."""

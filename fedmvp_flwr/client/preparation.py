@@ -4,11 +4,11 @@ A node and `fedmvp complete` both come through here, so that whoever comes first
 the other finds it filled.
 """
 
-import torch
+from collections.abc import Sequence
 
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.progress import Progress
-from fedmvp_flwr.base.samples import MODALITIES, Dataset
+from fedmvp_flwr.base.samples import MODALITIES, Dataset, Sample
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.completion.gating import accept, calibrate_threshold, training_batch
 from fedmvp_flwr.completion.pipeline import prepare
@@ -52,7 +52,7 @@ def prepare_client(
         train, test = prepare(requests, store, on_progress)
     threshold = calibrate_threshold(train.pair_similarity, config.completion.quality_gate)
     accepted = accept(train, threshold, config.completion)
-    labels = torch.tensor([sample.label for sample in samples.train])
+    classes = len(dataset.class_names)
     summary = Summary(
         partition_id=node.partition_id,
         name=node.name,
@@ -61,7 +61,8 @@ def prepare_client(
         complete=sum(sample.complete for sample in samples.train),
         trainable=len(training_batch(train, accepted, config.completion)),
         missing={m: sum(not sample.has(m) for sample in samples.train) for m in MODALITIES},
-        labels=torch.bincount(labels, minlength=len(dataset.class_names)).tolist(),
+        labels=_by_class(samples.train, classes),
+        real={m: _by_class([s for s in samples.train if s.has(m)], classes) for m in MODALITIES},
         completions={
             name: Completions(
                 made=train.made.get(name, 0),
@@ -82,3 +83,10 @@ def prepare_client(
         },
     )
     return ClientData(config.completion, train, test, threshold, summary)
+
+
+def _by_class(samples: Sequence[Sample], classes: int) -> list[int]:
+    counts = [0] * classes
+    for sample in samples:
+        counts[sample.label] += 1
+    return counts

@@ -86,12 +86,24 @@ def training_batch(
     return batch.select(whole.nonzero().flatten())
 
 
-def conditions(test: PreparedSet, threshold: float, completion: CompletionSettings) -> Conditions:
+def conditions(
+    test: PreparedSet,
+    threshold: float,
+    completion: CompletionSettings,
+    unseen: Mapping[str, Tensor],
+) -> Conditions:
     """The test set under every condition, without and with completion.
 
     `complete` are the samples that have both modalities, `image-only` and `text-only` those that
-    have that one, with the other hidden. Where the test set has holes, `given` are all samples as
+    have that one, with the other hidden; `unseen-image` and `unseen-text` those of them whose class
+    no owner has an image, or a text, of. Where the test set has holes, `given` are all samples as
     they are.
+
+    Args:
+        test: the samples.
+        threshold: of the quality gate.
+        completion: whether there is one.
+        unseen: by modality (C,) bool, the classes of which no owner really has it.
     """
     accepted = accept(test, threshold, completion)
     there = {name: m.present for name, m in test.real.modalities.items()}
@@ -105,6 +117,11 @@ def conditions(test: PreparedSet, threshold: float, completion: CompletionSettin
             everywhere = torch.ones(len(test), dtype=torch.bool)
             filled = test.batch(accepted, hidden={other: everywhere})
             completed[f"{name}-only"] = _some(filled, there[name])
+    for name in MODALITIES:
+        alone, of_class = f"{name}-only", unseen[name]
+        for sets in (plain, completed):
+            if of_class.any() and alone in sets:
+                sets[f"unseen-{name}"] = _some(sets[alone], of_class[sets[alone].labels])
     if not whole.all():
         plain["given"] = test.real
         if completed:

@@ -99,9 +99,9 @@ class RunConfig(BaseModel):
     @property
     def tunes_on_probe(self) -> bool:
         """Whether the server trains on the probe, with `auto` resolved by the method."""
-        if self.probe.probe_tuning != "auto":
-            return self.probe.probe_tuning == "on"
-        return self.method.name == "fedmvp"
+        if self.method.name == "server-only" or self.probe.probe_tuning == "auto":
+            return self.method.name != "fedavg"
+        return self.probe.probe_tuning == "on"
 
     @property
     def needs_probe(self) -> bool:

@@ -44,15 +44,22 @@ def classification_scores(predicted: Tensor, labels: Tensor, num_classes: int) -
 
 
 @torch.inference_mode()
-def evaluate(network: FedMVPNetwork, batch: Batch) -> dict[str, float]:
-    """Scores of the network on a test set of N >= 1 samples."""
+def predicted_classes(network: FedMVPNetwork, batch: Batch) -> Tensor:
+    """Class index (N,) that the network finds most likely for each of N >= 1 samples."""
     device = next(network.parameters()).device
     network.eval()
-    predicted = [
-        network.predict(batch.select(index).trim().to(device)).argmax(dim=1).cpu()
-        for index in torch.arange(len(batch)).split(_EVALUATION_BATCH)
-    ]
-    return classification_scores(torch.cat(predicted), batch.labels, network.num_classes)
+    return torch.cat(
+        [
+            network.predict(batch.select(index).trim().to(device)).argmax(dim=1).cpu()
+            for index in torch.arange(len(batch)).split(_EVALUATION_BATCH)
+        ]
+    )
+
+
+def evaluate(network: FedMVPNetwork, batch: Batch) -> dict[str, float]:
+    """Scores of the network on a test set of N >= 1 samples."""
+    predicted = predicted_classes(network, batch)
+    return classification_scores(predicted, batch.labels, network.num_classes)
 
 
 def only(batch: Batch, modality: str) -> Batch:

@@ -7,7 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from fedmvp_flwr.base.features import Batch
+from fedmvp_flwr.base.features import Batch, ModalityBatch
+from fedmvp_flwr.model.dropout import Dropout
+from fedmvp_flwr.model.packing import TokenLayout
 
 
 class Attention(nn.Module):
@@ -22,33 +24,33 @@ class Attention(nn.Module):
     def __init__(self, width: int, heads: int, dropout: float) -> None:
         super().__init__()
         self.heads = heads
-        self.dropout = dropout
+        self.dropout = Dropout(dropout)
         self.query = nn.Linear(width, width)
         self.key_value = nn.Linear(width, 2 * width)
         self.out = nn.Linear(width, width)
 
-    def forward(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
-        """Attend from queries (B, Q, d) to context (B, T, d) where context_mask (B, T) is True.
+    def forward(
+        self, queries: Tensor, layout: TokenLayout, context: Tensor, context_layout: TokenLayout
+    ) -> Tensor:
+        """Attend from packed queries (N, d) to the same sample's packed context (M, d).
 
         Returns:
-            (B, Q, d); zero for a sample whose context is masked as a whole.
+            (N, d). Every sample has context.
         """
-        some = context_mask.any(dim=1)  # softmax over nothing is NaN: attend to all, then erase
-        mask = (context_mask | ~some[:, None])[:, None, None, :]
-        key, value = self.key_value(context).chunk(2, dim=-1)
-        attended = F.scaled_dot_product_attention(
-            self._split(self.query(queries)),
-            self._split(key),
-            self._split(value),
-            attn_mask=mask,
-            dropout_p=self.dropout if self.training else 0.0,
-        )
-        merged: Tensor = self.out(attended.transpose(1, 2).flatten(2))
-        return merged * some[:, None, None]
+        query = self._split(layout.pad(self.query(queries)))
+        key, value = map(self._split, context_layout.pad(self.key_value(context)).chunk(2, dim=-1))
+        absent = torch.where(context_layout.valid, 0.0, -torch.inf).repeat_interleave(self.heads, 0)
+        scale = 1 / math.sqrt(query.shape[2])
+        scores = torch.baddbmm(absent[:, None], query, key.transpose(1, 2), alpha=scale)
+        shares = self.dropout(scores.softmax(dim=2))
+        attended = (shares @ value).unflatten(0, (layout.samples, self.heads))
+        merged: Tensor = self.out(layout.pack(attended.transpose(1, 2).flatten(2)))
+        return merged
 
     def _split(self, values: Tensor) -> Tensor:
         batch, length, width = values.shape
-        return values.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        heads = values.view(batch, length, self.heads, width // self.heads).transpose(1, 2)
+        return heads.flatten(0, 1)
 
 
 class AttentionBlock(nn.Module):
@@ -60,14 +62,18 @@ class AttentionBlock(nn.Module):
         self.context_norm = nn.LayerNorm(width)
         self.attention = Attention(width, heads, dropout)
 
-    def forward(self, queries: Tensor, context: Tensor, context_mask: Tensor) -> Tensor:
-        """Add to queries (B, Q, d) what they find in context (B, T, d)."""
-        found: Tensor = self.attention(self.norm(queries), self.context_norm(context), context_mask)
+    def forward(
+        self, queries: Tensor, layout: TokenLayout, context: Tensor, context_layout: TokenLayout
+    ) -> Tensor:
+        """Add to packed queries (N, d) what they find in the packed context (M, d)."""
+        found: Tensor = self.attention(
+            self.norm(queries), layout, self.context_norm(context), context_layout
+        )
         return queries + found
 
 
 class TransformerLayer(nn.Module):
-    """Pre-norm transformer layer: masked self-attention and a feed-forward network."""
+    """Pre-norm transformer layer: self-attention and a feed-forward network."""
 
     def __init__(self, width: int, heads: int, expansion: int, dropout: float) -> None:
         super().__init__()
@@ -76,13 +82,13 @@ class TransformerLayer(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, expansion * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(expansion * width, width),
         )
 
-    def forward(self, tokens: Tensor, mask: Tensor) -> Tensor:
-        """Transform tokens (B, T, d) where mask (B, T) is True."""
-        attended: Tensor = self.attend(tokens, tokens, mask)
+    def forward(self, tokens: Tensor, layout: TokenLayout) -> Tensor:
+        """Transform packed tokens (N, d)."""
+        attended: Tensor = self.attend(tokens, layout, tokens, layout)
         transformed: Tensor = attended + self.feed_forward(attended)
         return transformed
 
@@ -141,38 +147,43 @@ class JointEncoder(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         """Joint unit vectors (B, d); a masked token or modality has no influence."""
-        first, second = self.names
-        streams = {name: self._embed(name, batch.modalities[name].tokens) for name in self.names}
-        masks = {name: batch.modalities[name].mask for name in self.names}
-        streams[first] = self.self_attention(streams[first], streams[first], masks[first])
-        crossed = [
-            self.cross_attention[first](streams[first], streams[second], masks[second]),
-            self.cross_attention[second](streams[second], streams[first], masks[first]),
-        ]
-        tokens = torch.cat(crossed, dim=1)
-        mask = torch.cat([masks[first], masks[second]], dim=1)
+        one, other = self.names
+        (first, layout), (second, other_layout) = (
+            self._embed(name, batch.modalities[name]) for name in self.names
+        )
+        first = self.self_attention(first, layout, first, layout)
+        count = len(first)
+        tokens, both = torch.cat([first, second]), layout.followed_by(other_layout)
+        pairs = (layout.counts > 0) & (other_layout.counts > 0)
+        rows, layout = layout.among(pairs)
+        other_rows, other_layout = other_layout.among(pairs)
+        if len(rows):  # a modality alone has nothing to attend to
+            first, second = first.index_select(0, rows), second.index_select(0, other_rows)
+            crossed = [
+                self.cross_attention[one](first, layout, second, other_layout),
+                self.cross_attention[other](second, other_layout, first, layout),
+            ]
+            places = torch.cat([rows, other_rows + count])
+            tokens = tokens.index_copy(0, places, torch.cat(crossed))
         for layer in self.layers:
-            tokens = layer(tokens, mask)
-        tokens = self.norm(tokens) * mask[:, :, None]
-        mean = tokens.sum(dim=1) / mask.sum(dim=1, keepdim=True).clamp_min(1)
-        return F.normalize(self.projection(mean), dim=1)
+            tokens = layer(tokens, both)
+        return F.normalize(self.projection(both.mean(self.norm(tokens))), dim=1)
 
     def modality_vectors(self, batch: Batch) -> dict[str, Tensor]:
         """Unit vectors (B, d) of each modality alone; rows that are not present mean nothing."""
-        return {
-            name: F.normalize(
-                self.projection(
-                    self.norm(self.pooled_adapters[name](batch.modalities[name].pooled))
-                ),
-                dim=1,
-            )
-            for name in self.names
-        }
+        adapted = torch.cat(
+            [self.pooled_adapters[name](batch.modalities[name].pooled) for name in self.names]
+        )
+        vectors = F.normalize(self.projection(self.norm(adapted)), dim=1)
+        return dict(zip(self.names, vectors.tensor_split(len(self.names)), strict=True))
 
-    def _embed(self, name: str, tokens: Tensor) -> Tensor:
-        positions = sinusoidal_positions(tokens.shape[1], self.width).to(tokens)
-        embedded: Tensor = self.token_adapters[name](tokens) + self.types[name]
-        return embedded + self.position_scale * positions
+    def _embed(self, name: str, modality: ModalityBatch) -> tuple[Tensor, TokenLayout]:
+        """The valid tokens in width d, packed, and where they belong."""
+        layout, place = TokenLayout.of_mask(modality.mask)
+        tokens = modality.tokens[layout.sample, place]
+        embedded: Tensor = self.token_adapters[name](tokens.to(self.position_scale))
+        positions = sinusoidal_positions(modality.mask.shape[1], self.width).to(embedded)
+        return embedded + self.types[name] + self.position_scale * positions[place], layout
 
 
 def sinusoidal_positions(length: int, width: int) -> Tensor:

@@ -3,11 +3,13 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.config.training import TrainingSettings
+from fedmvp_flwr.model.dropout import Dropout
 from fedmvp_flwr.model.joint_encoder import JointEncoder
 
 _UNIT_VECTOR_GAIN = 10.0  # logits of unit vectors need a wide range to become confident
@@ -20,7 +22,7 @@ class Output:
     Attributes:
         joint: (B, d) joint unit vectors z_J.
         logits: (B, C) class scores of the joint vectors.
-        modality: (B, d) unit vectors z_m by modality.
+        modality: (B, d) unit vectors z_m by modality; none where they were not wanted.
         modality_logits: (B, C) class scores of each modality alone, through the same head.
     """
 
@@ -39,7 +41,7 @@ class Classifier(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(width, width),
         )
         self.head = nn.Linear(width, num_classes)
@@ -71,16 +73,13 @@ class FedMVPNetwork(nn.Module):
         self.encoder = JointEncoder(widths, width, layers, heads, dropout)
         self.classifier = Classifier(width, num_classes, dropout)
 
-    def forward(self, batch: Batch) -> Output:
-        """Joint and single-modality vectors and scores of a batch."""
+    def forward(self, batch: Batch, *, modalities: bool = True) -> Output:
+        """Vectors and scores of a batch, joint ones and, if wanted, of each modality alone."""
         joint = self.encoder(batch)
-        modality = self.encoder.modality_vectors(batch)
-        return Output(
-            joint,
-            self.classifier(joint),
-            modality,
-            {name: self.classifier(vectors) for name, vectors in modality.items()},
-        )
+        modality = self.encoder.modality_vectors(batch) if modalities else {}
+        vectors = torch.cat([joint, *modality.values()])
+        logits, *alone = self.classifier(vectors).tensor_split(1 + len(modality))
+        return Output(joint, logits, modality, dict(zip(modality, alone, strict=True)))
 
     def predict(self, batch: Batch) -> Tensor:
         """Class probabilities (B, C) from the joint vectors alone."""

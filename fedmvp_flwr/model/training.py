@@ -18,6 +18,7 @@ from fedmvp_flwr.model.losses import (
     representation_aligned_margin_loss,
 )
 from fedmvp_flwr.model.network import FedMVPNetwork, Output
+from fedmvp_flwr.model.views import show_views
 
 _FINAL_RATE = 0.05  # of the peak, where the cosine over the rounds ends
 _GRADIENT_NORM = 1.0
@@ -54,13 +55,13 @@ def fedmvp_loss(
         method: its name and the weights of the parts.
 
     Returns:
-        The parts; for `fedavg` all but the cross-entropy are 0 and not computed.
+        The parts; without single-modality vectors all but the cross-entropy are 0.
     """
     joint_ce = F.cross_entropy(output.logits, labels, reduction="none")
     supervised = joint_ce.mean()
     zero = supervised.new_zeros(())
     matching, margin, auxiliary = zero, zero, zero
-    if method.name == "fedmvp":
+    if output.modality:
         for name, vectors in output.modality.items():
             mask = present[name]
             ce = F.cross_entropy(output.modality_logits[name], labels, reduction="none")
@@ -80,28 +81,6 @@ def fedmvp_loss(
     return LossParts(total, supervised, matching, margin, auxiliary)
 
 
-def drop_modalities(batch: Batch, method: MethodSettings, generator: torch.Generator) -> Batch:
-    """Hide modalities at random, so that the model learns to do without any of them.
-
-    A generated modality is hidden with `generated-dropout`: completion may help, but the model
-    must not lean on it. Of a real pair, one modality, either one, is hidden with
-    `modality-dropout`. Something always stays.
-    """
-    names = list(batch.modalities)
-    shape = (len(names), len(batch))
-    device = batch.labels.device
-    draw = torch.rand(shape, generator=generator).to(device)
-    present = torch.stack([batch.modalities[name].present for name in names])
-    generated = torch.stack([batch.modalities[name].generated for name in names])
-    pair = present.all(dim=0) & ~generated.any(dim=0)
-    share = method.modality_dropout / len(names)  # one draw decides whether, and which one
-    slot = torch.arange(len(names), device=device)[:, None] * share
-    one_of_pair = (slot <= draw[0]) & (draw[0] < slot + share)
-    hidden = torch.where(pair, one_of_pair, generated & (draw < method.generated_dropout))
-    hidden &= (present & ~hidden).any(dim=0)
-    return batch.hide(dict(zip(names, hidden, strict=True)))
-
-
 def cosine_decay(server_round: int, last_round: int) -> float:
     """Share of the learning rate: from 1 in round 1 to a small rest in the last round."""
     progress = (server_round - 1) / max(last_round - 1, 1)
@@ -116,6 +95,7 @@ def train(
     training: TrainingSettings,
     learning_rate: float,
     generator: torch.Generator,
+    real_shares: Mapping[str, Tensor],
 ) -> dict[str, float]:
     """Train the network in place for the local epochs of one round.
 
@@ -125,8 +105,9 @@ def train(
         method: which losses, and how often a modality is hidden.
         training: epochs, batch size and weight decay.
         learning_rate: of this round, see `cosine_decay`.
-        generator: CPU generator of the order and of the modality dropout. Dropout inside the
+        generator: CPU generator of the order and of the views. Dropout inside the
             network draws from torch's global generator, which the caller forks and seeds.
+        real_shares: by modality (C,), how much of each class really has it, see `show_views`.
 
     Returns:
         Mean of each part of the loss over the samples of the last epoch.
@@ -148,12 +129,12 @@ def train(
         order = torch.randperm(len(batch), generator=generator)
         for index in order.split(training.batch_size):
             chosen = batch.select(index).trim().to(device)
-            shown = drop_modalities(chosen, method, generator)
+            shown = show_views(chosen, method, real_shares, generator)
             present = {name: m.present for name, m in chosen.modalities.items()}
-            parts = fedmvp_loss(network(shown), chosen.labels, present, method)
+            output = network(shown, modalities=method.name == "fedmvp")
+            parts = fedmvp_loss(output, chosen.labels, present, method)
             optimizer.zero_grad()
             parts.total.backward()
-            torch.nn.utils.clip_grad_norm_(network.parameters(), _GRADIENT_NORM)
             optimizer.step()
             for name in sums:
                 sums[name] += float(getattr(parts, name).detach()) * len(index)
@@ -165,10 +146,12 @@ _BETAS, _EPSILON = (0.9, 0.999), 1e-8  # torch's defaults
 
 
 class AdamW:
-    """Updates parameters in place, to the bit as `torch.optim.AdamW` does.
+    """Clips the gradients together, then updates parameters in place as `torch.optim.AdamW` does.
+
+    The fused kernel alone, without the optimizer's class, whose import takes seconds.
 
     Args:
-        parameters: those that are trained; one without a gradient is left alone in a step.
+        parameters: those that are trained; one without a gradient has a gradient of 0.
         lr: learning rate.
         weight_decay: decoupled weight decay.
     """
@@ -176,7 +159,9 @@ class AdamW:
     def __init__(self, parameters: Iterable[nn.Parameter], lr: float, weight_decay: float) -> None:
         self._parameters = list(parameters)
         self._lr, self._weight_decay = lr, weight_decay
-        self._state: dict[nn.Parameter, tuple[Tensor, Tensor, Tensor]] = {}
+        self._averages = [torch.zeros_like(p) for p in self._parameters]
+        self._squares = [torch.zeros_like(p) for p in self._parameters]
+        self._steps = [torch.zeros((), device=p.device) for p in self._parameters]
 
     def zero_grad(self) -> None:
         """Forget the gradients."""
@@ -185,20 +170,19 @@ class AdamW:
 
     @torch.no_grad()
     def step(self) -> None:
-        """Update every parameter that has a gradient."""
-        ours = [parameter for parameter in self._parameters if parameter.grad is not None]
-        for parameter in ours:
-            if parameter not in self._state:
-                zeros = (torch.zeros_like(parameter), torch.zeros_like(parameter))
-                self._state[parameter] = (*zeros, torch.tensor(0.0))
-        states = [self._state[parameter] for parameter in ours]
+        """Update every parameter."""
+        gradients = [torch.zeros_like(p) if p.grad is None else p.grad for p in self._parameters]
+        norm = torch.linalg.vector_norm(torch.cat([g.flatten() for g in gradients]))
         adamw(
-            [*ours],
-            [parameter.grad for parameter in ours if parameter.grad is not None],
-            [average for average, _, _ in states],
-            [square for _, square, _ in states],
+            [*self._parameters],
+            gradients,
+            self._averages,
+            self._squares,
             [],
-            [steps for _, _, steps in states],
+            self._steps,
+            grad_scale=(norm / _GRADIENT_NORM).clamp_min(1.0),  # the kernel divides by it
+            found_inf=norm.new_zeros(()),
+            fused=True,
             amsgrad=False,
             beta1=_BETAS[0],
             beta2=_BETAS[1],

@@ -41,7 +41,9 @@ def data_notes(dataset: Dataset, config: RunConfig, rows: Sequence[Row]) -> list
     if isinstance(dataset, LoadedDataset):
         notes += [f"Found: {line}" for line in dataset.findings.summary()]
     if dataset.splits[TEST]:
-        tested = whole_test_mask(dataset.splits[TEST], config.missing, config.run.seed).present
+        tested = whole_test_mask(
+            dataset.splits[TEST], config.missing, config.run.seed, len(dataset.class_names)
+        ).present
         lacking = [f"{flags.count(False)} without {name}" for name, flags in tested.items()]
         notes.append(f"Test set of the server: {', '.join(lacking)}.")
     else:

@@ -15,7 +15,7 @@ from fedmvp_flwr.model.evaluation import Conditions, NestedScores, flatten_score
 from fedmvp_flwr.model.training import LossParts
 
 MEASURES = ("accuracy", "macro-f1")
-CONDITIONS = ("complete", "image-only", "text-only", "given")
+CONDITIONS = ("complete", "image-only", "text-only", "unseen-image", "unseen-text", "given")
 EXAMPLES = "num-examples"
 _SHOWN = 3  # names in a reason
 _SUFFIXES = ("", "-with-completion")

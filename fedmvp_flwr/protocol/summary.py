@@ -4,6 +4,7 @@ A summary comes from anyone. Every value that the server reads later is checked 
 none of them can end a run or be believed against all reason.
 """
 
+import operator
 import statistics
 from collections.abc import Sequence
 from reprlib import repr as shortened
@@ -62,6 +63,7 @@ class Summary(Told):
         trainable: those that it can train on.
         missing: holes by modality.
         labels: training samples by class.
+        real: by modality, how many of them really have it, by class.
         completions: by modality.
         gate_threshold: of the quality gate, a cosine.
         widths: by modality, of tokens and pooled embedding.
@@ -78,6 +80,7 @@ class Summary(Told):
     trainable: _Count
     missing: dict[_Modality, _Count]
     labels: list[_Count]
+    real: dict[_Modality, list[_Count]]
     completions: dict[_Modality, Completions]
     gate_threshold: float = Field(ge=-_LARGEST_COSINE, le=_LARGEST_COSINE)
     widths: dict[_Modality, list[_Count]]
@@ -98,6 +101,10 @@ class Summary(Told):
         for name in ("complete", "trainable"):
             if getattr(self, name) > self.samples:
                 raise ValueError(f"{name} is more than its {self.samples} samples")
+        for name in MODALITIES:
+            real = self.real.get(name, [])
+            if len(real) != len(self.labels) or any(map(operator.gt, real, self.labels)):
+                raise ValueError(f"real {name}s by class are not among its samples by class")
         return self
 
     def to_json(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 It is a module, not an .html file, because the Flower app bundle carries Python files.
 """
 
-TEMPLATE = """
+MACROS = """
 {%- macro table(t, kind="") %}
 {%- if t %}
 <div class="scroll" role="region" aria-label="{{ t.caption }}" tabindex="0">
@@ -32,7 +32,12 @@ TEMPLATE = """
 {%- if uri %}<img src="{{ uri }}" alt="{{ alt }}">
 {%- else %}<p class="quiet">not available</p>{% endif %}
 {%- endmacro -%}
-<!DOCTYPE html>
+"""
+"""Tables, drawings and pictures, also for other pages."""
+
+TEMPLATE = (
+    MACROS
+    + """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
@@ -154,6 +159,8 @@ colour is 1.</p>
 {{ table(clients.table, "dense") }}
 {{ plot(clients.labels, "Training samples per client and class.", "Empty cells: none.",
  wide=true) }}
+{{ plot(clients.classes, "Classes by modality, all clients.",
+ "How many samples really have it. Grey: nobody, an unseen pair.", wide=true) }}
 {% else %}<p>No client has reported on its data yet.</p>{% endif %}
 </section>
 
@@ -224,3 +231,4 @@ Made from metrics.jsonl and result.json in the same folder.</p></footer>
 </body>
 </html>
 """
+)

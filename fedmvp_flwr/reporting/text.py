@@ -14,6 +14,10 @@ CONDITIONS = {
     "image-only": "Image only",
     "text-only": "Text only",
 }
+UNSEEN = {
+    "unseen-image": "Image only, classes without any image in training",
+    "unseen-text": "Text only, classes without any text in training",
+}
 MEASURES = {"accuracy": "Accuracy", "macro-f1": "Macro-F1"}
 COMPLETED = "-with-completion"
 """Ends the name of a measure where the missing modality was completed at test time."""
@@ -81,7 +85,7 @@ def size(amount: float) -> str:
 
 def title(key: str) -> str:
     """A kebab-case key as words."""
-    return CONDITIONS.get(key) or key.replace("-", " ").capitalize()
+    return (CONDITIONS | UNSEEN).get(key) or key.replace("-", " ").capitalize()
 
 
 def plural(amount: float | int, noun: str) -> str:

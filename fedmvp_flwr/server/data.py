@@ -52,7 +52,9 @@ def load_server_dataset(data: DataSettings, missing: MissingSettings, run: RunSe
 def server_test(dataset: Dataset, missing: MissingSettings, seed: int) -> tuple[Sample, ...]:
     """The server's test samples with the holes of `test-missing-pattern`, if it has any."""
     whole = tuple(dataset.splits.get(TEST, ()))
-    return whole_test_mask(whole, missing, seed).apply(whole) if whole else ()
+    if not whole:
+        return ()
+    return whole_test_mask(whole, missing, seed, len(dataset.class_names)).apply(whole)
 
 
 def server_validation(dataset: Dataset, run: RunSettings) -> tuple[Sample, ...]:

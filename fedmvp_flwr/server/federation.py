@@ -25,6 +25,7 @@ from fedmvp_flwr.server.probe import ProbeRepresenter
 from fedmvp_flwr.server.probe_tuning import ProbeTuner
 from fedmvp_flwr.server.run_observer import RunObserver
 from fedmvp_flwr.server.scoring import Scorer
+from fedmvp_flwr.server.server_only import train_at_server
 
 
 @dataclass(frozen=True)
@@ -63,18 +64,27 @@ def train(run: OpenedRun, prepared: PreparedRun, grid: Grid) -> TrainedRun:
         if run.point and observer.best.exhausted:
             last = run.rounds_before
             log(INFO, "Training had ended early, with round %d: no further one is run.", last)
-        told = {**class_names_record(data.class_names), GATE_FALLBACK: prepared.threshold}
-        result = build_strategy(run, prepared, network, observer).start(
-            grid,
-            arrays,
-            last,
-            timeout=config.run.round_timeout,
-            train_config=ConfigRecord(told),
-            evaluate_config=ConfigRecord(told),
-            evaluate_fn=scorer.evaluate,
-            first_round=run.rounds_before + 1,
-        )
-        selected, tensors = observer.best.selected(observer.last_round, unpack(result.arrays))
+        told = {
+            **class_names_record(data.class_names),
+            **prepared.counts.record(),
+            GATE_FALLBACK: prepared.threshold,
+        }
+        if config.method.name == "server-only" and data.probe:
+            tuner = build_tuner(run, network)
+            arrays = train_at_server(tuner, scorer, observer, arrays, data.probe, last)
+        else:
+            result = build_strategy(run, prepared, network, observer).start(
+                grid,
+                arrays,
+                last,
+                timeout=config.run.round_timeout,
+                train_config=ConfigRecord(told),
+                evaluate_config=ConfigRecord(told),
+                evaluate_fn=scorer.evaluate,
+                first_round=run.rounds_before + 1,
+            )
+            arrays = result.arrays
+        selected, tensors = observer.best.selected(observer.last_round, unpack(arrays))
     network.load_state_dict(tensors)
     return TrainedRun(network, scorer, observer.last_round, selected)
 
@@ -94,7 +104,7 @@ def build_scorer(run: OpenedRun, prepared: PreparedRun, network: FedMVPNetwork) 
     """What scores the model on the server's own samples."""
     data = prepared.data
     test, validation = (
-        conditions(samples, prepared.threshold, run.config.completion)
+        conditions(samples, prepared.threshold, run.config.completion, prepared.counts.unseen())
         for samples in (data.test, data.validation)
     )
     own_test = test if len(data.test) else None
@@ -107,13 +117,12 @@ def build_strategy(
 ) -> FedMVP:
     """The strategy that a run's settings name."""
     config, settings = run.config, run.config.run
-    tuner = ProbeTuner(network, settings, config.training, config.probe)
     return FedMVP(
         prepared.data.probe,
         ProbeRepresenter(network, prepared.device),
         weighting=config.method.client_weighting,
         graph_temperature=config.method.graph_temperature,
-        refine=tuner if config.tunes_on_probe else None,
+        refine=build_tuner(run, network) if config.tunes_on_probe else None,
         seed=settings.seed,
         options=RoundOptions(
             evaluate_every=settings.evaluate_every,
@@ -132,6 +141,12 @@ def build_strategy(
         min_evaluate_nodes=MIN_CLIENTS if settings.fraction_evaluate else 0,
         min_available_nodes=run.min_nodes,
     )
+
+
+def build_tuner(run: OpenedRun, network: FedMVPNetwork) -> ProbeTuner:
+    """What trains on the probe, by a run's settings."""
+    config = run.config
+    return ProbeTuner(network, config.run, config.training, config.probe)
 
 
 def build_network(

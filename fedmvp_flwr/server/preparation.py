@@ -23,6 +23,7 @@ from fedmvp_flwr.completion.requests import Request, all_sides
 from fedmvp_flwr.completion.store import FeatureStore
 from fedmvp_flwr.config.folders import cache_folder
 from fedmvp_flwr.foundation.bundle import FoundationModels
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 from fedmvp_flwr.protocol.messages import class_names_record
 from fedmvp_flwr.protocol.summary import fallback_threshold
 from fedmvp_flwr.server.admission import Admission, misfit
@@ -49,6 +50,7 @@ class PreparedRun:
         models: what names the frozen models, by run-config key.
         admission: of the nodes.
         threshold: of the quality gate at the server.
+        counts: of the clients' samples by class.
     """
 
     device: torch.device
@@ -56,6 +58,7 @@ class PreparedRun:
     models: dict[str, dict[str, str | None]]
     admission: Admission
     threshold: float
+    counts: ClassCounts
 
     @property
     def probe_hash(self) -> str | None:
@@ -110,6 +113,7 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
         summary.seconds["features"] for summary in summaries
     )
     threshold = state.threshold if state else fallback_threshold(summaries)
+    counts = state.counts if state else ClassCounts.of(summaries, len(classes))
     accepted = accept(test, threshold, config.completion)
     with FeatureStore(cache_folder(config.run)) as store:
         save_shown_completions(
@@ -119,7 +123,7 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
         probe = _probe(run, dataset, models, widths) if config.needs_probe else None
     models.release()
     data = ServerData(classes, test, validation, probe)
-    prepared = PreparedRun(device, data, identities, admission, threshold)
+    prepared = PreparedRun(device, data, identities, admission, threshold, counts)
     if state:
         require_same("probe", state.probe, prepared.probe_hash)
         require_same("frozen encoder", state.models, prepared.encoders)

@@ -63,6 +63,7 @@ class ProbeTuner:
                 self._training,
                 self._peak * cosine_decay(server_round, self._run.num_server_rounds),
                 torch_generator(self._run.seed, *purpose),
+                {},
             )
         return pack(self._network.state_dict(), self._run.wire_dtype)
 

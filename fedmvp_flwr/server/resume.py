@@ -19,6 +19,7 @@ from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.files import expanded, write_atomic
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 from fedmvp_flwr.server.selection import Selection
 
 
@@ -31,6 +32,7 @@ class RunState(BaseModel):
         probe: hash of the probe, or None where the run has none.
         models: fingerprints of the frozen encoders.
         threshold: of the quality gate at the server.
+        counts: of the clients' samples by class.
         history_bytes: length of the events up to the end of the round.
         history_hash: hex SHA-256 of so many bytes.
         bytes: sizes of messages so far.
@@ -48,6 +50,7 @@ class RunState(BaseModel):
     probe: str | None
     models: dict[str, str]
     threshold: float
+    counts: ClassCounts
     history_bytes: int
     history_hash: str
     bytes: dict[str, int]

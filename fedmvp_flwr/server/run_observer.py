@@ -91,6 +91,7 @@ class RunObserver(RoundObserver):
             probe=prepared.probe_hash,
             models=prepared.encoders,
             threshold=prepared.threshold,
+            counts=prepared.counts,
             history_bytes=size,
             history_hash=digest,
             bytes=run.journal.bytes,

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from flwr.app import ArrayRecord, MetricRecord
+from torch import Tensor
 
 from fedmvp_flwr.aggregation.observer import FinishedRound
 from fedmvp_flwr.aggregation.options import is_evaluated
@@ -14,6 +15,7 @@ from fedmvp_flwr.model.evaluation import (
     NestedScores,
     evaluate_conditions,
     flatten_scores,
+    predicted_classes,
 )
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.server.journal import Journal
@@ -72,6 +74,15 @@ class Scorer:
         """
         found = recorded_scores(history, self.scores_from, server_round)
         return self._score(server_round, self._test) if self._test and not found else found
+
+    def predictions(self) -> dict[str, Tensor]:
+        """Class indices by condition, predicted and `.true`, on the server's test set."""
+        found = {}
+        for name, batch in (self._test.plain if self._test else {}).items():
+            if len(batch):
+                found[name] = predicted_classes(self.network, batch)
+                found[f"{name}.true"] = batch.labels.clone()
+        return found
 
     def _is_due(self, server_round: int) -> bool:
         settings = self.settings

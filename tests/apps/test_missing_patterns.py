@@ -4,8 +4,9 @@ import pytest
 
 pytestmark = pytest.mark.slow
 
-CLIENTS = {"missing_pattern": "client", "missing_ratio": 0.67, "fraction_train": 1.0}
-TESTS = {"test_missing_pattern": "client", "test_missing_ratio": 0.67}
+CLIENTS = {"missing_pattern": "owner", "missing_ratio": 0.67, "fraction_train": 1.0}
+TESTS = {"test_missing_pattern": "owner", "test_missing_ratio": 0.67}
+UNSEEN = {"unseen-image", "unseen-text"}  # of classes that no owner has an image, or a text, of
 METHODS = [
     {"method": "fedavg", "completion": "retrieval"},
     {"method": "fedmvp", "completion": "retrieval"},
@@ -51,8 +52,8 @@ def test_every_method(federate, evaluations, method):
     assert training["clients"] == (whole if drops else [0, 1, 2])
     assert evaluations == [(3, [])]
     at_clients = next(e for e in events if e["event"] == "evaluation" and e["where"] == "clients")
-    assert {"complete", "image-only", "text-only", "given"} == set(at_clients["accuracy"])
-    assert set(result["accuracy"]) == {"complete", "image-only", "text-only"}
+    assert {"complete", "image-only", "text-only", "given"} == set(at_clients["accuracy"]) - UNSEEN
+    assert set(result["accuracy"]) - UNSEEN == {"complete", "image-only", "text-only"}
 
 
 def mask_file(folder, lost):
@@ -99,7 +100,7 @@ def test_an_imported_mask_may_take_a_whole_modality_from_a_client(
 
 @pytest.mark.parametrize("method", ["fedavg", "fedmvp"])
 def test_no_client_at_all_has_a_pair_to_retrieve_from(federate, evaluations, method):
-    settings = {"missing_pattern": "client", "missing_ratio": 1.0, "fraction_train": 1.0}
+    settings = {"missing_pattern": "owner", "missing_ratio": 1.0, "fraction_train": 1.0}
     result, _ = federate(num_server_rounds=1, method=method, completion="retrieval", **settings)
     assert result["status"] == "completed"
     assert evaluations == [(3, [])]
@@ -115,8 +116,9 @@ def test_a_gate_without_own_pairs_takes_the_median_of_the_others(federate):
 
 def test_holes_in_the_test_set(federate):
     result, _ = federate(num_server_rounds=1, test_missing_ratio=0.5)
-    assert set(result["accuracy"]) == {"complete", "image-only", "text-only", "given"}
-    assert set(result["accuracy-with-completion"]) == {"image-only", "text-only", "given"}
+    assert set(result["accuracy"]) - UNSEEN == {"complete", "image-only", "text-only", "given"}
+    completed = set(result["accuracy-with-completion"])
+    assert completed - UNSEEN == {"image-only", "text-only", "given"}
 
 
 def test_nobody_has_anything_to_train_on(federate):
@@ -124,4 +126,15 @@ def test_nobody_has_anything_to_train_on(federate):
 
     settings = {"missing_ratio": 1.0, "completion": "none", "incomplete": "drop"}
     with pytest.raises(DataError, match="No client has anything to train on"):
-        federate(missing_pattern="client", **settings)
+        federate(missing_pattern="owner", **settings)
+
+
+@pytest.mark.parametrize(("pattern", "unseen"), [("class", UNSEEN), ("real", set())])
+def test_pairs_that_no_owner_has_are_scored_by_themselves(federate, pattern, unseen):
+    settings = {"missing_pattern": pattern, "missing_ratio": 0.9, "train_samples": 96}
+    result, events = federate(num_server_rounds=1, completion="none", method="fedavg", **settings)
+    assert set(result["accuracy"]) & UNSEEN == unseen
+    clients = [event for event in events if event["event"] == "client"]
+    for name in ("image", "text"):
+        nobody = [sum(counts) for counts in zip(*(c["real"][name] for c in clients), strict=True)]
+        assert (0 in nobody) == bool(unseen)

@@ -143,7 +143,7 @@ def test_a_last_round_that_was_not_scored_yet_is_scored_once(federate, wrap, tmp
     result, _ = federate(resume=str(out), num_server_rounds=2, **settings)
     assert result["rounds"] == {"last": 2, "selected": 2}
     assert evaluations(out) == [(0, "server"), (2, "server")]
-    assert set(result["accuracy"]) == {"complete", "image-only", "text-only"}
+    assert set(result["accuracy"]) >= {"complete", "image-only", "text-only"}
 
 
 @pytest.fixture(scope="module")

@@ -36,6 +36,7 @@ def interrupted(tmp_path: Path) -> Path:
     from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
     from fedmvp_flwr.aggregation.wire import pack
     from fedmvp_flwr.config import RunConfig
+    from fedmvp_flwr.protocol.class_counts import ClassCounts
     from fedmvp_flwr.server.resume import RunState
     from fedmvp_flwr.server.selection import Selection
 
@@ -46,6 +47,7 @@ def interrupted(tmp_path: Path) -> Path:
         probe=None,
         models={},
         threshold=0.0,
+        counts=ClassCounts([], {}),
         history_bytes=0,
         history_hash="",
         bytes={},

@@ -21,12 +21,17 @@ def test_what_remains_a_hole_is_masked_or_dropped(make_client, threshold, left):
 
 
 def test_held_out_samples_come_under_every_condition(make_client):
-    test = make_client(held_out=4).test
+    nobody_lacks = {name: torch.zeros(3, dtype=torch.bool) for name in ("image", "text")}
+    test = make_client(held_out=4).test(nobody_lacks)
     sizes = {name: len(batch) for name, batch in test.plain.items()}
     assert sizes == {"complete": 2, "image-only": 2, "text-only": 4, "given": 4}
     assert not test.plain["text-only"].modalities["image"].present.any()
     assert torch.equal(test.plain["given"].labels, make_client().held_out.real.labels)
     assert "complete" not in test.completed
+    unseen = make_client(held_out=4).test({n: torch.arange(3) == 1 for n in nobody_lacks})
+    labels = unseen.plain["unseen-text"].labels
+    assert set(labels.tolist()) <= {1}
+    assert len(labels) == int((unseen.plain["text-only"].labels == 1).sum())
 
 
 def test_a_client_without_a_pair_takes_the_threshold_of_the_others(make_client):

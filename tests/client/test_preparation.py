@@ -24,6 +24,9 @@ pytestmark = pytest.mark.skipif(
 )
 
 
+SEEN = dict.fromkeys(MODALITIES, torch.zeros(2, dtype=torch.bool))  # each class, by some owner
+
+
 @dataclass(frozen=True)
 class Picture:
     digest: str
@@ -97,12 +100,12 @@ class NamedModels:
 
 
 def client(node, **settings):
-    settings = {"partition": "iid", "missing_ratio": 0.8} | settings
+    settings = {"partition": "iid", "missing_pattern": "random", "missing_ratio": 0.8} | settings
     return prepare_client(TinyData(), RunConfig.of(**settings), node, NamedModels())
 
 
 def test_a_client_gets_its_samples_with_their_holes(node):
-    config = RunConfig.of(partition="iid", missing_ratio=0.8)
+    config = RunConfig.of(partition="iid", missing_pattern="random", missing_ratio=0.8)
     samples = owned(TinyData(), config, node)
     assert len(samples.train) == 10
     assert sum(s.complete for s in samples.train) == 2
@@ -142,7 +145,7 @@ def test_masked_samples_stay_without_completion(node):
     assert int(present.all(dim=0).sum()) == 2
     assert present.any(dim=0).all()
     assert not any(m.generated.any() for m in data.train.modalities.values())
-    assert data.test.completed == {}
+    assert data.test(SEEN).completed == {}
 
 
 def test_dropping_keeps_complete_samples_only(node):
@@ -176,12 +179,13 @@ def test_the_summary_counts_and_names_no_content(node):
     assert summary.complete == 2
     assert summary.missing == {"image": 4, "text": 4}
     assert sum(summary.labels) == 10
+    assert {name: sum(counts) for name, counts in summary.real.items()} == {"image": 6, "text": 6}
     assert "text " not in json.dumps(summary.to_json())
 
 
 def test_the_test_set_under_every_condition(node):
     data = client(node, quality_gate=0.0)
-    test = data.test
+    test = data.test(SEEN)
     plain, completed = test.plain, test.completed
     assert list(plain) == ["complete", "image-only", "text-only"]
     assert list(completed) == ["image-only", "text-only"]
@@ -189,6 +193,17 @@ def test_the_test_set_under_every_condition(node):
     assert completed["image-only"].modalities["text"].generated.all()
     assert not completed["image-only"].modalities["image"].generated.any()
     assert not plain["complete"].modalities["text"].generated.any()
+
+
+def test_the_test_set_of_classes_that_no_owner_has_a_modality_of(node):
+    unseen = {"image": torch.tensor([False, True]), "text": torch.tensor([False, False])}
+    test = client(node, quality_gate=0.0).test(unseen)
+    for sets in (test.plain, test.completed):
+        assert sets["unseen-image"].labels.tolist() == [
+            label for label in sets["image-only"].labels.tolist() if label == 1
+        ]
+        assert "unseen-text" not in sets
+    assert not test.plain["unseen-image"].modalities["text"].present.any()
 
 
 def without_images(samples):
@@ -204,7 +219,7 @@ class HalfData(TinyData):
 
 
 def test_a_client_without_a_pair_takes_the_threshold_of_others(node):
-    config = RunConfig.of(partition="iid", quality_gate=0.5)
+    config = RunConfig.of(partition="iid", missing_pattern="random", quality_gate=0.5)
     data = prepare_client(HalfData(), config, node, models=NamedModels())
     assert data.summary.complete == 0
     assert data.summary.gate_threshold == -1.0
@@ -226,7 +241,7 @@ def test_a_client_with_nothing_to_train_on_says_so(node):
 
 def test_a_test_set_without_a_modality(node):
     config = RunConfig.of(partition="iid", quality_gate=0.0)
-    test = prepare_client(HalfData(), config, node, models=NamedModels()).test
+    test = prepare_client(HalfData(), config, node, models=NamedModels()).test(SEEN)
     sizes = {name: len(batch) for name, batch in test.plain.items()}
     count = sizes["text-only"]
     assert sizes == {"complete": 0, "image-only": 0, "text-only": count, "given": count}
@@ -246,7 +261,7 @@ def test_holes_of_the_test_set(tmp_path):
         node = Node(i, 4, tmp_path)
         samples = owned(TinyData(), config, node)
         held_out += samples.test
-        test = prepare_client(TinyData(), config, node, models=NamedModels()).test
+        test = prepare_client(TinyData(), config, node, models=NamedModels()).test(SEEN)
         whole = sum(s.complete for s in samples.test)
         sizes = {name: len(batch) for name, batch in test.plain.items()}
         assert sizes.pop("given", len(samples.test)) == len(samples.test)
@@ -254,14 +269,14 @@ def test_holes_of_the_test_set(tmp_path):
         assert sizes == {"complete": whole, "image-only": whole, "text-only": everyone}
         assert "complete" not in test.completed
     assert sum(not s.has("image") for s in held_out) == 10
-    server = whole_test_mask(TinyData().splits["test"], config.missing, config.run.seed)
+    server = whole_test_mask(TinyData().splits["test"], config.missing, config.run.seed, 2)
     assert {s.key for s in held_out if not s.has("image")} == {
         key for key, flag in zip(server.keys, server.present["image"], strict=True) if not flag
     }
 
 
 def test_the_test_set_is_complete_by_default(node):
-    for pattern in ("random", "class", "content", "real", "client"):
+    for pattern in ("random", "class", "content", "real", "owner"):
         samples = owned(
             TinyData(), RunConfig.of(test_missing_pattern=pattern, partition="iid"), node
         )
@@ -274,7 +289,7 @@ def test_real_and_simulated_holes_together(tmp_path):
         replace(sample, text=None) if i % 4 == 0 else sample
         for i, sample in enumerate(data.splits["train"])
     ]
-    for pattern in ("random", "class", "client", "content", "real"):
+    for pattern in ("random", "class", "owner", "content", "real"):
         config = RunConfig.of(partition="iid", missing_ratio=0.5, missing_pattern=pattern)
         for i in range(4):
             for sample in owned(data, config, Node(i, 4, tmp_path)).train:
@@ -326,7 +341,7 @@ def test_held_out_samples_may_have_holes(tmp_path):
     flags = all_sides(samples)
     assert flags == {"image": [True, True, False, True], "text": [True, False, True, True]}
     test = fake_prepare(samples, flags)
-    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0).completion)
+    sets = conditions(test, 0.0, RunConfig.of(quality_gate=0.0).completion, SEEN)
     sizes = {name: len(batch) for name, batch in sets.plain.items()}
     assert sizes == {"complete": 2, "image-only": 3, "text-only": 3, "given": 4}
     assert {name: len(batch) for name, batch in sets.completed.items()} == {

@@ -4,6 +4,7 @@ from safetensors.torch import load_file, save_file
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import StoreError
+from fedmvp_flwr.base.samples import MODALITIES
 from fedmvp_flwr.client.prepared_file import client_file, load_client, save_client
 from fedmvp_flwr.config.node import Node
 
@@ -34,7 +35,8 @@ def test_what_is_saved_comes_back(node, data):
     back = load_client(RunConfig.of(), node, CLASSES)
     assert same(back.train, data.train)
     assert back.summary == data.summary
-    ours, theirs = data.test, back.test
+    seen = dict.fromkeys(MODALITIES, torch.zeros(len(CLASSES), dtype=torch.bool))
+    ours, theirs = data.test(seen), back.test(seen)
     assert list(ours.plain) == list(theirs.plain)
     assert list(ours.completed) == list(theirs.completed)
     for name, batch in {**ours.plain, **{f"+{n}": b for n, b in ours.completed.items()}}.items():

@@ -12,11 +12,14 @@ from client_app.app import app
 from fedmvp_flwr.aggregation.compression import unwrap, wrap
 from fedmvp_flwr.aggregation.wire import pack, unpack
 from fedmvp_flwr.base.errors import ConfigError, DataError
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 from fedmvp_flwr.protocol.messages import CLASS_NAMES, GATE_FALLBACK, PREPARE_MESSAGE
 from fedmvp_flwr.protocol.scores import wrong_losses, wrong_scores
 from fedmvp_flwr.protocol.summary import read_summary
 
 SETTINGS = {"model-width": 16, "model-heads": 2, "local-epochs": 1, "wire-dtype": "fp32"}
+
+COUNTS = ClassCounts([9, 9, 9], {"image": [9, 9, 0], "text": [9, 9, 9]})
 
 
 @pytest.fixture
@@ -25,6 +28,7 @@ def ask(network, tmp_path):
 
     def send(kind, server_round=1, fallback=-1.0, settings=None, node=None):
         told = {"server-round": server_round, CLASS_NAMES: ["a", "b", "c"], GATE_FALLBACK: fallback}
+        told |= COUNTS.record()
         arrays = wrap(pack(network.state_dict(), "fp32"))
         content = RecordDict({"arrays": arrays, "config": ConfigRecord(told)})
         node = node or {"partition-id": 3, "num-partitions": 5}

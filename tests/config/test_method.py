@@ -12,7 +12,11 @@ from fedmvp_flwr import RunConfig
         ("temperature", 0.0),
         ("auxiliary-weight", -1.0),
         ("modality-dropout", 1.0),
-        ("generated-dropout", -0.1),
+        ("views", "fixed"),
+        ("views", "fixed:0.5"),
+        ("views", "fixed:0.7,0.4"),
+        ("views", "fixed:-0.1,0.4"),
+        ("views", "often:0.5,0.5"),
         ("weighting", "equal"),
         ("graph-temperature", 0.0),
     ],
@@ -35,9 +39,18 @@ def test_a_wrong_choice_is_one_problem_that_names_the_choices(refused):
         ({"method": "fedavg"}, "examples", False),
         ({"method": "fedavg", "weighting": "importance-examples"}, "importance-examples", True),
         ({"weighting": "uniform"}, "uniform", False),
+        ({"method": "server-only"}, "examples", False),
     ],
     ids=str,
 )
 def test_the_method_decides_how_clients_are_weighed_unless_that_is_said(settings, weighting, graph):
     method = RunConfig.of(**settings).method
     assert (method.client_weighting, method.uses_graph) == (weighting, graph)
+
+
+@pytest.mark.parametrize(
+    ("views", "chances"),
+    [("adaptive", None), ("fixed:0.7,0", (0.7, 0.0)), ("fixed: 0.5, 0.5", (0.5, 0.5))],
+)
+def test_views_follow_the_data_or_have_chances_of_their_own(views, chances):
+    assert RunConfig.of(views=views).method.fixed_views == chances

@@ -13,3 +13,8 @@ def test_a_share_lies_between_0_and_1(refused, key, value):
 
 def test_the_test_samples_have_no_holes_unless_that_is_said():
     assert RunConfig.of(missing_ratio=0.5).missing.test_missing_ratio == 0.0
+
+
+@pytest.mark.parametrize("key", ["missing-pattern", "test-missing-pattern"])
+def test_a_pattern_that_is_called_otherwise_now_says_so(refused, key):
+    assert "is called 'owner' now" in refused(key, "client")

@@ -74,6 +74,7 @@ def test_everything_wrong_is_said_at_once():
         ({"weighting": "uniform", "probe_source": "public"}, True, True, False),
         ({"weighting": "uniform", "probe_tuning": "off"}, False, False, False),
         ({"method": "fedavg", "probe_tuning": "on"}, True, True, True),
+        ({"method": "server-only", "probe_tuning": "off"}, True, True, True),
     ],
     ids=str,
 )

@@ -12,6 +12,7 @@ from fedmvp_flwr.model.joint_encoder import (
     TransformerLayer,
     sinusoidal_positions,
 )
+from fedmvp_flwr.model.packing import TokenLayout
 
 
 @pytest.fixture
@@ -170,8 +171,19 @@ def streams():
 def mask():
     flags = torch.ones(3, 5, dtype=torch.bool)
     flags[0, 3:] = False
-    flags[2] = False
+    flags[2, :2] = False
     return flags
+
+
+def everything(stream):
+    """The rows of a padded stream (B, T, d) whose tokens are all valid, and their layout."""
+    return valid(stream, torch.ones(stream.shape[:2], dtype=torch.bool))
+
+
+def valid(stream, mask):
+    """The rows of the valid tokens, and their layout."""
+    layout, place = TokenLayout.of_mask(mask)
+    return stream[layout.sample, place], layout
 
 
 def slow_attention(module, queries, context, mask):
@@ -181,47 +193,33 @@ def slow_attention(module, queries, context, mask):
     key, value = module.key_value(context).split(queries.shape[2], dim=2)
     out = torch.zeros_like(queries)
     for b in range(len(queries)):
-        valid = [t for t in range(context.shape[1]) if mask[b, t]]
+        there = [t for t in range(context.shape[1]) if mask[b, t]]
         for h in range(module.heads):
             part = slice(h * head_width, (h + 1) * head_width)
             for q in range(queries.shape[1]):
                 scores = [
                     math.exp(float(query[b, q, part] @ key[b, t, part]) / math.sqrt(head_width))
-                    for t in valid
+                    for t in there
                 ]
-                for score, t in zip(scores, valid, strict=True):
+                for score, t in zip(scores, there, strict=True):
                     out[b, q, part] += score / sum(scores) * value[b, t, part]
-    out = module.out(out)
-    out[~mask.any(dim=1)] = 0.0
-    return out
+    return module.out(out)
 
 
 @torch.no_grad()
 @pytest.mark.parametrize("heads", [1, 2, 4])
 def test_equals_a_slow_loop(streams, mask, heads):
-    attention = Attention(8, heads, 0.0)
-    expected = slow_attention(attention, *streams, mask)
-    torch.testing.assert_close(attention(*streams, mask), expected, atol=1e-5, rtol=1e-4)
-
-
-@torch.no_grad()
-def test_a_sample_without_context_finds_nothing(streams, mask):
-    found = Attention(8, 2, 0.0)(*streams, mask)
-    assert not found[2].any()
-    assert found[1].any()
-
-
-@torch.no_grad()
-def test_masked_context_has_no_influence(streams, mask):
     queries, context = streams
-    attention = Attention(8, 2, 0.0)
-    changed = torch.where(mask[:, :, None], context, 1e4)
-    torch.testing.assert_close(attention(queries, changed, mask), attention(queries, context, mask))
+    attention = Attention(8, heads, 0.0)
+    found = attention(*everything(queries), *valid(context, mask))
+    expected = slow_attention(attention, queries, context, mask)
+    torch.testing.assert_close(found, expected.flatten(0, 1), atol=1e-5, rtol=1e-4)
 
 
 def test_gradients_are_finite_and_none_reaches_the_masked(streams, mask):
     queries, context = (stream.requires_grad_() for stream in streams)
-    AttentionBlock(8, 2, 0.0)(queries, context, mask).square().sum().backward()
+    block = AttentionBlock(8, 2, 0.0)
+    block(*everything(queries), *valid(context, mask)).square().sum().backward()
     assert torch.isfinite(queries.grad).all()
     assert torch.isfinite(context.grad).all()
     assert not context.grad[~mask].any()
@@ -230,26 +228,90 @@ def test_gradients_are_finite_and_none_reaches_the_masked(streams, mask):
 
 @torch.no_grad()
 def test_the_block_adds_what_it_finds(streams, mask):
-    queries, context = streams
+    (queries, layout), (context, other) = everything(streams[0]), valid(streams[1], mask)
     block = AttentionBlock(8, 2, 0.0)
-    found = block.attention(block.norm(queries), block.context_norm(context), mask)
-    torch.testing.assert_close(block(queries, context, mask), queries + found)
-    torch.testing.assert_close(block(queries, context, mask)[2], queries[2])
+    found = block.attention(block.norm(queries), layout, block.context_norm(context), other)
+    torch.testing.assert_close(block(queries, layout, context, other), queries + found)
 
 
 @torch.no_grad()
-def test_the_layer_does_not_let_masked_tokens_speak(streams):
-    tokens = streams[1]
-    mask = torch.tensor([[True, True, True, False, False]]).expand(3, 5)
+def test_a_sample_does_not_hear_another_one(streams, mask):
     layer = TransformerLayer(8, 2, 2, 0.0).eval()
-    alone = layer(tokens[:, :3], mask[:, :3])
-    torch.testing.assert_close(layer(tokens, mask)[:, :3], alone)
+    rows, layout = valid(streams[1], mask)
+    together = layer(rows, layout)
+    for sample in range(3):
+        own = layer(*valid(streams[1][sample : sample + 1], mask[sample : sample + 1]))
+        torch.testing.assert_close(together[layout.sample == sample], own)
 
 
 @torch.no_grad()
 def test_dropout_acts_in_training_only(streams, mask):
     layer = TransformerLayer(8, 2, 2, 0.5)
-    tokens = streams[1]
-    assert not torch.equal(layer(tokens, mask), layer(tokens, mask))
+    rows, layout = valid(streams[1], mask)
+    assert not torch.equal(layer(rows, layout), layer(rows, layout))
     layer.eval()
-    assert torch.equal(layer(tokens, mask), layer(tokens, mask))
+    assert torch.equal(layer(rows, layout), layer(rows, layout))
+
+
+def _attend(block, queries, context):
+    """A block on the tokens (Q, d) and (T, d) of one sample, padding and packing left out."""
+    module = block.attention
+    width = queries.shape[1] // module.heads
+    query = module.query(block.norm(queries))
+    key, value = module.key_value(block.context_norm(context)).chunk(2, dim=1)
+    found = []
+    for part in (slice(h * width, (h + 1) * width) for h in range(module.heads)):
+        shares = (query[:, part] @ key[:, part].T / math.sqrt(width)).softmax(dim=1)
+        found.append(shares @ value[:, part])
+    return queries + module.out(torch.cat(found, dim=1))
+
+
+def reference(encoder, batch):
+    """The joint vectors, one sample at a time and every token as it stands."""
+    vectors = []
+    for row in range(len(batch)):
+        streams = {}
+        for name, m in batch.modalities.items():
+            positions = sinusoidal_positions(m.tokens.shape[1], encoder.width)
+            embedded = encoder.token_adapters[name](m.tokens[row]) + encoder.types[name]
+            streams[name] = (embedded + encoder.position_scale * positions)[m.mask[row]]
+        first, second = (streams[name] for name in encoder.names)
+        if len(first):
+            first = _attend(encoder.self_attention, first, first)
+        if len(first) and len(second):
+            crossed = encoder.cross_attention
+            one, other = encoder.names
+            first, second = (
+                _attend(crossed[one], first, second),
+                _attend(crossed[other], second, first),
+            )
+        tokens = torch.cat([first, second])
+        for layer in encoder.layers:
+            if len(tokens):
+                tokens = _attend(layer.attend, tokens, tokens)
+                tokens = tokens + layer.feed_forward(tokens)
+        mean = encoder.norm(tokens).sum(dim=0) / max(len(tokens), 1)
+        vectors.append(torch.nn.functional.normalize(encoder.projection(mean), dim=0))
+    return torch.stack(vectors)
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_equals_one_sample_at_a_time_also_in_its_gradients(encoder, make_batch, seed):
+    flags = torch.rand(2, 9, generator=torch.Generator().manual_seed(seed)) < 0.7
+    batch = make_batch(9, seed, (5, 7), present={"image": flags[0], "text": flags[1]})
+    text = batch.modalities["text"]
+    holes = torch.rand(text.mask.shape, generator=torch.Generator().manual_seed(9)) < 0.8
+    batch = changed(batch, "text", mask=text.mask & holes)  # not from the left without a gap
+    aim = torch.randn(9, 16, generator=torch.Generator().manual_seed(seed))
+    results = []
+    for compute in (encoder, lambda b: reference(encoder, b)):
+        encoder.zero_grad()
+        joint = compute(batch)
+        (joint * aim).sum().backward()
+        gradients = {n: p.grad.clone() for n, p in encoder.named_parameters() if p.grad is not None}
+        results.append((joint.detach(), gradients))
+    (ours, own), (slow, theirs) = results
+    torch.testing.assert_close(ours, slow, atol=1e-5, rtol=1e-4)
+    assert own.keys() == theirs.keys()
+    for name in own:
+        torch.testing.assert_close(own[name], theirs[name], atol=1e-5, rtol=1e-3)

@@ -45,7 +45,7 @@ def test_the_settings_of_a_run_decide(make_batch):
     assert network.encoder.width == 24
     assert len(network.encoder.layers) == 3
     assert network.encoder.self_attention.attention.heads == 3
-    assert network.encoder.self_attention.attention.dropout == 0.25
+    assert network.encoder.self_attention.attention.dropout.chance == 0.25
     assert network.classifier.head.out_features == 7
 
 

@@ -35,6 +35,7 @@ def test_without_clients_only_what_the_server_knows_is_checked(tmp_path):
 
 def test_everything_wrong_is_listed_at_once(tmp_path):
     settings = {
+        "missing_pattern": "random",
         "missing_ratio": 1.0,
         "device": "cuda:99",
         "probe_source": "file:/nowhere.safetensors",

@@ -88,7 +88,7 @@ def test_what_is_skipped_is_still_counted_and_named(shop, tmp_path):
 
 def test_clients_without_a_pair_are_named_with_what_follows(shop, tmp_path):
     root = shop()
-    settings = {"missing_pattern": "client", "missing_ratio": 0.34}
+    settings = {"missing_pattern": "owner", "missing_ratio": 0.34}
     report = check(root, tmp_path, **settings)
     (lacking,) = [row["client"] for row in report.rows if not row["complete"]]
     expected = f"Clients [{lacking}] have no complete pair: the threshold of their gate is the"

@@ -58,7 +58,7 @@ def test_the_counts_are_those_of_what_is_made(small_config):
 
 
 def test_retrieval_encodes_and_generates_nothing(small_config):
-    settings = small_config(completion="retrieval", method="fedavg")
+    settings = small_config(completion="retrieval", method="fedavg", missing_pattern="random")
     report = preflight(settings, 2)
     dataset = load_dataset(settings.data, cache_folder(settings.run))
     images = {s.image.digest for split in dataset.splits.values() for s in split if s.image}

@@ -24,7 +24,13 @@ def test_a_healthy_summary_passes_whole(summary):
         {"gate-threshold": -1.0},  # no pair to calibrate it by
         {"gate-threshold": -1},
         {"gate-threshold": 1.0000001},  # a rounded cosine
-        {"samples": 0, "complete": 0, "trainable": 0, "labels": [0, 0]},
+        {
+            "samples": 0,
+            "complete": 0,
+            "trainable": 0,
+            "labels": [0],
+            "real": {"image": [0], "text": [0]},
+        },
         {"name": "hospital-a"},
     ],
     ids=str,
@@ -58,6 +64,11 @@ WRONG = [
     *(("held-out", value) for value in (*NOT_COUNTS, None)),
     *(("labels", [3, value]) for value in (*NOT_COUNTS, INFINITE, None)),
     ("labels", {"a": 1}),
+    *(("real", {"image": [3, 0, value], "text": [0, 0, 0]}) for value in (*NOT_COUNTS, None)),
+    ("real", {"image": [1, 0, 1]}),
+    ("real", {"image": [1, 0], "text": [3, 0, 2]}),
+    ("real", {"image": [1, 1, 1], "text": [3, 0, 2]}),  # more than samples of the class
+    ("real", {"smell": [1, 0, 1]}),
     *(("gate-threshold", v) for v in (NAN, INFINITE, -INFINITE, 7.0, -2, int("9" * 400), True)),
     ("gate-threshold", "0.5"),
     *(("seconds", {"features": v}) for v in (NAN, INFINITE, -1.0, int("9" * 400), None, "1")),

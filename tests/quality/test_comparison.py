@@ -34,7 +34,9 @@ def test_retrieval_takes_from_the_other_pairs(config):
 
 
 def test_the_pairs_of_one_client(config):
-    other = config.changed(completion="retrieval", missing_ratio=0.5, partition="iid")
+    other = config.changed(
+        completion="retrieval", missing_pattern="random", missing_ratio=0.5, partition="iid"
+    )
     result = run_quality(other, client=1, num_clients=3)["retrieval"]
     dataset = load_dataset(other.data, cache_folder(other.run))
     train = {sample.key for sample in dataset.splits["train"]}

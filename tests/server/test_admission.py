@@ -14,6 +14,7 @@ SUMMARY = {
     "complete": 1,
     "trainable": 3,
     "labels": [1, 2],
+    "real": {"image": [0, 1], "text": [1, 2]},
     "completions": {
         "image": {"made": 1, "reused": 0, "rejected": 0},
         "text": {"made": 2, "reused": 1, "rejected": 1},
@@ -357,7 +358,10 @@ def test_a_node_like_the_server_fits(fits):
         ({"models": models("b", "u")}, "another image-encoder (b, here aaaaaaaaaaaa) and another"),
         ({"models": models(text="u")}, "another text-encoder (u, here t)"),
         ({"widths": {"image": [8, 4], "text": [8, 5]}}, "its frozen encoders are others"),
-        ({"labels": [1, 2]}, "it knows 2 classes, this run has 3"),
+        (
+            {"labels": [1, 2], "real": {"image": [0, 1], "text": [1, 2]}},
+            "it knows 2 classes, this run has 3",
+        ),
     ],
     ids=str,
 )

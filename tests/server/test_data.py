@@ -15,7 +15,8 @@ def samples(name, count):
 
 
 def dataset(**counts):
-    return SimpleNamespace(splits={name: samples(name, count) for name, count in counts.items()})
+    splits = {name: samples(name, count) for name, count in counts.items()}
+    return SimpleNamespace(class_names=("a", "b"), splits=splits)
 
 
 @pytest.fixture

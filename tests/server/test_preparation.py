@@ -14,6 +14,7 @@ from fedmvp_flwr.base.errors import CheckpointError, DataError
 from fedmvp_flwr.base.files import record_hash
 from fedmvp_flwr.base.jsonl import read_events
 from fedmvp_flwr.base.run_folder import RunFolder
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 from fedmvp_flwr.server import preparation as module
 from fedmvp_flwr.server.journal import Journal
 from fedmvp_flwr.server.opened_run import OpenedRun
@@ -103,6 +104,7 @@ def going_on(summary, make_batch, tmp_path):
             "probe": Probe(make_batch(6)).digest,
             "models": {"image": "ab12", "text": "ab12"},
             "threshold": 0.75,
+            "counts": ClassCounts([9, 9, 9], {"image": [9, 9, 0], "text": [9, 9, 9]}),
             "names": {},
             "data": {"0": samples, "1": samples},
         }
@@ -120,6 +122,7 @@ def test_nodes_and_server_are_ready_together(models, nodes, opened):
     prepared = prepare(run, nodes(*told))
     assert [summary.partition_id for summary in prepared.admission.ready()] == [0, 1, 2]
     assert prepared.threshold == 0.2
+    assert prepared.counts == ClassCounts([9, 0, 6], {"image": [3, 0, 3], "text": [9, 0, 6]})
     assert prepared.data.class_names == CLASSES
     assert prepared.encoders == {"image": "ab12", "text": "ab12"}
     assert prepared.probe_hash == load_probe(run.folder.probe).digest
@@ -154,7 +157,7 @@ def test_a_node_with_other_encoders_is_left_out_or_ends_the_run(models, nodes, o
     assert [summary.partition_id for summary in prepared.admission.ready()] == [0, 1]
 
 
-def test_a_resumed_run_has_the_threshold_and_the_probe_of_before(
+def test_a_resumed_run_has_threshold_counts_and_probe_of_before(
     models, nodes, opened, going_on, make_batch, monkeypatch
 ):
     def refuse(*_):
@@ -163,7 +166,8 @@ def test_a_resumed_run_has_the_threshold_and_the_probe_of_before(
     run = opened(going_on())
     save_probe(run.folder.probe, Probe(make_batch(6)))
     monkeypatch.setattr(module, "prepare_probe", refuse)
-    assert prepare(run, nodes({}, {})).threshold == 0.75
+    prepared = prepare(run, nodes({}, {}))
+    assert (prepared.threshold, prepared.counts) == (0.75, run.state.counts)
     (begun,) = [e for e in read_events(run.folder.metrics) if e["event"].startswith("run-")]
     assert (begun["event"], begun["after-round"]) == ("run-resume", 4)
 

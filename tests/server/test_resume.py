@@ -14,6 +14,7 @@ STATE = {
     "probe": None,
     "models": {"image": "0a"},
     "threshold": 0.5,
+    "counts": {"samples": [2, 1], "real": {"image": [2, 0], "text": [1, 1]}},
     "history_bytes": 0,
     "history_hash": "",
     "bytes": {},

@@ -14,6 +14,7 @@ from fedmvp_flwr.base.jsonl import read_events
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.base.tensor_file import load_tensors
 from fedmvp_flwr.preflight.findings import PreflightReport
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 from fedmvp_flwr.protocol.summary import read_summary
 from fedmvp_flwr.server.federation import TrainedRun
 from fedmvp_flwr.server.journal import Journal
@@ -56,6 +57,7 @@ def leave_interrupted(folder, config, *, rounds=3):
             probe=None,
             models={},
             threshold=0.5,
+            counts=ClassCounts([1, 1], {"image": [1, 1], "text": [1, 0]}),
             history_bytes=size,
             history_hash=digest,
             bytes={"upload-per-client-round": 7},
@@ -173,13 +175,19 @@ def test_model_and_result_of_a_trained_run(out, network, summary):
         models={"image-encoder": {"fingerprint": "ab12"}},
         probe_hash="5f",
     )
-    scorer = SimpleNamespace(scores_from="server", of_selected=lambda number, history: scores)
+    predicted = {"complete": torch.tensor([0, 2]), "complete.true": torch.tensor([0, 1])}
+    scorer = SimpleNamespace(
+        scores_from="server",
+        of_selected=lambda number, history: scores,
+        predictions=lambda: predicted,
+    )
     finish(run, prepared, TrainedRun(network, scorer, last_round=4, selected=2))
     result = json.loads(out.result.read_text())
     assert (result["status"], result["accuracy"]) == ("completed", {"complete": 0.5})
     assert (result["rounds"], result["clients"]) == ({"last": 4, "selected": 2}, 2)
     assert result["completions"]["image"] == {"made": 2, "reused": 4, "rejected": 0}
     assert (result["scores-from"], result["hashes"]["probe"]) == ("server", "5f")
+    assert load_tensors(out.predictions)[0]["complete"].tolist() == [0, 2]
     tensors, metadata = load_tensors(out.model)
     assert metadata["class-names"] == ["a", "b", "c"]
     assert all(torch.equal(tensors[n], tensor) for n, tensor in network.state_dict().items())

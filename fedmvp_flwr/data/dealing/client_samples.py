@@ -77,13 +77,13 @@ def client_samples(
     held_out = tuple(dataset.splits[held_out_split(dataset, run)])
     if node.data_path is not None:
         return _own_samples(tuple(dataset.splits["train"]), held_out, node.cache_dir)
-    parts = node.num_partitions
+    parts, classes = node.num_partitions, len(dataset.class_names)
     train, test = split_dataset(dataset, data, run, parts, node.cache_dir)
     split_hash = save_record(node.cache_dir / "splits", {"train": train, "test": test})
     own = [dataset.splits["train"][index] for index in train[node.partition_id]]
-    mask = training_mask(own, missing, run.seed, node.partition_id, parts)
+    mask = training_mask(own, missing, run.seed, node.partition_id, parts, classes)
     mask_hash = save_record(node.cache_dir / "masks", mask.record())
-    test_mask = whole_test_mask(held_out, missing, run.seed)
+    test_mask = whole_test_mask(held_out, missing, run.seed, classes)
     test_mask_hash = save_record(node.cache_dir / "masks", test_mask.record())
     whole_test = test_mask.apply(held_out)
     own_test = [whole_test[index] for index in test[node.partition_id]]

@@ -1,18 +1,18 @@
-"""The missing patterns by name: which samples are more likely to lose a modality.
+"""The missing patterns by name: who lacks what.
 
-`random` is missing completely at random, `class` and `client` at random given what is always
-known (the label, the owner), `content` not at random: it depends on what is lost. A new one is a
-function and a line in `PATTERNS`.
+`owner` takes a modality from whole owners, `class` from whole classes everywhere: what people have.
+With `random` single samples lose one completely at random, with `content` depending on what is
+lost. A new one is a function and a line in `PATTERNS`.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from fedmvp_flwr.base.choices import Value, choose, number, text
+from fedmvp_flwr.base.choices import Value, choose, number, share, text
 from fedmvp_flwr.base.files import expanded
 from fedmvp_flwr.base.samples import IMAGE, MODALITIES, TEXT, Sample
 from fedmvp_flwr.base.seeds import numpy_generator
@@ -30,11 +30,13 @@ class Holes:
 
     Attributes:
         value: what follows its name.
-        ratio: share of the samples that lack one modality, in [0, 1].
-        image_share: share of those that lack the image, in [0, 1].
+        ratio: share of what the pattern goes by (samples, owners, classes) that lacks one
+            modality, in [0, 1].
+        image_share: share of those that lack the image, in [0, 1]; the others lack the text.
         seed: the run's seed.
         client: whose samples they are, in [0, clients); -1: the test samples of all.
         clients: number of clients.
+        classes: number of classes.
     """
 
     value: Any
@@ -43,6 +45,7 @@ class Holes:
     seed: int
     client: int = -1
     clients: int = 0
+    classes: int = 0
 
     @property
     def generator(self) -> np.random.Generator:
@@ -68,7 +71,12 @@ class Pattern:
 
 
 def training_mask(
-    samples: Sequence[Sample], missing: MissingSettings, seed: int, client: int, num_clients: int
+    samples: Sequence[Sample],
+    missing: MissingSettings,
+    seed: int,
+    client: int,
+    num_clients: int,
+    num_classes: int,
 ) -> MissingMask:
     """Make the mask of a client's training samples by `missing-pattern`.
 
@@ -78,15 +86,17 @@ def training_mask(
     """
     pattern, value = choose(_TRAINING, missing.missing_pattern, PATTERNS)
     share = missing.missing_image_share
-    holes = Holes(value, missing.missing_ratio, share, seed, client, num_clients)
+    holes = Holes(value, missing.missing_ratio, share, seed, client, num_clients, num_classes)
     return pattern.mask(samples, holes)
 
 
-def whole_test_mask(samples: Sequence[Sample], missing: MissingSettings, seed: int) -> MissingMask:
+def whole_test_mask(
+    samples: Sequence[Sample], missing: MissingSettings, seed: int, num_classes: int
+) -> MissingMask:
     """Make the mask of the whole test split by `test-missing-pattern`.
 
     It is made once for all owners, so that server and clients see the same holes. A pattern by
-    client adds nothing here: see `held_out_mask`.
+    owner adds nothing here: see `held_out_mask`.
 
     Raises:
         ConfigError: there is no such pattern.
@@ -96,13 +106,14 @@ def whole_test_mask(samples: Sequence[Sample], missing: MissingSettings, seed: i
     ratio = missing.test_missing_ratio
     if pattern.by_client or not (ratio or pattern.own_ratio):
         return real_mask(samples)
-    return pattern.mask(samples, Holes(value, ratio, missing.missing_image_share, seed))
+    share = missing.missing_image_share
+    return pattern.mask(samples, Holes(value, ratio, share, seed, classes=num_classes))
 
 
 def held_out_mask(
     samples: Sequence[Sample], missing: MissingSettings, seed: int, client: int, num_clients: int
 ) -> MissingMask:
-    """Make the further holes of a client's held-out samples, with a pattern by client.
+    """Make the further holes of a client's held-out samples, with a pattern by owner.
 
     The samples have the holes of `whole_test_mask` already.
 
@@ -123,37 +134,27 @@ def require_patterns(missing: MissingSettings) -> None:
 
 
 def lost_modality(holes: Holes) -> str | None:
-    """The modality that a client lacks altogether with the pattern `client`, or None.
+    """The modality that an owner lacks altogether with the pattern `owner`, or None."""
+    return _lost(holes, "clients", holes.clients)[holes.client]
 
-    The ratio of the clients lack one, the image share of those the image; which ones, the seed
-    decides: with the same ratio the same for training and test.
+
+def lost_by_class(holes: Holes) -> list[str | None]:
+    """The modality that each class lacks at every owner with the pattern `class`, or None."""
+    return _lost(holes, "classes", holes.classes)
+
+
+def _lost(holes: Holes, what: str, count: int) -> list[str | None]:
+    """What each of `count` lacks altogether: the exact shares, which of them by the seed.
+
+    With the same ratio the same for training and test.
     """
-    order = numpy_generator(holes.seed, "mask", "clients").permutation(holes.clients)
-    lacking = round(holes.ratio * holes.clients)
+    order = numpy_generator(holes.seed, "mask", what).permutation(count)
+    lacking = round(holes.ratio * count)
     without_image = round(holes.image_share * lacking)
-    place = int(np.flatnonzero(order == holes.client)[0])
-    if place < without_image:
-        return IMAGE
-    return TEXT if place < lacking else None
-
-
-def class_weights(labels: Sequence[int], strength: float, seed: int) -> Weights:
-    """How likely samples are to lose a modality, by their class.
-
-    Each class has a place u in (0, 1), from a hash of seed and label, so that it is the same at
-    every client: its images get lost with weight u ** strength, its texts with (1 - u) ** strength.
-
-    Args:
-        labels: (N,) classes.
-        strength: 0 makes all classes alike.
-        seed: the run's seed.
-    """
-    places = {
-        label: float(numpy_generator(seed, "mask", "class", label).uniform())
-        for label in set(labels)
-    }
-    place = np.array([places[label] for label in labels])
-    return {IMAGE: _power(place, strength), TEXT: _power(1 - place, strength)}
+    lost: list[str | None] = [None] * count
+    for place, index in enumerate(order[:lacking]):
+        lost[index] = IMAGE if place < without_image else TEXT
+    return lost
 
 
 def content_weights(samples: Sequence[Sample], strength: float) -> Weights:
@@ -189,35 +190,52 @@ def _by_chance(
 
 
 def _by_class(samples: Sequence[Sample], holes: Holes) -> MissingMask:
-    weights = class_weights([s.label for s in samples], holes.value, holes.seed)
-    return _by_chance(samples, holes, weights)
+    lost = lost_by_class(holes)
+    return _without(samples, [lost[sample.label] for sample in samples], holes)
+
+
+def _by_owner(samples: Sequence[Sample], holes: Holes) -> MissingMask:
+    return _without(samples, [lost_modality(holes)] * len(samples), holes)
+
+
+def _without(samples: Sequence[Sample], lost: Sequence[str | None], holes: Holes) -> MissingMask:
+    """Take from each sample what it has lost, but never its only modality.
+
+    Of the samples that have lost nothing the share `holes.value` loses one at random.
+    """
+    mask = real_mask(samples)
+    present = {
+        name: [
+            sample.has(name) and not (sample.complete and gone == name)
+            for sample, gone in zip(samples, lost, strict=True)
+        ]
+        for name in MODALITIES
+    }
+    kept = [i for i, gone in enumerate(lost) if gone is None]
+    if holes.value and kept:
+        further = _by_chance([samples[i] for i in kept], replace(holes, ratio=holes.value))
+        for name in MODALITIES:
+            for i, flag in zip(kept, further.present[name], strict=True):
+                present[name][i] = flag
+    return MissingMask(mask.keys, {name: tuple(flags) for name, flags in present.items()})
 
 
 def _by_content(samples: Sequence[Sample], holes: Holes) -> MissingMask:
     return _by_chance(samples, holes, content_weights(samples, holes.value))
 
 
-def _by_client(samples: Sequence[Sample], holes: Holes) -> MissingMask:
-    """Take a modality away altogether, but never the only one of a sample."""
-    mask, modality = real_mask(samples), lost_modality(holes)
-    if modality is None:
-        return mask
-    (other,) = set(MODALITIES) - {modality}
-    kept = tuple(sample.has(modality) and not sample.has(other) for sample in samples)
-    return MissingMask(mask.keys, {**mask.present, modality: kept})
-
-
 _STRENGTH = Value("a number that is not below 0", number(float, 0), default=2.0)
+_FURTHER = Value("a share in [0, 1), of the others' samples", share, default=0.0)
 
 PATTERNS: dict[str, Pattern] = {
-    "class": Pattern(_by_class, _STRENGTH),
-    "client": Pattern(_by_client, by_client=True),
+    "class": Pattern(_by_class, _FURTHER),
     "content": Pattern(_by_content, _STRENGTH),
     "file": Pattern(
         lambda samples, holes: read_mask_file(expanded(holes.value), samples),
         Value("a path", text),
         own_ratio=True,
     ),
+    "owner": Pattern(_by_owner, _FURTHER, by_client=True),
     "random": Pattern(_by_chance),
     "real": Pattern(lambda samples, _: real_mask(samples)),
 }

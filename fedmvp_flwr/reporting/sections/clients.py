@@ -26,6 +26,7 @@ class Clients:
     missing: Plot
     completed: Plot | None
     labels: Plot
+    classes: Plot | None
     table: Table
     shown: int
     total: int
@@ -41,6 +42,7 @@ def build(run: RunRecord) -> Clients | None:
         _missing(shown),
         _completed(shown),
         _labels(shown, run.class_names),
+        _classes(run.clients, run.class_names),
         _table(shown, run.clients),
         len(shown),
         len(run.clients),
@@ -136,6 +138,32 @@ def _labels(clients: list[Event], class_names: list[str]) -> Plot:
         _names(clients),
         class_names,
         axis_labels=("Client", "Class"),
+        text=_count_or_nothing if width <= _MOST_NUMBERED else None,
+        cell=max(_MAP_WIDTH / max(width, 24), 0.1),
+        upright=True,
+    )
+
+
+def _classes(clients: list[Event], class_names: list[str]) -> Plot | None:
+    """How many samples of each class really have an image, and a text; grey: nobody has any."""
+    told = [client["real"] for client in clients if "real" in client]
+    if not told:
+        return None
+    modalities, width = sorted(told[0]), len(class_names)
+    values = np.array([np.sum([real[m] for real in told], axis=0) for m in modalities], float)
+    most, nobody = float(values.max()), int((values == 0).sum())
+    values[values == 0] = np.nan
+    label = f"Training samples of all clients that really have a modality, at most {count(most)}."
+    if nobody:
+        label += f" {plural(nobody, 'pair')} of class and modality: nobody has any."
+    return heat_map(
+        "classes",
+        label,
+        values,
+        one_sided(values, 0.0, most or 1.0),
+        [name.capitalize() for name in modalities],
+        class_names,
+        axis_labels=("Modality", "Class"),
         text=_count_or_nothing if width <= _MOST_NUMBERED else None,
         cell=max(_MAP_WIDTH / max(width, 24), 0.1),
         upright=True,

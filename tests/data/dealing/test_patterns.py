@@ -13,9 +13,9 @@ from fedmvp_flwr.data.dealing.mask_file import read_mask_file
 from fedmvp_flwr.data.dealing.missing import real_mask
 from fedmvp_flwr.data.dealing.patterns import (
     Holes,
-    class_weights,
     content_weights,
     held_out_mask,
+    lost_by_class,
     lost_modality,
     require_patterns,
     training_mask,
@@ -39,14 +39,14 @@ def samples(count=200, classes=4):
 
 def mask(pattern, data=None, client=0, clients=4, **settings):
     config = RunConfig.of(missing_pattern=pattern, **{"missing_ratio": 0.5} | settings)
-    return training_mask(data or samples(), config.missing, config.run.seed, client, clients)
+    return training_mask(data or samples(), config.missing, config.run.seed, client, clients, 4)
 
 
 def lost(mask, modality):
     return [i for i, flag in enumerate(mask.present[modality]) if not flag]
 
 
-@pytest.mark.parametrize("pattern", ["random", "class", "content"])
+@pytest.mark.parametrize("pattern", ["random", "content"])
 def test_as_many_holes_as_asked_for_and_the_seed_decides(pattern):
     made = mask(pattern)
     assert (len(lost(made, "image")), len(lost(made, "text"))) == (50, 50)
@@ -56,33 +56,58 @@ def test_as_many_holes_as_asked_for_and_the_seed_decides(pattern):
     assert mask(pattern, client=1) != made
 
 
-@pytest.mark.parametrize("pattern", ["class", "content"])
-def test_without_strength_all_samples_are_alike(pattern):
+def test_without_strength_all_samples_are_alike():
+    assert all((values == 1).all() for values in content_weights(samples(), 0.0).values())
+
+
+def kinds_of_classes(ratio, share=0.5, seed=0, classes=10):
+    return lost_by_class(Holes(0.0, ratio, share, seed, classes=classes))
+
+
+@pytest.mark.parametrize(
+    ("ratio", "share", "images", "texts"),
+    [(0.5, 0.5, 2, 3), (1.0, 1.0, 10, 0), (0.3, 0.0, 0, 3), (0.0, 0.5, 0, 0), (0.67, 0.5, 4, 3)],
+)
+def test_so_many_classes_lack_a_modality(ratio, share, images, texts):
+    kinds, other = (kinds_of_classes(ratio, share, seed) for seed in (0, 1))
+    assert (kinds.count("image"), kinds.count("text")) == (images, texts)
+    assert other != kinds or ratio in (0, 1)
+
+
+def test_a_class_lacks_its_modality_at_every_owner():
     data = samples()
-    weights = (
-        class_weights([s.label for s in data], 0.0, 0)
-        if pattern == "class"
-        else content_weights(data, 0.0)
-    )
-    assert all((values == 1).all() for values in weights.values())
+    kinds = lost_by_class(Holes(0.0, 0.5, 0.5, 0, classes=4))
+    for client in range(3):
+        made = mask("class", data, client)
+        for name in ("image", "text"):
+            gone = {i for i, s in enumerate(data) if kinds[s.label] == name}
+            assert set(lost(made, name)) == gone
+    assert mask("class", seed=3) != mask("class")
 
 
-def test_some_classes_lose_images_more_often_at_every_client():
-    data = samples(400)
-    rates = np.zeros((2, 4))
-    for client in range(2):
-        for i in lost(mask("class:6.0", data, client), "image"):
-            rates[client, data[i].label] += 1 / 100
-    assert rates.max() - rates.min() > 0.3
-    assert np.abs(rates[0] - rates[1]).max() < 0.25
-    assert np.corrcoef(rates)[0, 1] > 0.8
+@pytest.mark.parametrize("pattern", ["class:0.25", "owner:0.25"])
+def test_what_is_left_may_lose_some_at_random(pattern):
+    data = samples()
+    clients = range(4)
+    made = [mask(pattern, data, client) for client in clients]
+    before = [mask(pattern.partition(":")[0], data, client) for client in clients]
+    for client in clients:
+        for name in ("image", "text"):
+            assert set(lost(before[client], name)) <= set(lost(made[client], name))
+        whole = 200 - len(lost(before[client], "image")) - len(lost(before[client], "text"))
+        further = sum(
+            len(lost(made[client], n)) - len(lost(before[client], n)) for n in ("image", "text")
+        )
+        assert further == round(0.25 * whole)
+    assert made[0] == mask(pattern, data, 0)
 
 
-def test_classes_that_keep_images_lose_texts():
-    weights = class_weights([0, 1, 2, 3], 1.0, seed=0)
-    assert np.allclose(weights["image"] + weights["text"], 1)
-    assert (class_weights([3, 1], 1.0, seed=0)["image"] == weights["image"][[3, 1]]).all()
-    assert not np.allclose(class_weights([0, 1, 2, 3], 1.0, seed=1)["image"], weights["image"])
+@pytest.mark.parametrize("pattern", ["class", "owner:0.9", "class:0.9"])
+def test_no_sample_loses_its_only_modality(pattern):
+    data = [replace(s, text=None) if i % 3 == 0 else s for i, s in enumerate(samples(60))]
+    for client in range(4):
+        made = mask(pattern, data, client, missing_ratio=1.0, missing_image_share=1.0)
+        assert all(i or t for i, t in zip(made.present["image"], made.present["text"], strict=True))
 
 
 def test_dark_images_and_short_texts_get_lost():
@@ -134,14 +159,14 @@ def test_so_many_clients_lack_a_modality(ratio, share, images, texts):
 def test_a_client_without_a_modality():
     kinds = set()
     for client in range(4):
-        made = mask("client", client=client, missing_ratio=0.5)
+        made = mask("owner", client=client, missing_ratio=0.5)
         kinds.add((any(made.present["image"]), any(made.present["text"])))
     assert kinds == {(True, True), (False, True), (True, False)}
 
 
 def test_a_client_without_a_modality_keeps_what_is_single():
     data = [replace(s, text=None) if i < 3 else s for i, s in enumerate(samples(10))]
-    made = mask("client", data, missing_ratio=1.0, missing_image_share=1.0)
+    made = mask("owner", data, missing_ratio=1.0, missing_image_share=1.0)
     assert made.present["image"] == (True,) * 3 + (False,) * 7
     assert made.present["text"] == (False,) * 3 + (True,) * 7
 
@@ -153,7 +178,7 @@ def test_real_holes_only():
 
 
 def whole(data, **settings):
-    return whole_test_mask(data, RunConfig.of(**settings).missing, 0)
+    return whole_test_mask(data, RunConfig.of(**settings).missing, 0, 4)
 
 
 def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
@@ -163,7 +188,7 @@ def test_the_test_set_has_a_pattern_and_a_ratio_of_its_own():
     assert (len(lost(holes, "image")), len(lost(holes, "text"))) == (100, 100)
 
 
-@pytest.mark.parametrize("pattern", ["random", "class", "content"])
+@pytest.mark.parametrize("pattern", ["random", "content"])
 def test_the_test_set_has_the_image_share_of_training(pattern):
     given = {"test_missing_pattern": pattern, "test_missing_ratio": 0.5}
     made = whole(samples(), missing_image_share=0.2, **given)
@@ -178,9 +203,9 @@ def test_a_strength_is_2_where_none_is_given():
 
 
 def test_held_out_samples_of_a_client_without_a_modality():
-    missing = RunConfig.of(test_missing_pattern="client", test_missing_ratio=0.5).missing
+    missing = RunConfig.of(test_missing_pattern="owner", test_missing_ratio=0.5).missing
     data = samples(8)
-    assert whole_test_mask(data, missing, 0) == real_mask(data)
+    assert whole_test_mask(data, missing, 0, 4) == real_mask(data)
     for client in range(4):
         kind = lost_modality(Holes(None, 0.5, missing.missing_image_share, 0, client, 4))
         made = held_out_mask(data, missing, 0, client, 4)
@@ -194,9 +219,10 @@ def test_held_out_samples_of_a_client_without_a_modality():
     ("pattern", "message"),
     [
         ("reel", r"\(did you mean 'real'\?\)"),
-        ("blocks", r"expected class:\.\.\., client, content:\.\.\., file:\.\.\., random, real"),
+        ("blocks", r"class:\.\.\., content:\.\.\., file:\.\.\., owner:\.\.\., random, real"),
         ("content:x", "expected 'content:' and a number that is not below 0"),
-        ("class:-1", "expected 'class:' and a number that is not below 0"),
+        ("class:1", r"expected 'class:' and a share in \[0, 1\)"),
+        ("owner:-1", r"expected 'owner:' and a share in \[0, 1\)"),
     ],
 )
 def test_a_pattern_that_is_not_known(pattern, message):

@@ -1,1 +1,0 @@
-"""Experiments that the documentation quotes, each with its command."""
