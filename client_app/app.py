@@ -20,12 +20,7 @@ from fedmvp_flwr.base.errors import DataError, FedMVPError
 from fedmvp_flwr.base.seeds import seed_for, torch_generator
 from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.log import node_event
-from fedmvp_flwr.client.work import (
-    client_data,
-    discreet,
-    prepare_node,
-    release_models,
-)
+from fedmvp_flwr.client.work import client_data, discreet, prepare_node, release_models
 from fedmvp_flwr.completion.gating import ACCEPT_ALL
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.config.node import Node, read_node
@@ -138,7 +133,4 @@ def _counts(message: Message) -> ClassCounts:
 
 def _classes(message: Message) -> Sequence[str]:
     """The run's class names, in the order of the labels; every message brings them."""
-    names = _config_record(message)[CLASS_NAMES]
-    if not isinstance(names, list):
-        raise DataError(f"The message's '{CLASS_NAMES}' is no list: the server is another version.")
-    return [str(name) for name in names]
+    return [str(name) for name in _config_record(message)[CLASS_NAMES]]

@@ -2,6 +2,7 @@ import gc
 import importlib.util
 import os
 import sys
+from dataclasses import replace
 from pathlib import Path
 from uuid import uuid4
 
@@ -125,6 +126,43 @@ def summary():
         "hashes": {"split": "0a", "mask": "1b", "test-mask": "2c", "keys": "3d"},
         "name": "",
     }
+
+
+def prepared_set(count):
+    """Samples with holes that are completed, well and badly."""
+    from fedmvp_flwr.completion.prepared import PreparedSet
+
+    holes = torch.arange(count) % 2 == 0
+    made = make_batch(count, seed=7, present={"image": holes}).modalities
+    return PreparedSet(
+        keys=tuple(map(str, range(count))),
+        real=make_batch(count, seed=count, present={"image": ~holes}),
+        completed={n: replace(m, generated=m.present.clone()) for n, m in made.items()},
+        similarity={name: torch.linspace(0, 1, count) for name in made},
+        pair_similarity=torch.linspace(0, 1, count).masked_fill(holes, torch.nan),
+        made={},
+        reused={},
+        seconds={},
+    )
+
+
+@pytest.fixture
+def make_client(summary):
+    """What a client has prepared: samples to train on, held-out ones, and what it tells."""
+    from fedmvp_flwr.client.data import ClientData
+    from fedmvp_flwr.config import RunConfig
+    from fedmvp_flwr.protocol.summary import read_summary
+
+    def make(train=5, held_out=4, threshold=0.25, told=None, **settings):
+        return ClientData(
+            RunConfig.of(**settings).completion,
+            prepared_set(train),
+            prepared_set(held_out),
+            threshold,
+            read_summary(summary | (told or {})),
+        )
+
+    return make
 
 
 @pytest.fixture

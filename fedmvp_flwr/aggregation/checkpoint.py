@@ -14,6 +14,8 @@ from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.run_folder import ROUND_FILE, ROUND_FILES
 from fedmvp_flwr.base.tensor_file import load_tensors, save_tensors
 
+_KEPT = 3  # newest checkpoints
+
 
 @dataclass(frozen=True)
 class Checkpoint:
@@ -31,16 +33,10 @@ class Checkpoint:
 
 
 class CheckpointStore:
-    """Writes one atomic file per round into a folder and keeps the newest ones.
+    """Writes one atomic file per round into a folder, created when needed, and keeps the newest."""
 
-    Args:
-        folder: created when needed.
-        keep: how many of the newest checkpoints stay, at least 1.
-    """
-
-    def __init__(self, folder: Path, keep: int = 3) -> None:
+    def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.keep = keep
 
     def save(self, server_round: int, arrays: ArrayRecord, metadata: dict[str, Any]) -> Path:
         """Save the global arrays of a finished round; a crash leaves the earlier files intact.
@@ -51,7 +47,7 @@ class CheckpointStore:
         save_tensors(path, unpack(arrays), {**metadata, "round": server_round})
         paths = self._paths()
         newest = paths.index(path) + 1
-        for old in paths[: max(newest - self.keep, 0)] + paths[newest:]:
+        for old in paths[: max(newest - _KEPT, 0)] + paths[newest:]:
             old.unlink(missing_ok=True)
         return path
 
@@ -61,19 +57,15 @@ class CheckpointStore:
         Raises:
             CheckpointError: there is none, or all are damaged.
         """
-        paths = self._paths()
-        if not paths:
-            raise CheckpointError(f"No checkpoint in {self.folder}: no round was finished there.")
-        for path in reversed(paths):
+        problem = CheckpointError(f"No checkpoint in {self.folder}: no round was finished there.")
+        for path in reversed(self._paths()):
             try:
                 tensors, metadata = load_tensors(path)
-            except CheckpointError as error:
-                if path == paths[0]:
-                    raise
-                log(WARNING, "%s An older checkpoint is tried.", error)
-            else:
                 return Checkpoint(int(metadata["round"]), tensors, metadata)
-        raise AssertionError("unreachable: the oldest one returns or raises")
+            except CheckpointError as error:
+                log(WARNING, "%s It is skipped.", error)
+                problem = error
+        raise problem
 
     def _paths(self) -> list[Path]:
         return sorted(self.folder.glob(ROUND_FILES))

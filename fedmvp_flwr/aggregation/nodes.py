@@ -6,7 +6,6 @@ with the same seed choose the same clients.
 
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from collections.abc import Set as AbstractSet
 from itertools import count
 from logging import INFO, WARNING
 from typing import Any
@@ -109,20 +108,16 @@ class NodeRegistry:
         messages = [Message(RecordDict(), node_id, IDENTITY_MESSAGE) for node_id in sorted(unknown)]
         replies = list(grid.send_and_receive(messages, timeout=timeout))
         silent = unknown - {reply.metadata.src_node_id for reply in replies}
-        self.learn(dict(identities(replies)), node_ids, silent)
+        for node_id in sorted(silent):  # it is asked again in the next round
+            _warn(node_id, "did not answer in time")
+        self.learn(dict(identities(replies)), node_ids - silent)
 
-    def learn(
-        self,
-        told: Mapping[int, int | str],
-        node_ids: Iterable[int],
-        silent: AbstractSet[int] = frozenset(),
-    ) -> None:
+    def learn(self, told: Mapping[int, int | str], node_ids: Iterable[int]) -> None:
         """Give keys to those of the connected nodes that have none.
 
         Args:
             told: partition-id or name, by node id; a node that told neither is left out.
             node_ids: all connected nodes that are to be told apart.
-            silent: those that did not answer; they are asked again.
         """
         node_ids = set(node_ids)
         unknown = node_ids - self._keys.keys()
@@ -130,17 +125,11 @@ class NodeRegistry:
         # Names last: a number for a name must not be the partition-id of another node.
         named = sorted((str(told[n]), n) for n in unknown if isinstance(told.get(n), str))
         for node_id in sorted(unknown - {n for _, n in named}) + [n for _, n in named]:
-            why = self._choose_key(node_id, told.get(node_id), taken)
-            why = "did not answer in time" if node_id in silent else why
-            if why:
-                log(WARNING, "Node %d %s: sampling is not reproducible.", node_id, why)
-            if node_id in silent:
-                del self._keys[node_id]  # it is asked again in the next round
-            else:
-                taken.add(self._keys[node_id])
+            self._choose_key(node_id, told.get(node_id), taken)
+            taken.add(self._keys[node_id])
 
-    def _choose_key(self, node_id: int, told: int | str | None, taken: set[int]) -> str:
-        """Set the node's key; return what is wrong with what it told, or nothing."""
+    def _choose_key(self, node_id: int, told: int | str | None, taken: set[int]) -> None:
+        """Set the node's key, and say what is wrong with what it told."""
         key = told
         if isinstance(told, str):
             used = taken | {*self.names.values(), *self._keys.values()}
@@ -148,11 +137,17 @@ class NodeRegistry:
             key = self.names.setdefault(told, free)
         if isinstance(key, int) and key not in taken:
             self._keys[node_id] = key
-            return ""
+            return
         self._keys[node_id] = node_id
         if told is None:
-            return "told no partition-id and no name"
-        return f"told {'name' if isinstance(told, str) else 'partition-id'} {told}, taken"
+            _warn(node_id, "told no partition-id and no name")
+        else:
+            kind = "name" if isinstance(told, str) else "partition-id"
+            _warn(node_id, f"told {kind} {told}, taken")
+
+
+def _warn(node_id: int, why: str) -> None:
+    log(WARNING, "Node %d %s: sampling is not reproducible.", node_id, why)
 
 
 def _admitted(grid: Grid, admit: Admit | None) -> list[int]:

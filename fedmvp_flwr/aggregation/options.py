@@ -2,6 +2,9 @@
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+WireDtype = Literal["fp16", "bf16", "fp32"]
 
 
 @dataclass(frozen=True)

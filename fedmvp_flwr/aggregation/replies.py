@@ -9,12 +9,7 @@ from flwr.app import ArrayRecord, Message
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.compression import unpacked_bytes, unwrap
-from fedmvp_flwr.aggregation.reply_metrics import (
-    MetricCheck,
-    any_metrics,
-    disagreements,
-    weight_of,
-)
+from fedmvp_flwr.aggregation.reply_metrics import MetricCheck, disagreements, weight_of
 from fedmvp_flwr.aggregation.wire import fits, read, unpack
 
 _T = TypeVar("_T")
@@ -55,7 +50,7 @@ def check_replies(
     replies: Iterable[tuple[int, Message]],
     reference: ArrayRecord,
     weighted_by_key: str,
-    metric_check: MetricCheck = any_metrics,
+    metric_check: MetricCheck,
 ) -> tuple[list[Reply], list[Rejection]]:
     """Sort the replies of a round into valid and rejected ones, each ordered by client.
 
@@ -81,13 +76,11 @@ def check_replies(
         weight = weight_of(client, message, weighted_by_key, metric_check)
         return _check(client, message, expected, weight, most)
 
-    return _sort(replies, check, lambda reply: (reply.client, reply.message))
+    return _sort(replies, check)
 
 
 def check_evaluations(
-    replies: Iterable[tuple[int, Message]],
-    weighted_by_key: str,
-    metric_check: MetricCheck = any_metrics,
+    replies: Iterable[tuple[int, Message]], weighted_by_key: str, metric_check: MetricCheck
 ) -> tuple[list[Message], list[Rejection]]:
     """Sort the replies of an evaluation into valid and rejected ones, each ordered by client.
 
@@ -95,30 +88,26 @@ def check_evaluations(
     `check_replies`, whose arguments these are.
     """
 
-    def check(client: int, message: Message) -> tuple[int, Message]:
+    def check(client: int, message: Message) -> Message:
         weight_of(client, message, weighted_by_key, metric_check)
-        return client, message
+        return message
 
-    valid, rejected = _sort(replies, check, lambda item: item)
-    return [message for _, message in valid], rejected
+    return _sort(replies, check)
 
 
 def _sort(
-    replies: Iterable[tuple[int, Message]],
-    check: Callable[[int, Message], _T],
-    parts: Callable[[_T], tuple[int, Message]],
+    replies: Iterable[tuple[int, Message]], check: Callable[[int, Message], _T]
 ) -> tuple[list[_T], list[Rejection]]:
-    accepted: list[_T] = []
+    accepted: list[tuple[int, Message, _T]] = []
     rejected: list[Rejection] = []
     for client, message in sorted(replies, key=lambda item: item[0]):
         try:
-            accepted.append(check(client, message))
+            accepted.append((client, message, check(client, message)))
         except Exception as error:  # whatever the bytes of anyone lead a library to
             rejected.append(Rejection(client, _reason(error)))
     kept: list[_T] = []
-    messages = [parts(item) for item in accepted]
-    reasons = disagreements([message for _, message in messages])
-    for item, (client, _), reason in zip(accepted, messages, reasons, strict=True):
+    reasons = disagreements([message for _, message, _ in accepted])
+    for (client, _, item), reason in zip(accepted, reasons, strict=True):
         if reason is None:
             kept.append(item)
         else:

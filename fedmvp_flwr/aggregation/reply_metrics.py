@@ -19,14 +19,7 @@ _Name = tuple[str, int | None]
 """A metric's name; of a list, with its length."""
 
 
-def any_metrics(client: int, metrics: MetricRecord) -> str | None:
-    """A check that refuses nothing."""
-    return None
-
-
-def weight_of(
-    client: int, message: Message, weighted_by_key: str, check: MetricCheck = any_metrics
-) -> float:
+def weight_of(client: int, message: Message, weighted_by_key: str, check: MetricCheck) -> float:
     """The number of examples that a reply names.
 
     Raises:

@@ -58,7 +58,7 @@ def represent_all(
         those whose representation is not finite, or for whose arrays `represent` raises an error.
 
     Raises:
-        ValueError: `represent` gives something else than a matrix, or another shape than before.
+        RuntimeError: `represent` gives another shape than for the client before.
     """
     kept: list[Reply] = []
     reps: list[Tensor] = []
@@ -70,11 +70,6 @@ def represent_all(
             reason = f"represent raised {type(error).__name__}: {error}"[:_LONGEST]
             rejected.append(Rejection(reply.client, reason))
             continue
-        if rep.ndim != 2 or (reps and rep.shape != reps[0].shape):
-            raise ValueError(
-                f"represent gave shape {tuple(rep.shape)} for client {reply.client}, expected "
-                f"{tuple(reps[0].shape) if reps else '(m, d)'} as for every client."
-            )
         if torch.isfinite(rep).all():
             kept.append(reply)
             reps.append(rep.detach().cpu())

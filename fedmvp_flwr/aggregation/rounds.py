@@ -85,7 +85,8 @@ class Rounds:
     def _train(
         self, server_round: int, arrays: ArrayRecord
     ) -> tuple[ArrayRecord, MetricRecord | None]:
-        for retries_left in reversed(range(self.exchange.options.round_retries + 1)):
+        retries_left = self.exchange.options.round_retries
+        while True:
             replies = self.grid.send_and_receive(
                 self.strategy.configure_train(server_round, arrays, self.train_config, self.grid),
                 timeout=self.timeout,
@@ -96,8 +97,8 @@ class Rounds:
             except TooFewRepliesError as error:
                 if not retries_left:
                     raise
+                retries_left -= 1
                 log(WARNING, "%s The round is repeated.", error)
-        raise AssertionError("unreachable: the last attempt returns or raises")
 
     def _finish(self, finished: FinishedRound) -> bool:
         """Tell of the end of a round and save its checkpoint; whether the run is to end here."""

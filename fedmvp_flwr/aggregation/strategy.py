@@ -15,7 +15,6 @@ from flwr.serverapp.strategy import FedAvg, Result
 from torch import Tensor
 
 from fedmvp_flwr.aggregation.averaging import require_finite, weighted_average
-from fedmvp_flwr.aggregation.choices import GRAPH_WEIGHTINGS, Weighting
 from fedmvp_flwr.aggregation.exchange import Exchange
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.aggregation.observer import RoundObserver
@@ -23,7 +22,7 @@ from fedmvp_flwr.aggregation.options import RoundOptions
 from fedmvp_flwr.aggregation.replies import Reply
 from fedmvp_flwr.aggregation.representations import ClientGraph, Represent, represent_all
 from fedmvp_flwr.aggregation.rounds import Evaluate, Rounds
-from fedmvp_flwr.aggregation.weights import client_weights
+from fedmvp_flwr.aggregation.weights import GRAPH_WEIGHTINGS, Weighting, client_weights
 
 Refine = Callable[[int, ArrayRecord, Any], ArrayRecord]
 

@@ -1,10 +1,12 @@
 """From the clients' importance and sizes to their weights in the average."""
 
-import math
 from collections.abc import Sequence
-from typing import get_args
+from typing import Literal, get_args
 
-from fedmvp_flwr.aggregation.choices import GRAPH_WEIGHTINGS, Weighting
+Weighting = Literal["importance", "uniform", "examples", "importance-examples"]
+
+GRAPH_WEIGHTINGS: tuple[Weighting, ...] = ("importance", "importance-examples")
+"""Those that need the similarity graph of the clients."""
 
 
 def client_weights(
@@ -18,26 +20,21 @@ def client_weights(
         weighting: `importance` (the paper's graph), `uniform`, `examples` (FedAvg) or
             `importance-examples` (their product).
         num_examples: positive number of training examples of each client.
-        importance: graph importance of each client, for the weightings that use it.
+        importance: graph importance of each client, not negative, for the weightings that use it.
 
     Returns:
         Non-negative weights that sum to 1, in the order of the clients. Where all products are
         zero the weights are uniform.
 
     Raises:
-        ValueError: an unknown weighting, no client, importance that is missing, of another
-            length, negative or not finite, or a number of examples that is not positive.
+        ValueError: an unknown weighting, or importance that it needs is missing.
     """
     if weighting not in get_args(Weighting):
         raise ValueError(f"weighting must be one of {get_args(Weighting)}, got {weighting!r}.")
-    if not num_examples or not all(n > 0 and math.isfinite(n) for n in num_examples):
-        raise ValueError(f"every client needs a positive num_examples, got {list(num_examples)}.")
     weights = [1.0] * len(num_examples)
     if weighting in GRAPH_WEIGHTINGS:
-        if importance is None or len(importance) != len(weights):
+        if importance is None:
             raise ValueError(f"weighting {weighting!r} needs the importance of every client.")
-        if not all(s >= 0 and math.isfinite(s) for s in importance):
-            raise ValueError(f"importance must be finite and >= 0, got {list(importance)}.")
         weights = [float(s) for s in importance]
     if weighting in ("examples", "importance-examples"):
         weights = [w * n for w, n in zip(weights, num_examples, strict=True)]

@@ -7,12 +7,12 @@ import torch
 from flwr.app import Array, ArrayRecord
 from torch import Tensor
 
-from fedmvp_flwr.aggregation.choices import WireDtype
+from fedmvp_flwr.aggregation.options import WireDtype
 from fedmvp_flwr.base.errors import ConfigError
 
 # NumPy, which Flower serialises with, has no bfloat16: its 16 bits travel under this name.
 _BF16_STYPE = "fedmvp.bfloat16"
-_TORCH_DTYPES = {"fp16": torch.float16, "fp32": torch.float32}
+_TORCH_DTYPES = {"fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32}
 _MEGABYTE = 1_000_000
 
 
@@ -29,12 +29,10 @@ def pack(state: Mapping[str, Tensor], wire_dtype: WireDtype) -> ArrayRecord:
     record = {}
     for name, tensor in state.items():
         value = tensor.detach().cpu()
-        if not value.is_floating_point():
-            record[name] = Array(value.numpy())
-        elif wire_dtype == "bf16":
-            record[name] = _pack_bf16(value)
-        else:
-            record[name] = Array(_cast(name, value, _TORCH_DTYPES[wire_dtype]).numpy())
+        sent = value.to(_TORCH_DTYPES[wire_dtype]) if value.is_floating_point() else value
+        if wire_dtype == "fp16" and bool((torch.isinf(sent) & torch.isfinite(value)).any()):
+            raise ConfigError(f"Array '{name}' overflows fp16; use wire-dtype='bf16' or 'fp32'.")
+        record[name] = to_array(sent)
     return ArrayRecord(record)
 
 
@@ -80,15 +78,17 @@ def fits(tensor: Tensor, dtype: torch.dtype) -> bool:
 
 def to_array(tensor: Tensor) -> Array:
     """Store a tensor of any type as it is."""
-    if tensor.dtype == torch.bfloat16:
-        return _pack_bf16(tensor)
-    return Array(tensor.detach().cpu().numpy())
+    value = tensor.detach().cpu()
+    if value.dtype != torch.bfloat16:
+        return Array(value.numpy())
+    bits = value.contiguous().view(torch.int16).numpy()
+    return Array("bfloat16", tuple(value.shape), _BF16_STYPE, bits.tobytes())
 
 
 def as_received(array: Array, tensor: Tensor) -> Array:
     """Store a tensor in the format in which `array` came (used after averaging)."""
     if array.stype == _BF16_STYPE:
-        return _pack_bf16(tensor)
+        return to_array(tensor.to(torch.bfloat16))
     value = tensor.detach().cpu().numpy()
     dtype = np.dtype(array.dtype)
     if np.issubdtype(dtype, np.integer) or dtype == np.bool_:
@@ -110,15 +110,3 @@ def check_message_size(record: ArrayRecord, max_message_mb: float) -> int:
             "model-layers), use wire-dtype='fp16', or raise max-message-mb."
         )
     return size
-
-
-def _pack_bf16(value: Tensor) -> Array:
-    bits = value.to(torch.bfloat16).contiguous().view(torch.int16).numpy()
-    return Array("bfloat16", tuple(value.shape), _BF16_STYPE, bits.tobytes())
-
-
-def _cast(name: str, value: Tensor, dtype: torch.dtype) -> Tensor:
-    cast = value.to(dtype)
-    if dtype == torch.float16 and bool((torch.isinf(cast) & torch.isfinite(value)).any()):
-        raise ConfigError(f"Array '{name}' overflows fp16; use wire-dtype='bf16' or 'fp32'.")
-    return cast

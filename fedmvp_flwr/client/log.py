@@ -6,7 +6,7 @@ error is named by its kind alone: its text is in the node's ordinary log).
 
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import closing, contextmanager, suppress
 from typing import Any
 
 from fedmvp_flwr.base.errors import ReportError
@@ -49,8 +49,5 @@ def _append(node: Node, event: dict[str, Any]) -> None:
     with suppress(ReportError, OSError):
         if path.exists() and path.stat().st_size > _LARGEST:
             path.replace(path.with_suffix(".1.jsonl"))
-        sink = JsonlSink(path)
-        try:
+        with closing(JsonlSink(path)) as sink:
             sink.write(event)
-        finally:
-            sink.close()

@@ -42,7 +42,7 @@ def save_client(config: RunConfig, node: Node, classes: Sequence[str], data: Cli
         "summary": data.summary.to_json(),
     }
     try:
-        save_tensors(path, _apart(tensors), metadata)
+        save_tensors(path, tensors, metadata)
         for old in _files_of(path)[_KEPT:]:
             old.unlink(missing_ok=True)
     except OSError as error:
@@ -88,17 +88,6 @@ def _files_of(path: Path) -> list[Path]:
         with suppress(FileNotFoundError):  # another process tidies up, too
             dated.append((other.stat().st_mtime_ns, other))
     return [other for _, other in sorted(dated, reverse=True)]
-
-
-def _apart(tensors: dict[str, Tensor]) -> dict[str, Tensor]:
-    """Copy tensors that share their memory with another one: safetensors refuses those."""
-    seen: set[int] = set()
-    own = {}
-    for name, tensor in tensors.items():
-        place = tensor.untyped_storage().data_ptr()
-        own[name] = tensor.clone() if place in seen else tensor
-        seen.add(place)
-    return own
 
 
 def _set_tensors(prefix: str, prepared: PreparedSet) -> dict[str, Tensor]:

@@ -5,15 +5,7 @@ or str. `RunConfig` checks it as a whole and reports everything that is wrong wi
 Each module here holds the settings of one subject.
 """
 
-from fedmvp_flwr.aggregation.choices import Weighting, WireDtype
-from fedmvp_flwr.config.method import Method
 from fedmvp_flwr.config.run import FREE_KEYS
 from fedmvp_flwr.config.run_config import RunConfig
 
-__all__ = [
-    "FREE_KEYS",
-    "Method",
-    "RunConfig",
-    "Weighting",
-    "WireDtype",
-]
+__all__ = ["FREE_KEYS", "RunConfig"]

@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field, field_validator
 
-from fedmvp_flwr.aggregation.choices import GRAPH_WEIGHTINGS, Weighting
+from fedmvp_flwr.aggregation.weights import GRAPH_WEIGHTINGS, Weighting
 from fedmvp_flwr.config.section import Section
 
 Method = Literal["fedmvp", "fedavg", "server-only"]

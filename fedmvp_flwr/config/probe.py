@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from fedmvp_flwr.config.section import Section, one_of
 
@@ -43,9 +43,3 @@ class ProbeSettings(Section):
         """The saved probe, or empty."""
         kind, _, path = self.probe_source.partition(":")
         return path if kind == "file" else ""
-
-    @model_validator(mode="after")
-    def _enough_to_compare(self) -> "ProbeSettings":
-        if self.probe_per_class == 1 and not self.file:
-            raise ValueError("probe-per-class=1 leaves too little to compare clients on; use >= 2")
-        return self

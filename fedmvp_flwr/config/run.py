@@ -2,7 +2,7 @@
 
 from pydantic import Field, field_validator, model_validator
 
-from fedmvp_flwr.aggregation.choices import WireDtype
+from fedmvp_flwr.aggregation.options import WireDtype
 from fedmvp_flwr.config.section import Section, one_of
 
 SELECTION_METRICS = tuple(

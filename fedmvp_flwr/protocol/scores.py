@@ -4,9 +4,10 @@ A client may own no sample for a condition (no image at all, say), so that each 
 own number of samples to be weighted by.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import fields
+from typing import Any
 
 from flwr.app import MetricRecord, RecordDict
 
@@ -17,8 +18,14 @@ MEASURES = ("accuracy", "macro-f1")
 CONDITIONS = ("complete", "image-only", "text-only", "unseen-image", "unseen-text", "given")
 EXAMPLES = "num-examples"
 _SHOWN = 3  # names in a reason
-_COUNT = "count"
-_COMPLETED = "-with-completion"
+_SUFFIXES = ("", "-with-completion")
+_COUNT_OF = {
+    f"{measure}{suffix}.{name}": f"count{suffix}.{name}"
+    for suffix in _SUFFIXES
+    for name in CONDITIONS
+    for measure in MEASURES
+}
+"""Of each score, the number of samples that it is averaged by."""
 
 
 def client_metrics(scores: NestedScores, conditions: Conditions) -> dict[str, float]:
@@ -28,45 +35,34 @@ def client_metrics(scores: NestedScores, conditions: Conditions) -> dict[str, fl
     condition: it says 0 then, with a count of 0 (see `average_client_metrics`).
     """
     flat = flatten_scores(scores)
-    metrics = {}
-    for sets, suffix in ((conditions.plain, ""), (conditions.completed, _COMPLETED)):
+    metrics = {key: flat.get(key, 0.0) for key in _COUNT_OF}
+    for sets, suffix in zip((conditions.plain, conditions.completed), _SUFFIXES, strict=True):
         for name in CONDITIONS:
-            for measure in MEASURES:
-                key = f"{measure}{suffix}.{name}"
-                metrics[key] = flat.get(key, 0.0)
-            batch = sets.get(name)
-            metrics[f"{_COUNT}{suffix}.{name}"] = 0.0 if batch is None else float(len(batch))
+            metrics[f"count{suffix}.{name}"] = float(len(sets[name])) if name in sets else 0.0
     return metrics
 
 
-def wrong_scores(metrics: MetricRecord, most: float | None) -> str | None:
+def wrong_scores(metrics: Mapping[str, Any], most: float | None) -> str | None:
     """Why the metrics of an evaluation cannot be those of `client_metrics`, or None.
 
     Args:
         metrics: of a reply.
         most: number of samples that the client was admitted with; None: not known.
     """
-    counts = {f"{_COUNT}{suffix}.{name}" for suffix in ("", _COMPLETED) for name in CONDITIONS}
-    shares = {
-        f"{measure}{suffix}.{name}"
-        for measure in MEASURES
-        for suffix in ("", _COMPLETED)
-        for name in CONDITIONS
-    }
-    problem = _wrong_names(metrics, counts | shares) or _wrong_examples(metrics, most)
+    names = {*_COUNT_OF, *_COUNT_OF.values()}
+    problem = _wrong_names(metrics, names) or _wrong_examples(metrics, most)
     if problem:
         return problem
-    examples = _scalar(metrics[EXAMPLES])
-    for key in sorted(counts | shares):
-        value, limit = metrics[key], examples if key in counts else 1.0
+    for key in sorted(names):
+        value, limit = metrics[key], 1.0 if key in _COUNT_OF else float(metrics[EXAMPLES])
         if isinstance(value, list) or not 0 <= value <= limit:
             return f"metric '{key}' is {value}, expected a number in [0, {limit}]"
-        if key in counts and value != int(value):
+        if key not in _COUNT_OF and value != int(value):
             return f"metric '{key}' is {value}, expected a whole number"
     return None
 
 
-def wrong_losses(metrics: MetricRecord, most: float | None) -> str | None:
+def wrong_losses(metrics: Mapping[str, Any], most: float | None) -> str | None:
     """The same for a training: they have to be those of `fedmvp_flwr.model.training.train`."""
     names = {field.name for field in fields(LossParts)}
     return _wrong_names(metrics, names) or _wrong_examples(metrics, most)
@@ -76,29 +72,25 @@ def average_client_metrics(contents: Sequence[RecordDict], weighted_by: str) -> 
     """Average the metrics of `client_metrics`, each condition by its number of samples.
 
     Args:
-        contents: one record of metrics each, all with the same names.
-        weighted_by: name of the number of all samples, which is left out of the result.
+        contents: one record of these metrics each.
+        weighted_by: name of the number of all samples, which is not what counts here.
 
     Returns:
         The averages of the conditions that any client has samples for.
     """
-    records = [next(iter(content.metric_records.values())) for content in contents]
-    averaged: dict[str, int | float | list[int] | list[float]] = {}
-    for key in records[0]:
-        measure, _, name = key.partition(".")
-        base = measure.removesuffix(_COMPLETED)
-        if key == weighted_by or base == _COUNT:
-            continue
-        suffix = measure.removeprefix(base)
-        counts = [_scalar(record[f"{_COUNT}{suffix}.{name}"]) for record in records]
+    records: list[Mapping[str, Any]] = [
+        next(iter(content.metric_records.values())) for content in contents
+    ]
+    averaged = MetricRecord()
+    for key, count in _COUNT_OF.items():
+        counts = [float(record[count]) for record in records]
         if sum(counts):
-            values = [_scalar(record[key]) for record in records]
-            weighted = sum(c * v for c, v in zip(counts, values, strict=True))
+            weighted = sum(c * record[key] for c, record in zip(counts, records, strict=True))
             averaged[key] = weighted / sum(counts)
-    return MetricRecord(averaged)
+    return averaged
 
 
-def _wrong_names(metrics: MetricRecord, expected: AbstractSet[str]) -> str | None:
+def _wrong_names(metrics: Mapping[str, Any], expected: AbstractSet[str]) -> str | None:
     missing = sorted((expected | {EXAMPLES}) - metrics.keys())
     unknown = sorted(metrics.keys() - expected - {EXAMPLES})
     if missing or unknown:
@@ -111,16 +103,10 @@ def _few(names: list[str]) -> str:
     return f"{names[:_SHOWN]}{f' and {more} more' if more > 0 else ''}"
 
 
-def _wrong_examples(metrics: MetricRecord, most: float | None) -> str | None:
+def _wrong_examples(metrics: Mapping[str, Any], most: float | None) -> str | None:
     claimed = metrics[EXAMPLES]
     if isinstance(claimed, list):
         return f"metric '{EXAMPLES}' is a list, expected a number"
     if most is not None and not claimed <= most:
         return f"it claims {claimed} examples, but was admitted with {most}"
     return None
-
-
-def _scalar(value: int | float | list[int] | list[float]) -> float:
-    if isinstance(value, list):
-        raise TypeError(f"expected a number, got {value}.")
-    return float(value)

@@ -42,8 +42,8 @@ class Admission:
 
     nodes: NodeRegistry
     request: RecordDict
-    check: Callable[[Summary], str | None] = lambda summary: None
-    tell: Callable[[str, Mapping[str, Any]], None] = lambda event, values: None
+    check: Callable[[Summary], str | None]
+    tell: Callable[[str, Mapping[str, Any]], None]
     summaries: dict[int, Summary] = field(default_factory=dict)
     refused: dict[int, str] = field(default_factory=dict)
     _pending: dict[str, int] = field(default_factory=dict)
@@ -95,15 +95,14 @@ class Admission:
                 self._lost.pop(node_id, None)
                 self._answers[node_id] = read_answer(reply)
 
-    def settle(self, connected: Collection[int] | None = None) -> None:
+    def settle(self, connected: Collection[int]) -> None:
         """Give keys to the nodes that have answered, all at once, and take in their answers.
 
-        Args:
-            connected: ids of the nodes that are there; None: of all that are known. A node that
-                comes back with a new registration, and so with a new id, gets its key again.
+        A node that comes back with a new registration, and so with a new id, gets its key again:
+        the old id is not connected any more.
         """
         answers, self._answers = self._answers, {}
-        there = [n for n in self.summaries if connected is None or n in connected]
+        there = [n for n in self.summaries if n in connected]
         self.nodes.learn(self._told, [*there, *(self._told.keys() & answers.keys())])
         for node_id in sorted(answers, key=self.nodes.key):
             self._take_in(node_id, answers[node_id])
@@ -133,7 +132,7 @@ class Admission:
             self.ask(grid, [n for n in present if n not in self._asked_at or n in self._lost])
             self.collect(grid)
         # Not before: named nodes get their numbers in the order of their names, not of arrival.
-        self.settle()
+        self.settle(self.summaries)
         late = dict.fromkeys(self._pending.values(), f"not ready within {timeout:g} s")
         problems = sorted(
             f"client {self.nodes.key(node_id)}: {reason}"

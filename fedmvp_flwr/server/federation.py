@@ -12,7 +12,6 @@ from fedmvp_flwr.aggregation.compression import wrap
 from fedmvp_flwr.aggregation.options import RoundOptions
 from fedmvp_flwr.aggregation.strategy import FedMVP
 from fedmvp_flwr.aggregation.wire import check_message_size, pack, unpack
-from fedmvp_flwr.base.errors import CheckpointError
 from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.seeds import seed_for
 from fedmvp_flwr.completion.gating import conditions
@@ -50,9 +49,9 @@ def train(run: OpenedRun, prepared: PreparedRun, grid: Grid) -> TrainedRun:
     """Run the rounds.
 
     Raises:
-        CheckpointError: the checkpoint to go on from is of another network.
         ConfigError: the model is too large for a message.
         RoundError: a round failed for good.
+        RuntimeError: the checkpoint to go on from is of another network.
     """
     config, data = run.config, prepared.data
     network = build_network(config.training, config.run.seed, data.test.real, len(data.class_names))
@@ -92,10 +91,10 @@ def train(run: OpenedRun, prepared: PreparedRun, grid: Grid) -> TrainedRun:
 
 def _first_arrays(run: OpenedRun, network: FedMVPNetwork) -> ArrayRecord:
     """What the first round begins with, if it fits into a message."""
-    settings, initial = run.config.run, network.state_dict()
+    settings = run.config.run
     if run.point:
-        initial = fitting(run.point.tensors, initial)
-    arrays = pack(initial, settings.wire_dtype)
+        network.load_state_dict(run.point.tensors)
+    arrays = pack(network.state_dict(), settings.wire_dtype)
     size = check_message_size(wrap(arrays), settings.max_message_mb)
     log(INFO, "Model message: %d bytes each way.", size)
     return arrays
@@ -157,21 +156,3 @@ def build_network(
     with torch.random.fork_rng():  # torch's initialisers draw from the global generator
         torch.manual_seed(seed_for(seed, "network"))
         return FedMVPNetwork(settings, features.widths, num_classes)
-
-
-def fitting(
-    tensors: dict[str, torch.Tensor], network: dict[str, torch.Tensor]
-) -> dict[str, torch.Tensor]:
-    """Return the tensors of a checkpoint if they are those of the network.
-
-    Raises:
-        CheckpointError: other names or shapes; names them.
-    """
-    expected = {name: tuple(tensor.shape) for name, tensor in network.items()}
-    found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
-    if found != expected:
-        names = sorted(
-            name for name in expected.keys() | found if expected.get(name) != found.get(name)
-        )
-        raise CheckpointError(f"The checkpoint belongs to another network: {names} differ.")
-    return tensors

@@ -18,7 +18,7 @@ from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.reporting import write_report_if_available
 from fedmvp_flwr.reporting.tensorboard import TensorBoardSink
-from fedmvp_flwr.server.resume import RunState, history_mark
+from fedmvp_flwr.server.resume import RunState
 
 _T = TypeVar("_T")
 
@@ -91,10 +91,6 @@ class Journal:
             name: current.get(name, 0.0) + self._before.get(name, 0.0)
             for name in sorted(current.keys() | self._before.keys())
         }
-
-    def mark(self) -> tuple[int, str]:
-        """Length and hash of the events so far, which are on disk afterwards."""
-        return history_mark(self.out.metrics)
 
     def finish(self, result: Mapping[str, Any]) -> None:
         """Write the result and, where it can be drawn, the report."""

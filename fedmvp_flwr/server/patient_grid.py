@@ -49,10 +49,6 @@ class PatientGrid(Grid):
         """Ids of the connected nodes."""
         return self._insist(lambda: list(self._grid.get_node_ids()))
 
-    def get_nodes(self) -> Iterable[Any]:
-        """The connected nodes."""
-        return self._insist(lambda: list(self._grid.get_nodes()))
-
     def push_messages(self, messages: Iterable[Message]) -> Iterable[str]:
         """Send messages; return their ids, None where one could not be sent."""
         messages = list(messages)

@@ -12,7 +12,6 @@ from flwr.serverapp import Grid
 from fedmvp_flwr.aggregation.nodes import NodeRegistry
 from fedmvp_flwr.base.devices import resolve_device
 from fedmvp_flwr.base.errors import DataError
-from fedmvp_flwr.base.features import Batch
 from fedmvp_flwr.base.samples import Dataset
 from fedmvp_flwr.base.versions import versions
 from fedmvp_flwr.completion.gating import accept
@@ -35,15 +34,9 @@ from fedmvp_flwr.server.data import (
     server_validation,
 )
 from fedmvp_flwr.server.opened_run import OpenedRun
-from fedmvp_flwr.server.probe import (
-    Probe,
-    load_probe,
-    require_known_classes,
-    require_same_features,
-    save_probe,
-)
+from fedmvp_flwr.server.probe import Probe, load_probe, require_fitting, save_probe
 from fedmvp_flwr.server.probe_source import prepare_probe
-from fedmvp_flwr.server.resume import differing_clients, require_same
+from fedmvp_flwr.server.resume import require_same
 from fedmvp_flwr.server.shown_completions import save_shown_completions
 
 
@@ -97,7 +90,7 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
     admission = Admission(
         nodes,
         RecordDict({"dataset": class_names_record(classes)}),
-        lambda summary: misfit(summary, test.real.widths, identities, len(classes)),
+        lambda summary: misfit(summary, widths, identities, len(classes)),
         journal.event,
     )
     with journal.phase("completion"):
@@ -107,6 +100,7 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
         with FeatureStore(cache_folder(config.run)) as store:  # while the clients prepare
             test = complete_and_encode([Request(samples, all_sides(samples), completer)], store)[0]
             validation = encode(server_validation(dataset, config.run), models, store)
+        widths = test.real.widths
         needed = run.min_nodes if config.run.min_nodes else 0
         summaries = admission.wait(grid, needed, config.run.round_timeout)
     if not any(summary.trainable for summary in summaries):
@@ -126,19 +120,22 @@ def prepare(run: OpenedRun, grid: Grid) -> PreparedRun:
             run.folder, dataset, test, accepted, completer, store, config.run.seed
         )
     with journal.phase("probe"):
-        probe = _probe(run, dataset, models, test.real) if config.needs_probe else None
+        probe = _probe(run, dataset, models, widths) if config.needs_probe else None
     models.release()
     data = ServerData(classes, test, validation, probe)
     prepared = PreparedRun(device, data, identities, admission, threshold, counts)
     if state:
         require_same("probe", state.probe, prepared.probe_hash)
         require_same("frozen encoder", state.models, prepared.encoders)
-        for key in differing_clients(state.data, admission.data_hashes()):
-            log(WARNING, "Client %s has other samples than in the interrupted run.", key)
+        for key, samples_hash in admission.data_hashes().items():
+            if state.data.get(key, samples_hash) != samples_hash:
+                log(WARNING, "Client %s has other samples than in the interrupted run.", key)
     return prepared
 
 
-def _probe(run: OpenedRun, dataset: Dataset, models: FoundationModels, features: Batch) -> Probe:
+def _probe(
+    run: OpenedRun, dataset: Dataset, models: FoundationModels, widths: dict[str, list[int]]
+) -> Probe:
     """The probe of the run, which stands in its folder afterwards.
 
     That of the run which is gone on with is used again: another machine would generate one that
@@ -153,8 +150,7 @@ def _probe(run: OpenedRun, dataset: Dataset, models: FoundationModels, features:
     else:
         cache = cache_folder(config.run)
         probe = prepare_probe(dataset, config.probe, config.data, models, cache)
-    require_same_features(probe, features)
-    require_known_classes(probe, len(dataset.class_names))
+    require_fitting(probe, widths, len(dataset.class_names))
     save_probe(saved, probe)
     return probe
 

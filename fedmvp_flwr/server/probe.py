@@ -4,8 +4,9 @@ For every class the server turns its public description into texts, the frozen g
 images, and the frozen encoders into features, once (paper, section 3.3). No client data is used.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import torch
@@ -32,12 +33,16 @@ class Probe:
     """Frozen features of the synthetic samples.
 
     Attributes:
-        batch: m >= 2 complete samples, labelled with the class they were generated for.
-        digest: hex SHA-256 of the features.
+        batch: m complete samples, labelled with the class they were generated for; the graph of the
+            clients needs two.
     """
 
     batch: Batch
-    digest: str
+
+    @cached_property
+    def digest(self) -> str:
+        """Hex SHA-256 of the features."""
+        return tensors_digest(self.batch.tensors())
 
 
 def probe_texts(descriptions: Sequence[str], per_class: int) -> list[tuple[int, str]]:
@@ -60,7 +65,7 @@ def generate_probe(
     """Generate the images of the probe's texts and encode both.
 
     Args:
-        texts: (class index, text) of each sample, at least 2.
+        texts: (class index, text) of each sample.
         generator: frozen.
         image_encoder: frozen, the same as at the clients.
         text_encoder: the same.
@@ -74,33 +79,16 @@ def generate_probe(
         seeds = [seed_for(seed, "probe", start + i) for i in range(len(prompts))]
         images += image_encoder.encode(generator.generate(prompts, seeds))
         words += text_encoder.encode(prompts)
-    everything = [True] * len(texts)
-    batch = Batch(
-        {
-            IMAGE: stack_modality(
-                images, everything, image_encoder.token_width, image_encoder.pooled_width
-            ),
-            TEXT: stack_modality(
-                words, everything, text_encoder.token_width, text_encoder.pooled_width
-            ),
-        },
-        torch.tensor([label for label, _ in texts]),
-    )
-    return probe_of(batch)
-
-
-def probe_of(batch: Batch) -> Probe:
-    """Take complete, labelled samples as the probe.
-
-    Raises:
-        DataError: fewer than 2 samples.
-    """
-    if len(batch) < 2:
-        raise DataError(
-            f"A probe of {len(batch)} sample(s): CKA needs at least 2. Raise probe-per-class, or "
-            "name a larger public-split."
+    modalities = {
+        name: stack_modality(
+            features, [True] * len(texts), encoder.token_width, encoder.pooled_width
         )
-    return Probe(batch, tensors_digest(batch.tensors()))
+        for name, features, encoder in (
+            (IMAGE, images, image_encoder),
+            (TEXT, words, text_encoder),
+        )
+    }
+    return Probe(Batch(modalities, torch.tensor([label for label, _ in texts])))
 
 
 def save_probe(path: Path, probe: Probe) -> None:
@@ -116,32 +104,36 @@ def load_probe(path: Path) -> Probe:
     """
     try:
         tensors, metadata = load_tensors(path)
-        batch = Batch.of_tensors(tensors)
+        probe = Probe(Batch.of_tensors(tensors))
     except (CheckpointError, KeyError) as error:
         raise DataError(
             f"The probe {path} cannot be used: {str(error).removesuffix('.')}. {_INSTEAD}"
         ) from error
-    digest = tensors_digest(tensors)
-    if digest != metadata.get("probe"):
+    if probe.digest != metadata.get("probe"):
         raise DataError(
             f"The probe {path} is damaged: its content does not match its hash. {_INSTEAD}"
         )
-    return Probe(batch, digest)
+    return probe
 
 
-def require_same_features(probe: Probe, features: Batch) -> None:
-    """Raise a DataError if a probe was made with other frozen encoders than some features."""
-    for name, ours in features.widths.items():
+def require_fitting(probe: Probe, widths: Mapping[str, list[int]], num_classes: int) -> None:
+    """Refuse a probe that was made for another run.
+
+    Args:
+        probe: from anywhere.
+        widths: of the run's frozen features, by modality.
+        num_classes: that the run knows.
+
+    Raises:
+        DataError: it was made with other frozen encoders, or has samples of other classes.
+    """
+    for name, ours in widths.items():
         theirs = probe.batch.widths[name]
         if ours != theirs:
             raise DataError(
                 f"The probe's {name} features have widths {theirs} (tokens, pooled), those of this "
                 f"run {ours}: it was made with other encoders. {_INSTEAD}"
             )
-
-
-def require_known_classes(probe: Probe, num_classes: int) -> None:
-    """Raise a DataError if a probe has samples of classes that the run does not know."""
     largest = int(probe.batch.labels.max())
     if largest >= num_classes:
         raise DataError(

@@ -20,7 +20,6 @@ from fedmvp_flwr.server.probe import (
     Probe,
     generate_probe,
     load_probe,
-    probe_of,
     probe_texts,
     save_probe,
 )
@@ -52,7 +51,7 @@ def prepare_probe(
     if settings.probe_source == "public":
         chosen = _public_sample(dataset, data, settings.probe_per_class)
         with FeatureStore(cache) as store:
-            return probe_of(encode(chosen, models, store).real)
+            return Probe(encode(chosen, models, store).real)
     path = generated_probe_file(dataset, settings, data.data_seed, models, cache)
     try:
         return load_probe(path)

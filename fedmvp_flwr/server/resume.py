@@ -7,7 +7,7 @@ selection are the whole state: the rest of the run is the same as without the in
 import hashlib
 import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -115,7 +115,7 @@ def require_same_config(config: RunConfig, state: RunState) -> None:
     """
     now = config.to_run_config()
     differences = [
-        f"{key} was {_show(state.config[key])} and is {_show(now[key])}"
+        f"{key} was {state.config[key]!r} and is {now[key]!r}"
         for key in sorted(now.keys() - {*FREE_KEYS})
         if state.config[key] != now[key]
     ]
@@ -150,8 +150,8 @@ def require_same(what: str, before: object, now: object) -> None:
     """
     if before != now:
         raise CheckpointError(
-            f"The interrupted run had another {what}: {_show(before)}, now {_show(now)}. Restore "
-            "it, or start a new run."
+            f"The interrupted run had another {what}: {before!r}, now {now!r}. Restore it, or "
+            "start a new run."
         )
 
 
@@ -206,12 +206,3 @@ def _copy(point: ResumePoint, out: RunFolder) -> None:
             copy = out.path / path.relative_to(before.path)
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(path, copy)
-
-
-def _show(value: object) -> str:
-    return "not set" if value is None else repr(value)
-
-
-def differing_clients(before: Mapping[str, str], now: Mapping[str, str]) -> list[str]:
-    """Keys of the clients whose samples are others than in the interrupted run."""
-    return sorted(key for key in before.keys() & now.keys() if before[key] != now[key])

@@ -14,7 +14,7 @@ from fedmvp_flwr.server.best_model import BestModel
 from fedmvp_flwr.server.journal import named
 from fedmvp_flwr.server.opened_run import OpenedRun
 from fedmvp_flwr.server.preparation import PreparedRun
-from fedmvp_flwr.server.resume import RunState
+from fedmvp_flwr.server.resume import RunState, history_mark
 from fedmvp_flwr.server.scoring import Scorer
 from fedmvp_flwr.server.selection import Selection
 
@@ -84,7 +84,7 @@ class RunObserver(RoundObserver):
     def checkpoint_metadata(self) -> dict[str, Any]:
         """What is needed to go on with the run."""
         run, prepared = self._run, self._prepared
-        size, digest = run.journal.mark()
+        size, digest = history_mark(run.folder.metrics)
         return RunState(
             config=run.config.to_run_config(),
             class_names=list(prepared.data.class_names),

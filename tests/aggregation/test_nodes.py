@@ -113,6 +113,21 @@ def test_errors_are_survived(fake_grid):
     assert NodeRegistry().connected(Broken(CLIENTS, None), 2, 1.0) == [17, 450, 901]
 
 
+def test_a_silent_node_is_known_by_its_id_and_asked_again(fake_grid, warnings):
+    class Slow(fake_grid):
+        silent = True
+
+        def send_and_receive(self, messages, *, timeout=None):
+            replies = super().send_and_receive(messages, timeout=timeout)
+            return [r for r in replies if not (self.silent and r.metadata.src_node_id == 450)]
+
+    registry, grid = NodeRegistry(), Slow(CLIENTS, None)
+    assert registry.connected(grid, 2, 1.0) == [17, 901, 450]
+    assert any("450 did not answer in time" in text for text in warnings())
+    grid.silent = False
+    assert registry.connected(grid, 2, 1.0) == [17, 450, 901]
+
+
 class Named:
     """Turns a fake grid's partitions into names where they are texts."""
 

@@ -10,6 +10,10 @@ from fedmvp_flwr.aggregation.replies import check_evaluations, check_replies
 from fedmvp_flwr.aggregation.wire import pack
 
 
+def passes(client, metrics):
+    """A check that refuses nothing."""
+
+
 def state(value=1.0):
     return {"w": torch.full((2, 3), value), "count": torch.tensor(4)}
 
@@ -44,7 +48,9 @@ def numpy_bytes(values):
 
 
 def test_good_replies_pass_ordered_by_client(reply, reference):
-    valid, rejected = check_replies([(c, reply()) for c in (4, 0, 2)], reference, "num-examples")
+    valid, rejected = check_replies(
+        [(c, reply()) for c in (4, 0, 2)], reference, "num-examples", passes
+    )
     assert [r.client for r in valid] == [0, 2, 4]
     assert rejected == []
     assert valid[0].num_examples == 5.0
@@ -55,7 +61,7 @@ def test_good_replies_pass_ordered_by_client(reply, reference):
 def test_the_type_on_the_wire_may_differ(reply, reference):
     arrays = [pack(state(), wire) for wire in ("fp16", "bf16", "fp32")]
     replies = [(c, reply(a)) for c, a in enumerate(arrays)]
-    valid, rejected = check_replies(replies, reference, "num-examples")
+    valid, rejected = check_replies(replies, reference, "num-examples", passes)
     assert len(valid) == 3
     assert rejected == []
 
@@ -63,7 +69,7 @@ def test_the_type_on_the_wire_may_differ(reply, reference):
 def test_arrays_may_come_in_a_parcel(reply, reference):
     good, other = wrap(pack(state(), "fp16")), wrap(pack({"w": torch.ones(2, 3)}, "fp16"))
     valid, rejected = check_replies(
-        [(0, reply(good)), (1, reply(other))], reference, "num-examples"
+        [(0, reply(good)), (1, reply(other))], reference, "num-examples", passes
     )
     assert [r.client for r in valid] == [0]
     assert torch.equal(valid[0].tensors["w"], torch.ones(2, 3))
@@ -75,7 +81,9 @@ def test_arrays_may_come_in_a_parcel(reply, reference):
 def test_a_parcel_may_hold_a_wider_type_but_not_much_more(reply, reference):
     wide = wrap(pack(state(), "fp32"))
     huge = wrap(pack({**state(), "more": torch.zeros(10_000)}, "fp16"))
-    valid, rejected = check_replies([(0, reply(wide)), (1, reply(huge))], reference, "num-examples")
+    valid, rejected = check_replies(
+        [(0, reply(wide)), (1, reply(huge))], reference, "num-examples", passes
+    )
     assert [r.client for r in valid] == [0]
     assert "bytes unpacked" in rejected[0].reason
 
@@ -115,7 +123,7 @@ BAD_ARRAYS = {
 def test_bad_arrays_are_rejected_by_name_and_the_others_stay(reply, reference, name):
     array, reason = BAD_ARRAYS[name]
     replies = [(1, reply(with_array(array))), (0, reply()), (2, reply())]
-    valid, rejected = check_replies(replies, reference, "num-examples")
+    valid, rejected = check_replies(replies, reference, "num-examples", passes)
     assert [r.client for r in valid] == [0, 2]
     assert [r.client for r in rejected] == [1]
     assert "'w'" in rejected[0].reason
@@ -125,14 +133,14 @@ def test_bad_arrays_are_rejected_by_name_and_the_others_stay(reply, reference, n
 def test_a_complex_counter_is_no_integer(reply, reference):
     record = pack(state(), "fp16")
     record["count"] = Array(np.array(4 + 1j))
-    valid, rejected = check_replies([(0, reply(record))], reference, "num-examples")
+    valid, rejected = check_replies([(0, reply(record))], reference, "num-examples", passes)
     assert not valid
     assert "complex" in rejected[0].reason
 
 
 def test_missing_and_unknown_arrays_are_named(reply, reference):
     record = pack({"w": torch.ones(2, 3), "extra": torch.ones(1)}, "fp16")
-    valid, rejected = check_replies([(3, reply(record))], reference, "num-examples")
+    valid, rejected = check_replies([(3, reply(record))], reference, "num-examples", passes)
     assert not valid
     assert "missing arrays ['count'], unknown arrays ['extra']" in rejected[0].reason
 
@@ -145,8 +153,8 @@ def test_missing_and_unknown_arrays_are_named(reply, reference):
 def test_metrics_that_cannot_be_used_reject_their_reply(reply, reference, metrics, reason):
     replies = [(0, reply(metrics=metrics)), (1, reply()), (2, reply())]
     for valid, rejected in (
-        check_replies(replies, reference, "num-examples"),
-        check_evaluations(replies, "num-examples"),
+        check_replies(replies, reference, "num-examples", passes),
+        check_evaluations(replies, "num-examples", passes),
     ):
         assert len(valid) == 2
         assert [r.client for r in rejected] == [0]
@@ -161,7 +169,9 @@ def test_whatever_the_check_of_a_reply_raises_rejects_that_reply(reply, referenc
 
     monkeypatch.setattr("fedmvp_flwr.aggregation.replies.unwrap", unreadable)
     poison = pack({"poison": torch.ones(1)}, "fp16")
-    valid, rejected = check_replies([(0, reply(poison)), (1, reply())], reference, "num-examples")
+    valid, rejected = check_replies(
+        [(0, reply(poison)), (1, reply())], reference, "num-examples", passes
+    )
     assert [r.client for r in valid] == [1]
     assert rejected[0].reason.startswith("RuntimeError: deep in a library")
     assert len(rejected[0].reason) < 600
@@ -170,7 +180,9 @@ def test_whatever_the_check_of_a_reply_raises_rejects_that_reply(reply, referenc
 def test_a_number_that_a_counter_cannot_hold_is_rejected(reply):
     reference = pack({**state(), "count": torch.tensor(0, dtype=torch.int32)}, "fp16")
     wide = pack({**state(), "count": torch.tensor(2**40)}, "fp16")
-    valid, rejected = check_replies([(0, reply(wide)), (1, reply())], reference, "num-examples")
+    valid, rejected = check_replies(
+        [(0, reply(wide)), (1, reply())], reference, "num-examples", passes
+    )
     assert [r.client for r in valid] == [1]
     assert "'count' has values too large for torch.int32" in rejected[0].reason
 
@@ -212,10 +224,10 @@ def test_what_a_check_refuses_has_no_say_in_what_is_usual(reply, reference):
 
 def test_an_error_is_rejected_with_its_reason(reply, reference, instruction):
     error = Message(Error(code=2, reason="out of memory"), reply_to=instruction())
-    valid, rejected = check_replies([(5, error), (1, reply())], reference, "num-examples")
+    valid, rejected = check_replies([(5, error), (1, reply())], reference, "num-examples", passes)
     assert [r.client for r in valid] == [1]
     assert "out of memory" in rejected[0].reason
-    assert check_evaluations([(5, error)], "num-examples")[1][0].client == 5
+    assert check_evaluations([(5, error)], "num-examples", passes)[1][0].client == 5
 
 
 def test_exactly_one_record_of_each_kind(reply, answer, instruction, reference):
@@ -227,24 +239,24 @@ def test_exactly_one_record_of_each_kind(reply, answer, instruction, reference):
         (3, reply(second=metrics)),
         (4, answer(instruction())),
     ]
-    valid, rejected = check_replies(replies, reference, "num-examples")
+    valid, rejected = check_replies(replies, reference, "num-examples", passes)
     assert not valid
     assert [r.client for r in rejected] == [0, 1, 2, 3, 4]
 
 
 def test_no_reply_at_all(reference):
-    assert check_replies([], reference, "num-examples") == ([], [])
-    assert check_evaluations([], "num-examples") == ([], [])
+    assert check_replies([], reference, "num-examples", passes) == ([], [])
+    assert check_evaluations([], "num-examples", passes) == ([], [])
 
 
 def test_empty_global_model(answer, instruction):
     message = answer(instruction(), ArrayRecord(), {"num-examples": 1})
-    valid, rejected = check_replies([(0, message)], ArrayRecord(), "num-examples")
+    valid, rejected = check_replies([(0, message)], ArrayRecord(), "num-examples", passes)
     assert len(valid) == 1
     assert not rejected
 
 
 def test_evaluations_come_ordered_by_client(reply):
     messages = {c: reply(metrics={"num-examples": c + 1}) for c in (2, 0, 1)}
-    valid, _ = check_evaluations(messages.items(), "num-examples")
+    valid, _ = check_evaluations(messages.items(), "num-examples", passes)
     assert [m.content["metrics"]["num-examples"] for m in valid] == [1, 2, 3]

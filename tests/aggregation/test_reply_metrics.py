@@ -10,6 +10,10 @@ from fedmvp_flwr.aggregation.reply_metrics import (
 USUAL = {"num-examples": 5, "loss": 0.5}
 
 
+def passes(client, metrics):
+    """A check that refuses nothing."""
+
+
 @pytest.fixture
 def reply(answer, instruction):
     return lambda metrics=None, **extra: answer(instruction(), metrics=metrics, **extra)
@@ -21,7 +25,7 @@ def error(instruction):
 
 
 def test_the_weight_of_a_reply(reply):
-    assert weight_of(0, reply(USUAL), "num-examples") == 5.0
+    assert weight_of(0, reply(USUAL), "num-examples", passes) == 5.0
 
 
 @pytest.mark.parametrize(
@@ -41,16 +45,16 @@ def test_the_weight_of_a_reply(reply):
 )
 def test_bad_metrics_give_no_weight(reply, metrics):
     with pytest.raises(ValueError, match="metric"):
-        weight_of(0, reply(metrics), "num-examples")
+        weight_of(0, reply(metrics), "num-examples", passes)
 
 
 def test_there_must_be_one_record_and_no_error(reply, error):
     with pytest.raises(ValueError, match="out of memory"):
-        weight_of(0, error, "num-examples")
+        weight_of(0, error, "num-examples", passes)
     two = reply(USUAL, more=MetricRecord(USUAL))
     for message in (reply(), two):
         with pytest.raises(ValueError, match="expected one MetricRecord"):
-            weight_of(0, message, "num-examples")
+            weight_of(0, message, "num-examples", passes)
 
 
 @pytest.mark.parametrize(

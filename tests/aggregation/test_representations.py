@@ -44,8 +44,11 @@ def test_nobody_left():
 
 
 def test_a_function_that_gives_no_matrix_is_a_mistake_of_the_project():
-    with pytest.raises(ValueError, match="expected"):
-        represent_all(replies(1.0), lambda record, probe: torch.ones(3), None)
+    graph, _, _ = represent_all(replies(1.0), lambda record, probe: torch.ones(3), None)
+    with pytest.raises(ValueError, match=r"shape \(K >= 1, m, d\), got \(1, 3\)"):
+        graph.importance(1.0)
+    with pytest.raises(RuntimeError, match="equal size"):
+        represent_all(replies(1, 2), lambda record, probe: torch.ones(3, record), None)
 
 
 def test_the_graph_of_some_clients_is_theirs_alone():

@@ -1,5 +1,3 @@
-from dataclasses import replace
-
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
@@ -7,11 +5,8 @@ from safetensors.torch import load_file, save_file
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import StoreError
 from fedmvp_flwr.base.samples import MODALITIES
-from fedmvp_flwr.client.data import ClientData
 from fedmvp_flwr.client.prepared_file import client_file, load_client, save_client
-from fedmvp_flwr.completion.prepared import PreparedSet
 from fedmvp_flwr.config.node import Node
-from fedmvp_flwr.protocol.summary import read_summary
 
 CLASSES = ("a", "b", "c")
 
@@ -22,34 +17,8 @@ def node(tmp_path):
 
 
 @pytest.fixture
-def data(make_batch, summary):
-    return ClientData(
-        RunConfig.of().completion,
-        prepared(make_batch, 5),
-        prepared(make_batch, 4),
-        0.25,
-        read_summary(summary),
-    )
-
-
-def prepared(make_batch, count):
-    """A set with holes that are completed, well and badly."""
-    holes = torch.arange(count) % 2 == 0
-    real = make_batch(count, seed=count, present={"image": ~holes})
-    made = {
-        name: replace(m, generated=m.present)
-        for name, m in make_batch(count, seed=7, present={"image": holes}).modalities.items()
-    }
-    return PreparedSet(
-        keys=tuple(map(str, range(count))),
-        real=real,
-        completed=made,
-        similarity={name: torch.linspace(0, 1, count) for name in ("image", "text")},
-        pair_similarity=torch.linspace(0, 1, count).masked_fill(holes, torch.nan),
-        made={},
-        reused={},
-        seconds={},
-    )
+def data(make_client):
+    return make_client()
 
 
 def same(first, second):
@@ -125,11 +94,3 @@ def test_a_full_disk_is_named(node, data, monkeypatch):
     with pytest.raises(StoreError, match=r"No space left.*cache-dir"):
         save_client(RunConfig.of(), node, CLASSES, data)
     assert not client_file(RunConfig.of(), node, CLASSES).exists()
-
-
-def test_a_client_without_a_pair_takes_the_threshold_of_the_others(data):
-    assert data.gated(0.9) is data
-    without = data.summary.model_copy(update={"complete": 0})
-    alone = replace(data, threshold=-1.0, summary=without)
-    accepted = [int(d.train.modalities["image"].generated.sum()) for d in (alone, alone.gated(0.9))]
-    assert accepted[0] > accepted[1]

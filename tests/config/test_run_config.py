@@ -1,4 +1,3 @@
-import re
 import tomllib
 from pathlib import Path
 
@@ -6,7 +5,6 @@ import pytest
 
 from fedmvp_flwr import RunConfig
 from fedmvp_flwr.base.errors import ConfigError
-from fedmvp_flwr.config.replaced import REPLACED
 
 ROOT = Path(__file__).parents[2]
 
@@ -68,97 +66,19 @@ def test_everything_wrong_is_said_at_once():
 
 
 @pytest.mark.parametrize(
-    ("key", "value"),
+    ("settings", "tunes", "needs", "generates"),
     [
-        ("missing-ratio", -0.1),
-        ("missing-ratio", 1.1),
-        ("missing-ratio", float("nan")),
-        ("missing-image-share", 1.5),
-        ("fraction-train", 0.0),
-        ("fraction-train", 1.2),
-        ("fraction-evaluate", -0.5),
-        ("num-server-rounds", 0),
-        ("num-server-rounds", 2.5),
-        ("num-server-rounds", "many"),
-        ("seed", -1),
-        ("local-epochs", 0),
-        ("batch-size", 0),
-        ("learning-rate", 0.0),
-        ("learning-rate", float("inf")),
-        ("temperature", 0.0),
-        ("graph-temperature", 0.0),
-        ("alpha", -1.0),
-        ("modality-dropout", 1.0),
-        ("quality-gate", 1.0),
-        ("max-message-mb", 0.0),
-        ("round-timeout", 0.0),
-        ("method", "fedprox"),
-        ("incomplete", "keep"),
-        ("weighting", "equal"),
-        ("wire-dtype", "int8"),
-        ("model-heads", 3),
-        ("model-width", 4),
-        ("probe-per-class", 1),
+        ({}, True, True, True),
+        ({"method": "fedavg"}, False, False, False),
+        ({"method": "fedavg", "weighting": "importance-examples"}, False, True, True),
+        ({"weighting": "uniform", "probe_source": "public"}, True, True, False),
+        ({"weighting": "uniform", "probe_tuning": "off"}, False, False, False),
+        ({"method": "fedavg", "probe_tuning": "on"}, True, True, True),
+        ({"method": "server-only", "probe_tuning": "off"}, True, True, True),
     ],
+    ids=str,
 )
-def test_values_out_of_range_are_refused_by_key(key, value):
-    with pytest.raises(ConfigError, match=key):
-        RunConfig.from_run_config({key: value})
-
-
-def test_a_wrong_choice_is_one_problem_that_names_the_choices():
-    with pytest.raises(ConfigError) as error:
-        RunConfig.from_run_config({"weighting": "equal"})
-    assert str(error.value).count("weighting") == 1
-    for choice in ("auto", "importance", "uniform", "examples", "importance-examples"):
-        assert f"'{choice}'" in str(error.value)
-
-
-@pytest.mark.parametrize(
-    ("settings", "weighting", "tunes", "needs_probe"),
-    [
-        ({}, "importance", True, True),
-        ({"method": "fedavg"}, "examples", False, False),
-        (
-            {"method": "fedavg", "weighting": "importance-examples"},
-            "importance-examples",
-            False,
-            True,
-        ),
-        ({"weighting": "uniform"}, "uniform", True, True),
-        ({"weighting": "uniform", "probe_tuning": "off"}, "uniform", False, False),
-        ({"method": "fedavg", "probe_tuning": "on"}, "examples", True, True),
-    ],
-)
-def test_the_method_decides_about_auto(settings, weighting, tunes, needs_probe):
+def test_weights_and_tuning_decide_whether_there_is_a_probe(settings, tunes, needs, generates):
     config = RunConfig.of(**settings)
-    assert config.method.client_weighting == weighting
-    assert config.tunes_on_probe == tunes
-    assert config.needs_probe == needs_probe
-
-
-def test_a_given_probe_may_have_any_size_per_class():
-    probe = RunConfig.of(probe_per_class=1, probe_source="file:a.safetensors").probe
-    assert (probe.probe_per_class, probe.file) == (1, "a.safetensors")
-
-
-@pytest.mark.parametrize(
-    ("selection", "by", "metric"),
-    [
-        ("none", "none", "accuracy.complete"),
-        ("clients", "clients", "accuracy.complete"),
-        ("server:macro-f1.text-only", "server", "macro-f1.text-only"),
-    ],
-)
-def test_a_selection_may_say_what_the_best_round_is_best_in(selection, by, metric):
-    run = RunConfig.of(selection=selection).run
-    assert (run.selected_by, run.selection_metric) == (by, metric)
-
-
-@pytest.mark.parametrize("key", REPLACED)
-def test_a_key_that_is_gone_names_what_to_write(key):
-    known = RunConfig.keys()
-    assert key not in known
-    what = REPLACED[key].format(value=7)
-    with pytest.raises(ConfigError, match=re.escape(f"key '{key}' is gone: {what}")):
-        RunConfig.from_run_config({key: 7})
+    assert (config.tunes_on_probe, config.needs_probe) == (tunes, needs)
+    assert config.generates_probe == generates

@@ -88,7 +88,7 @@ def _quick(monkeypatch):
 
 @pytest.fixture
 def make():
-    def build(**arguments):
+    def build(check=lambda summary: None):
         told = {"ready": [], "refused": []}
 
         def tell(event, values):
@@ -98,13 +98,7 @@ def make():
                 assert event == "client-refused"
                 told["refused"].append((values["client"], values["reason"]))
 
-        admission = Admission(
-            NodeRegistry(),
-            RecordDict(),
-            tell=tell,
-            **arguments,
-        )
-        return admission, told
+        return Admission(NodeRegistry(), RecordDict(), check, tell), told
 
     return build
 
@@ -231,8 +225,8 @@ def test_a_node_that_is_gone_before_it_is_asked(make):
     assert len(start(admission, grid, minimum=2)) == 2
 
 
-def test_a_long_reason_is_cut():
-    admission = Admission(NodeRegistry(), RecordDict())
+def test_a_long_reason_is_cut(make):
+    admission, _ = make()
     grid = Grid({1: (0, {"problem": "x" * 10**6}), 2: (1, ready())})
     with pytest.raises(DataError):
         start(admission, grid)

@@ -1,9 +1,12 @@
+from types import SimpleNamespace
+
 import pytest
 import torch
 
 from fedmvp_flwr import RunConfig
-from fedmvp_flwr.base.errors import CheckpointError
-from fedmvp_flwr.server.federation import build_network, fitting
+from fedmvp_flwr.aggregation.wire import unpack
+from fedmvp_flwr.server import federation
+from fedmvp_flwr.server.federation import build_network
 
 TRAINING = RunConfig.of(model_width=16, model_heads=2).training
 
@@ -21,10 +24,14 @@ def test_the_seed_alone_decides(make_batch):
     assert any(not torch.equal(tensor, other[name]) for name, tensor in first.items())
 
 
-def test_tensors_of_another_network_are_refused_by_name(make_batch):
-    (state,) = states(make_batch, 0)
-    assert fitting(dict(state), state) == state
-    with pytest.raises(CheckpointError, match=r"\['classifier.head.bias'\] differ"):
-        fitting(state | {"classifier.head.bias": torch.zeros(4)}, state)
-    with pytest.raises(CheckpointError, match=r"\['more'\] differ"):
-        fitting(state | {"more": torch.zeros(1)}, state)
+def test_a_resumed_run_begins_with_its_checkpoint_and_not_with_that_of_another_network(make_batch):
+    network = build_network(TRAINING, 0, make_batch(), 3)
+    (before,) = states(make_batch, 1)
+    run = SimpleNamespace(
+        config=RunConfig.of(wire_dtype="fp32"), point=SimpleNamespace(tensors=before)
+    )
+    arrays = unpack(federation._first_arrays(run, network))
+    assert all(torch.equal(tensor, before[name]) for name, tensor in arrays.items())
+    run.point.tensors = before | {"classifier.head.bias": torch.zeros(4)}
+    with pytest.raises(RuntimeError, match=r"classifier\.head\.bias"):
+        federation._first_arrays(run, network)

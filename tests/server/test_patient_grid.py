@@ -41,10 +41,6 @@ class Shaky(Grid):
         self._maybe_fail()
         return [3, 4]
 
-    def get_nodes(self):
-        self._maybe_fail()
-        return ["node"]
-
     def push_messages(self, messages):
         self._maybe_fail()
         for message in messages:
@@ -78,7 +74,7 @@ FINAL = [status_error(403), ValueError("a bug")]
 def test_what_passes_is_asked_again(error):
     grid = PatientGrid(Shaky(error, failures=3))
     assert grid.get_node_ids() == [3, 4]
-    assert grid.get_nodes() == ["node"]
+    assert [node.node_id for node in grid.get_nodes()] == [3, 4]
     replies = grid.send_and_receive([Message(RecordDict(), 3, "train")], timeout=5.0)
     assert [reply.metadata.src_node_id for reply in replies] == [3]
 

@@ -4,25 +4,25 @@ import torch
 from fedmvp_flwr.aggregation.wire import pack
 from fedmvp_flwr.base.errors import DataError
 from fedmvp_flwr.base.features import ModalityFeatures
-from fedmvp_flwr.base.tensor_file import tensors_digest
+from fedmvp_flwr.base.tensor_file import save_tensors, tensors_digest
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.model.network import FedMVPNetwork
+from fedmvp_flwr.server import probe as module
 from fedmvp_flwr.server.probe import (
     PROBE_FRAMES,
     Probe,
     ProbeRepresenter,
     generate_probe,
     load_probe,
-    probe_of,
     probe_texts,
+    require_fitting,
     save_probe,
 )
 
 
 @pytest.fixture
 def probe(make_batch):
-    batch = make_batch(6)
-    return Probe(batch, tensors_digest(batch.tensors()))
+    return Probe(make_batch(6))
 
 
 class FakeGenerator:
@@ -131,22 +131,23 @@ def test_files_that_hold_no_probe_are_refused(probe, tmp_path):
 
 def test_changed_content_is_found(probe, tmp_path):
     path = tmp_path / "probe.safetensors"
-    save_probe(path, Probe(probe.batch, "0" * 64))
+    save_tensors(path, probe.batch.tensors(), {"probe": "0" * 64})
     with pytest.raises(DataError, match="does not match its hash"):
         load_probe(path)
 
 
 def test_other_tensors_are_no_probe(tmp_path):
-    from fedmvp_flwr.base.tensor_file import save_tensors
-
     save_tensors(tmp_path / "model.safetensors", {"w": torch.ones(2)}, {})
     with pytest.raises(DataError, match="cannot be used"):
         load_probe(tmp_path / "model.safetensors")
 
 
-def test_one_sample_is_too_little(make_batch):
-    with pytest.raises(DataError, match="at least 2"):
-        probe_of(make_batch(1))
+def test_a_probe_of_other_encoders_or_classes_is_refused(probe, widths):
+    require_fitting(probe, widths, 3)
+    with pytest.raises(DataError, match=r"image features have widths \[6, 7\].*run \[6, 9\]"):
+        require_fitting(probe, widths | {"image": [6, 9]}, 3)
+    with pytest.raises(DataError, match="has samples of class 2, this run knows 2 classes"):
+        require_fitting(probe, widths, 2)
 
 
 def other_network(widths, seed):
@@ -177,8 +178,6 @@ def test_dropout_is_off_while_representing(widths, probe):
 
 
 def test_batches_do_not_change_representations(network, probe, monkeypatch):
-    from fedmvp_flwr.server import probe as module
-
     arrays = pack(network.state_dict(), "fp32")
     whole = ProbeRepresenter(network, "cpu")(arrays, probe)
     monkeypatch.setattr(module, "_REPRESENT_BATCH", 4)

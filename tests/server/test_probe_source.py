@@ -7,7 +7,7 @@ from fedmvp_flwr.base.samples import Sample
 from fedmvp_flwr.config import RunConfig
 from fedmvp_flwr.foundation.bundle import FoundationModels
 from fedmvp_flwr.server import probe_source
-from fedmvp_flwr.server.probe import load_probe, probe_of, save_probe
+from fedmvp_flwr.server.probe import Probe, load_probe, save_probe
 from fedmvp_flwr.server.probe_source import generated_probe_file, prepare_probe
 
 
@@ -37,7 +37,7 @@ def prepared(tmp_path):
 
 @pytest.fixture
 def probe(make_batch):
-    return probe_of(make_batch(4))
+    return Probe(make_batch(4))
 
 
 @pytest.mark.parametrize(

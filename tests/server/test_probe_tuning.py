@@ -21,7 +21,7 @@ CONFIG = RunConfig.of(
 
 @pytest.fixture
 def probe(make_batch):
-    return Probe(make_batch(12), "digest")
+    return Probe(make_batch(12))
 
 
 @pytest.fixture
