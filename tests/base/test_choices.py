@@ -1,0 +1,58 @@
+from dataclasses import dataclass
+
+import pytest
+
+from fedmvp_flwr.base.choices import SMALLEST, Value, choose, number, share, text
+from fedmvp_flwr.base.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class Way:
+    value: Value | None = None
+
+
+WAYS = {
+    "plain": Way(),
+    "file": Way(Value("a path", text)),
+    "scaled": Way(Value("a number that is not below 1", number(float, 1), default=2.0)),
+}
+
+
+@pytest.mark.parametrize(
+    ("setting", "name", "value"),
+    [("plain", "plain", None), ("file:a:b", "file", "a:b"), ("scaled", "scaled", 2.0),
+     ("scaled:3", "scaled", 3.0)],
+)  # fmt: skip
+def test_a_name_and_what_follows_it(setting, name, value):
+    assert choose("key", setting, WAYS) == (WAYS[name], value)
+
+
+@pytest.mark.parametrize(
+    ("setting", "message"),
+    [
+        ("plian", r"key='plian': expected file:\.\.\., plain, scaled:\.\.\..*did you mean 'plain'"),
+        ("plain:3", "expected 'plain' alone"),
+        ("file", "expected 'file:' and a path"),
+        ("file: ", "expected 'file:' and a path"),
+        ("scaled:x", "expected 'scaled:' and a number that is not below 1"),
+        ("scaled:0.5", "not below 1"),
+    ],
+)
+def test_anything_else_says_what_is_expected(setting, message):
+    with pytest.raises(ConfigError, match=message):
+        choose("key", setting, WAYS)
+
+
+@pytest.mark.parametrize("value", ["nan", "inf", "-1", "", "0"])
+def test_numbers_are_finite_and_large_enough(value):
+    with pytest.raises(ValueError, match=r"|could not convert"):
+        number(float, SMALLEST)(value)
+    assert number(int, 0)("3") == 3
+
+
+@pytest.mark.parametrize("value", ["1", "-0.1", "nan", "x"])
+def test_a_share_is_below_1(value):
+    with pytest.raises(ValueError, match=r"|could not convert"):
+        share(value)
+    assert share("0") == 0.0
+    assert share("0.25") == 0.25
