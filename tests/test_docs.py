@@ -21,7 +21,7 @@ def test_every_path_in_a_document_is_there(page):
 def test_the_tests_of_a_room_lie_in_a_folder_of_its_name():
     rooms = {path.parent for path in (ROOT / "fedmvp_flwr").rglob("__init__.py")}
     names = {path.relative_to(ROOT / "fedmvp_flwr").as_posix() for path in rooms}
-    others = {"apps", "assets", "examples", "reliability"}
+    others = {"apps", "assets", "client_app", "examples", "reliability", "server_app"}
     folders = {path.parent for path in (ROOT / "tests").rglob("test_*.py")}
     there = {path.relative_to(ROOT / "tests").as_posix() for path in folders}
     assert there - others <= names

@@ -12,6 +12,7 @@ from fedmvp_flwr.cli.console import ExitCode
 REPOSITORY = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.slow
 def test_quality_measures_and_writes_its_files(tmp_path: Path) -> None:
     settings = "train-samples=30 test-samples=12 completion='retrieval' quality-gate=0.2"
     arguments = ["quality", "--app", str(REPOSITORY), "--samples", "8", "-c", settings]

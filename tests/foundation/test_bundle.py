@@ -67,6 +67,7 @@ def test_models_that_a_run_does_not_need_may_be_missing(config):
         frozen_models(config.changed(**{**update, "completion": "foundation"}))
 
 
+@pytest.mark.slow
 def test_naming_models_imports_no_library():
     code = (
         "import sys; import fedmvp_flwr.foundation.bundle, fedmvp_flwr.completion.pipeline; "

@@ -28,6 +28,7 @@ def test_a_message_that_is_too_large_is_found_before_the_run(small_config):
     assert any("max-message-mb" in problem for problem in problems)
 
 
+@pytest.mark.slow
 def test_the_disk_is_compared_with_what_the_run_needs(small_config, monkeypatch):
     report = preflight(small_config(), 2, timed=True)
     assert 0 < report.estimates["disk MB"] < 100

@@ -23,6 +23,7 @@ def _wrong(config, num_clients):
     raise RuntimeError(f"no {num_clients} clients")
 
 
+@pytest.mark.slow
 def test_everything_wrong_comes_back(tmp_path):
     config = RunConfig.of(
         dataset="folder:/no/data",

@@ -7,6 +7,8 @@ from PIL import Image
 
 from fedmvp_flwr.reporting import write_report
 
+pytestmark = pytest.mark.slow
+
 HOSTILE = '<script>alert("x")</script>'
 
 

@@ -5,6 +5,8 @@ import pytest
 from fedmvp_flwr.base.errors import ReportError
 from fedmvp_flwr.reporting import write_report
 
+pytestmark = pytest.mark.slow
+
 
 def test_a_method_without_graph_has_no_graph_section(parse, new_run):
     run = new_run(rounds=2, method="fedavg", completion="none")

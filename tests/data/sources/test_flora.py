@@ -98,6 +98,7 @@ def test_descriptions_state_the_usual_attributes_without_the_name(data):
         assert not set(species.name.lower().split()) & set(text.lower().split())
 
 
+@pytest.mark.slow
 def test_same_in_another_process_and_different_with_another_seed(data):
     code = (
         "from fedmvp_flwr.data.sources.flora import load_flora\n"
