@@ -9,7 +9,6 @@ LIBRARY, APPS = "fedmvp_flwr", ("client_app", "server_app")
 NOT_ONE_MODULE = {
     "completion/test_gate_encoder.py": "the gate's own encoder, through the whole preparation",
     "completion/test_several_requests.py": "several owners' requests, through all passes",
-    "data/sources/test_benchmarks.py": "what the two archives of the paper have in common",
     "data/sources/test_folder_splits.py": "splits that a folder's own folders tell",
     "data/test_extensions.py": "one more source, partition and pattern of holes",
     "data/test_random_values.py": "cells of any content, through the whole reading",
