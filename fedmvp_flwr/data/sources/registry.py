@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from fedmvp_flwr.base.choices import Value, choose, number, text
-from fedmvp_flwr.base.samples import Dataset
+from fedmvp_flwr.base.errors import DataError
+from fedmvp_flwr.base.samples import TRAIN, Dataset
 from fedmvp_flwr.config.data import DataSettings
 from fedmvp_flwr.data.sources.columns import COLUMN_KEYS, refuse_columns
 
@@ -81,9 +82,17 @@ def load_dataset(data: DataSettings, cache: Path) -> Dataset:
 
     Raises:
         ConfigError: there is no such source.
-        DataError: it cannot be used.
+        DataError: it cannot be used, or all its training samples are of one class.
     """
     source, value = source_of(data.dataset)
     refuse_columns(data, source.columns, source.optional)
     load: Callable[[Any, DataSettings, Path], Dataset] = pkgutil.resolve_name(source.load)
-    return load(value, data, cache)
+    dataset = load(value, data, cache)
+    there = {sample.label for sample in dataset.splits[TRAIN]}
+    if len(there) == 1:
+        raise DataError(
+            f"dataset='{data.dataset}': every training sample is of the class "
+            f"'{dataset.class_names[there.pop()]}', so that there is nothing to tell apart. Check "
+            "where the labels come from (label-column, the folders, COCO's categories)."
+        )
+    return dataset

@@ -41,3 +41,12 @@ def test_data_with_images_and_texts_is_not_taken_for_less(settings, source, key)
         load_dataset(*settings(source, **{key: "none"}))
     for part in ("Leave it out.", "missing-image-share", "dataset='folder:PATH'"):
         assert part in str(error.value)
+
+
+def test_labels_that_tell_nothing_apart_are_refused(folder, settings):
+    def one_class(rows):
+        for row in rows:
+            row["label"] = "none"
+
+    with pytest.raises(DataError, match="every training sample is of the class 'none'"):
+        load_dataset(*settings(f"folder:{folder(one_class)}"))
