@@ -1,4 +1,4 @@
-"""Drawings over rounds, phases and clients: lines, bars and ranges."""
+"""Drawings over rounds, phases and clients: lines and bars."""
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
@@ -101,27 +101,6 @@ def round_bars(
         _legend(axes, len(parts))
 
     return draw(name, label, _FULL, paint)
-
-
-def ranges(
-    name: str,
-    label: str,
-    rows: Sequence[str],
-    spans: Sequence[tuple[float, float, float]],
-    x_label: str,
-) -> Plot:
-    """Draw smallest, mean and largest value of each client, and a line at 1."""
-
-    def paint(axes: "Axes") -> None:
-        for position, (low, mean, high) in enumerate(spans):
-            axes.plot([low, high], [position, position], color=Ink.MUTED, linewidth=2)
-            axes.plot([mean], [position], marker="o", color=Ink.FIRST, markersize=6)
-        axes.axvline(1.0, color=Ink.SECOND, linestyle="--", linewidth=1.2)
-        _rows(axes, rows)
-        axes.set_xlabel(x_label)
-        axes.set_ylabel("Client")
-
-    return draw(name, label, (_FULL[0], max(1.5, 0.8 + _ROW * len(rows))), paint)
 
 
 def _stack(bar: Callable[..., object], start: str, parts: Mapping[str, Sequence[float]]) -> None:

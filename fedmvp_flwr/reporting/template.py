@@ -135,8 +135,6 @@ colour is 1.</p>
 <section id="weights"><h2>Client weights</h2>
 {% for sentence in weights.sentences %}<p>{{ sentence }}</p>{% endfor %}
 <div class="plots">
-{{ plot(weights.ranges, "Weight of each client.",
- "Dot: mean over its rounds; bar: smallest to largest; 1: the weight that equal clients have.") }}
 {{ plot(weights.distance, "Distance to equal weights.",
  "Total variation; 0% means that all clients of the round weigh the same.") }}
 </div>

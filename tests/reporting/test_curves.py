@@ -1,6 +1,6 @@
 import pytest
 
-from fedmvp_flwr.reporting.curves import line_chart, ranges, round_bars, stacked_bars
+from fedmvp_flwr.reporting.curves import line_chart, round_bars, stacked_bars
 
 
 def test_a_line_for_each_series_and_a_legend_only_for_several():
@@ -34,8 +34,7 @@ def test_bars_grow_with_their_rows(rows):
     assert (height > 300) == (rows == 30)
 
 
-def test_bars_over_rounds_and_ranges():
+def test_bars_over_rounds():
     plot = round_bars("r", "", [1, 2], {"Train": [1.0, 2.0], "Send": [0.1, 0.2]}, "Seconds")
     assert "Round" in plot.svg
     assert "Send" in plot.svg
-    assert "client 1" in ranges("s", "", ["client 1"], [(0.5, 1.0, 2.0)], "Weight").svg

@@ -10,7 +10,7 @@ import numpy as np
 
 from fedmvp_flwr.aggregation.weights import distance_to_uniform
 from fedmvp_flwr.config.method import MethodSettings
-from fedmvp_flwr.reporting.curves import line_chart, ranges
+from fedmvp_flwr.reporting.curves import line_chart
 from fedmvp_flwr.reporting.heatmaps import Matrix, heat_map, two_sided
 from fedmvp_flwr.reporting.run_record import Event, RunRecord
 from fedmvp_flwr.reporting.sections.graph import mean_similarity, similarity
@@ -22,7 +22,6 @@ _MOST_CLIENTS = 40  # rows of a drawing; more clients are shown by the spread al
 _MAP_WIDTH = 8.4  # inches
 _SAME = 1e-9
 _FINE = 0.095  # relative weights closer to 1 than this are written with a digit more
-_RELATIVE = "Weight relative to equal weights"
 
 
 @dataclass(frozen=True)
@@ -30,7 +29,6 @@ class Weights:
     """The clients' weights over the rounds; None where they are too many to be drawn."""
 
     sentences: list[str]
-    ranges: Plot | None
     rounds: Plot | None
     distance: Plot  # to equal weights
     table: Table
@@ -71,7 +69,6 @@ def build(run: RunRecord) -> Weights | None:
     distances: dict[int, float | None] = {r.server_round: r.distance for r in rounds}
     return Weights(
         _sentences(rounds, _weighting(run)),
-        _ranges(relative, clients) if relative is not None else None,
         _map(relative, clients, rounds) if relative is not None else None,
         line_chart(
             "distance",
@@ -143,18 +140,6 @@ def _relative(rounds: list[_Round], clients: list[int]) -> Matrix:
         rows = np.searchsorted(clients, item.clients)
         relative[rows, column] = np.array(item.shares) * len(item.shares)
     return relative
-
-
-def _ranges(relative: Matrix, clients: list[int]) -> Plot:
-    low, mean, high = (f(relative, axis=1) for f in (np.nanmin, np.nanmean, np.nanmax))
-    means = ", ".join(f"client {c} {decimal(float(m))}" for c, m in zip(clients, mean, strict=True))
-    return ranges(
-        "ranges",
-        f"{_RELATIVE}, mean and range over the rounds: {means}.",
-        [str(client) for client in clients],
-        list(zip(low, mean, high, strict=True)),
-        f"{_RELATIVE} (dashed: 1)",
-    )
 
 
 def _map(relative: Matrix, clients: list[int], rounds: list[_Round]) -> Plot:
