@@ -25,6 +25,7 @@ from fedmvp_flwr.data.sources.registry import load_dataset
 from fedmvp_flwr.model.evaluation import evaluate_conditions
 from fedmvp_flwr.model.network import FedMVPNetwork
 from fedmvp_flwr.model.training import train
+from fedmvp_flwr.protocol.class_counts import ClassCounts
 
 _STATUS = Path("/proc/self/status")
 _SHOWN = {"VmRSS": "resident", "RssAnon": "of its own", "RssFile": "mapped files", "VmHWM": "peak"}
@@ -71,7 +72,8 @@ def serve(config: RunConfig, clients: int, *, largest: bool = False) -> str:
             torch.manual_seed(0)
             network = FedMVPNetwork(config.training, data.train_set.real.widths, len(classes))
             rate, generator = config.training.learning_rate, torch_generator(0, node.partition_id)
-            train(network, data.train, config.method, config.training, rate, generator)
+            shares = ClassCounts.of([data.summary], len(classes)).real_shares()
+            train(network, data.train, config.method, config.training, rate, generator, shares)
         scores = evaluate_conditions(network, data.test)
         for _, tensor in sorted(network.state_dict().items()):
             digest.update(tensor.numpy().tobytes())

@@ -40,6 +40,10 @@ def reply(in_an_app):
     return Message(RecordDict({"arrays": arrays, "metrics": metrics}), reply_to=question)
 
 
+def anything(client, metrics):
+    """No metric is wrong."""
+
+
 def state():
     return {"a": torch.ones(2, 3), "b": torch.zeros(4)}
 
@@ -52,10 +56,10 @@ def test_every_fault_of_a_reply_is_tried():
 @pytest.mark.parametrize("fault", CAUGHT)
 def test_a_fault_is_caught(rogue, reply, fault):
     reference = pack(state(), "fp16")
-    valid, _ = check_replies([(2, reply)], reference, "num-examples")
+    valid, _ = check_replies([(2, reply)], reference, "num-examples", anything)
     assert len(valid) == 1, "without the fault the reply is valid"
     broken = rogue.act(fault, None, reply)
-    valid, rejected = check_replies([(2, broken)], reference, "num-examples")
+    valid, rejected = check_replies([(2, broken)], reference, "num-examples", anything)
     assert valid == []
     assert rejected[0].client == 2
     assert CAUGHT[fault] in rejected[0].reason

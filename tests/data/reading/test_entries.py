@@ -30,7 +30,7 @@ def sizes(dataset):
 
 def test_samples_without_a_split_are_named_where_others_have_one(settings, write_jsonl, tmp_path):
     splits = ["train", "train", "test", None, "", None]
-    rows = [{"text": "t", "label": "a", "split": split} for split in splits]
+    rows = [{"text": "t", "label": "ab"[i % 2], "split": s} for i, s in enumerate(splits)]
     write_jsonl(tmp_path / "metadata.jsonl", rows)
     keys = {"dataset": f"folder:{tmp_path}", "image_column": "none"}
     with pytest.raises(DataError, match=f"3 x {found.NO_SPLIT}: metadata.jsonl:4; .*5; .*6"):
