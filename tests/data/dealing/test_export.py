@@ -64,8 +64,8 @@ def test_a_modality_that_nobody_has_is_told_by_nulls(export, settings):
 
 
 def test_class_names_that_a_line_cannot_hold(export):
+    labels = ["a\tb", "c"]
     with pytest.raises(DataError, match=r"class 'a\\tb' has a tab"):
-        labels = ["a\tb", "c"]
         export(lambda rows: [dict(r, id=i, label=labels[i % 2]) for i, r in enumerate(rows)])
 
 
