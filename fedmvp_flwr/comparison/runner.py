@@ -15,7 +15,7 @@ from fedmvp_flwr.base.jsonl import read_events
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.comparison.experiment import Cell, Experiment
 from fedmvp_flwr.config import FREE_KEYS, RunConfig
-from fedmvp_flwr.simulation.flower_app import ConfigValue
+from fedmvp_flwr.simulation.flower_app import ConfigValue, absolute_paths
 
 _POLL = 0.5
 _END = 10.0  # seconds for a run to end when it is told to
@@ -50,18 +50,24 @@ def settings_of(cell: Cell, out: Path, common: Mapping[str, ConfigValue]) -> Run
     """
     folder = {"seed": cell.seed, "out-dir": str(out / cell.name)}
     try:
-        return RunConfig.from_run_config({**common, **cell.settings, **folder})
+        settings = absolute_paths({**common, **cell.settings}, Path.cwd())
+        return RunConfig.from_run_config({**settings, **folder})
     except ConfigError as error:
         raise ConfigError(f"{cell.method}: {error}") from error
 
 
 def require_same(config: RunConfig, folder: RunFolder) -> None:
-    """Refuse a folder that holds a run of other settings.
+    """Refuse a folder that holds a run of other settings, completed or interrupted.
 
     Raises:
+        CheckpointError: an interrupted run cannot be gone on with.
         ConfigError: names the first setting that differs, and what to do.
     """
     before = (folder.read_result() or {}).get("config")
+    if before is None and folder.newest_round():
+        from fedmvp_flwr.server.resume import load_resume_point  # needs torch
+
+        before = load_resume_point(folder.path).state.config
     if not isinstance(before, dict):
         return
     now = config.to_run_config()

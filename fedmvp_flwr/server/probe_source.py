@@ -104,4 +104,9 @@ def _public_sample(dataset: Dataset, data: DataSettings, per_class: int) -> list
         generator = torch_generator(data.data_seed, "probe", label)
         order = torch.randperm(len(samples), generator=generator)[:per_class]
         chosen += [samples[place] for place in order.tolist()]
+    if len(chosen) < 2:
+        raise DataError(
+            f"public-split='{data.public_split}' has one complete pair: CKA needs a probe of at "
+            "least 2. Use more public pairs, or probe-source='generated'."
+        )
     return chosen

@@ -43,16 +43,28 @@ def test_anything_else_says_what_is_expected(setting, message):
         choose("key", setting, WAYS)
 
 
-@pytest.mark.parametrize("value", ["nan", "inf", "-1", "", "0"])
-def test_numbers_are_finite_and_large_enough(value):
-    with pytest.raises(ValueError, match=r"|could not convert"):
-        number(float, SMALLEST)(value)
-    assert number(int, 0)("3") == 3
+READ = {
+    "above": Way(Value("a number above 0", number(float, SMALLEST))),
+    "whole": Way(Value("a whole number", number(int, 0))),
+    "part": Way(Value("a share", share)),
+}
 
 
-@pytest.mark.parametrize("value", ["1", "-0.1", "nan", "x"])
-def test_a_share_is_below_1(value):
-    with pytest.raises(ValueError, match=r"|could not convert"):
-        share(value)
-    assert share("0") == 0.0
-    assert share("0.25") == 0.25
+@pytest.mark.parametrize(
+    "setting",
+    [
+        *(f"above:{value}" for value in ("nan", "inf", "-1", "", "0")),
+        *(f"whole:{value}" for value in ("-1", "2.5", "x")),
+        *(f"part:{value}" for value in ("1", "-0.1", "nan", "x")),
+    ],
+)
+def test_numbers_out_of_their_range_are_refused(setting):
+    with pytest.raises(ConfigError, match=f"expected '{setting.partition(':')[0]}:' and a"):
+        choose("key", setting, READ)
+
+
+@pytest.mark.parametrize(
+    ("setting", "value"), [("above:0.5", 0.5), ("whole:3", 3), ("part:0", 0.0), ("part:0.25", 0.25)]
+)
+def test_numbers_in_their_range_are_read(setting, value):
+    assert choose("key", setting, READ)[1] == value

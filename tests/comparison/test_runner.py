@@ -5,10 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from fedmvp_flwr.aggregation.checkpoint import CheckpointStore
+from fedmvp_flwr.aggregation.wire import pack
 from fedmvp_flwr.base.errors import ConfigError
 from fedmvp_flwr.base.run_folder import RunFolder
 from fedmvp_flwr.comparison import runner
 from fedmvp_flwr.comparison.experiment import ExperimentFile, plan
+from fedmvp_flwr.protocol.class_counts import ClassCounts
+from fedmvp_flwr.server.resume import RunState
+from fedmvp_flwr.server.selection import Selection
 
 WORK = """
 import json, sys
@@ -97,6 +102,38 @@ def test_a_run_of_other_settings_is_refused_by_key_and_values(tmp_path, write_ru
     write_run(folder.path, {**cell.settings, "local-epochs": 5}, {})
     with pytest.raises(ConfigError, match=r"local-epochs = 5, now 2"):
         runner.require_same(configs[cell.name], folder)
+
+
+def test_an_interrupted_run_of_other_settings_is_refused_as_well(tmp_path):
+    experiment, configs = _planned(tmp_path, [0])
+    (cell,) = experiment.cells
+    folder = RunFolder(tmp_path / cell.name)
+    state = RunState(
+        config=configs[cell.name].changed(local_epochs=5).to_run_config(),
+        class_names=[],
+        probe=None,
+        models={},
+        threshold=0.0,
+        counts=ClassCounts([], {}),
+        history_bytes=0,
+        history_hash="",
+        bytes={},
+        seconds={},
+        selection=Selection(),
+        names={},
+        clients=3,
+        data={},
+    )
+    CheckpointStore(folder.checkpoints).save(1, pack({}, "fp16"), state.model_dump())
+    with pytest.raises(ConfigError, match=r"local-epochs = 5, now 2"):
+        runner.require_same(configs[cell.name], folder)
+
+
+def test_paths_of_a_file_are_taken_from_this_folder(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = ExperimentFile(methods=["mask"], settings={"cache-dir": "store"})
+    cell = plan(file, {}, paths={}).cells[0]
+    assert runner.settings_of(cell, tmp_path, {}).run.cache_dir == str(tmp_path / "store")
 
 
 def test_a_wrong_setting_names_its_method(tmp_path):

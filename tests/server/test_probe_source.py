@@ -102,3 +102,9 @@ def test_a_probe_of_public_pairs(prepared, make_batch, monkeypatch):
     assert [key[0] for key in chosen[0]] == ["0"] * 4 + ["1"] * 4
     with pytest.raises(DataError, match="public-split"):
         prepared(**settings)
+
+
+def test_one_public_pair_is_no_probe(prepared):
+    pair = Sample("a", 0, SimpleNamespace(digest="0a"), "text")
+    with pytest.raises(DataError, match="has one complete pair: CKA needs a probe of at least 2"):
+        prepared([pair], probe_source="public")
